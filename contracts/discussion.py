@@ -1,0 +1,488 @@
+"""What happens in a discussion, as every service may read it, and what may be asked of one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+from contracts.attempts import Message, Parameters
+from contracts.event import Event, EventFamily
+from contracts.failures import Evidence, Failure, FailureClass
+from contracts.stream import Usage
+
+
+class Mode(StrEnum):
+    SINGLE = "single"
+    PARALLEL = "parallel"
+
+
+class DiscussionState(StrEnum):
+    RUNNING = "running"
+    WAITING = "waiting"
+    """Nothing runs, something will by itself at a known time."""
+    PARKED = "parked"
+    """Nothing runs until somebody mends something."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class TurnState(StrEnum):
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    WAITING = "waiting"
+    PARKED = "parked"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Cost(Struct, frozen=True, kw_only=True):
+    amount: Decimal
+    currency: str = "USD"
+
+
+class Participant(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who speaks, in the version that this discussion keeps to, and on which model."""
+
+    model: str
+    """`provider/model`, resolved."""
+    persona: str = ""
+    """Slug; empty where a bare model answers."""
+    name: str = ""
+    version: int = 0
+    color: str = ""
+
+
+# --- Events ---------------------------------------------------------------------------------
+
+
+class _DiscussionEvent(Event, frozen=True, kw_only=True):
+    discussion: str
+
+
+class DiscussionOpened(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.opened.v1"):
+    WORDS: ClassVar[tuple[str, ...]] = ("title", "topic", "messages", "instructions")
+
+    workspace: str
+    mode: Mode
+    participants: list[Participant]
+    parameters: Parameters
+    title: str = ""
+    topic: str = ""
+    messages: list[Message] = []
+    """Exactly these are sent when given (the OpenAI door); otherwise the topic is."""
+    instructions: dict[str, str] = {}
+    """Prompt of each persona by slug, as of the version kept to."""
+    opened_by: str = ""
+    deadline: datetime | None = None
+
+
+class TurnScheduled(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_scheduled.v1"):
+    turn: str
+    participant: int
+    """Index into the participants."""
+    persona: str
+    model: str
+
+
+class TurnWaiting(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_waiting.v1"):
+    """Nothing is sent until `not_before`; stated when the reason changes."""
+
+    turn: str
+    reason: str
+    """throttled, overloaded, transient, ambiguous, rate, concurrency, suspect, adapter, unknown."""
+    not_before: datetime
+    failure: Failure | None = None
+
+
+class TurnParked(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_parked.v1"):
+    """Nothing is sent until something is mended; there is no timer."""
+
+    turn: str
+    failure: Failure
+    gate: str
+    """What must open: `key:<provider>`, `model:<provider>/<model>`, `billing:<provider>`."""
+
+
+class AttemptStarted(
+    _DiscussionEvent, frozen=True, kw_only=True, tag="discussion.attempt_started.v1"
+):
+    """The permit is spent and the request is being made: counted, whatever comes of it."""
+
+    turn: str
+    attempt: str
+    number: int
+    provider: str
+    model: str
+    endpoint: str
+    key: str = ""
+    key_version: int = 0
+
+
+class AttemptFailed(
+    _DiscussionEvent,
+    frozen=True,
+    kw_only=True,
+    tag="discussion.attempt_failed.v1",
+    rename={"class_": "class"},
+):
+    """The provider answered with an error, or not at all."""
+
+    WORDS: ClassVar[tuple[str, ...]] = ("text", "reasoning")
+
+    turn: str
+    attempt: str
+    class_: FailureClass
+    evidence: Evidence = Evidence()
+    hint: str = ""
+    sent: bool = True
+    """False: proven that no request was made; it does not count as an attempt."""
+    text: str = ""
+    reasoning: str = ""
+    usage: Usage = Usage()
+    cost: Cost | None = None
+
+
+class AttemptCut(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.attempt_cut.v1"):
+    """Whoever made the request is gone; what had been heard of the answer is kept."""
+
+    WORDS: ClassVar[tuple[str, ...]] = ("text", "reasoning")
+
+    turn: str
+    attempt: str
+    reason: str
+    text: str = ""
+    reasoning: str = ""
+    usage: Usage = Usage()
+    cost: Cost | None = None
+
+
+class TurnRestarted(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_restarted.v1"):
+    """The text of `attempt` is withdrawn; the turn begins anew."""
+
+    turn: str
+    attempt: str
+
+
+class TurnCompleted(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_completed.v1"):
+    """The truth of a turn; what was streamed before was its preview."""
+
+    WORDS: ClassVar[tuple[str, ...]] = ("text", "reasoning", "tool_calls")
+
+    turn: str
+    attempt: str
+    model: str
+    """`provider/model` that really answered."""
+    finish_reason: str
+    usage: Usage
+    cost: Cost | None = None
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: list[dict[str, Any]] = []
+    first_token_ms: int | None = None
+    duration_ms: int = 0
+
+
+class TurnFailed(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_failed.v1"):
+    WORDS: ClassVar[tuple[str, ...]] = ("text", "reasoning")
+
+    turn: str
+    failure: Failure
+    text: str = ""
+    """The partial answer, kept."""
+    reasoning: str = ""
+    partial: bool = False
+
+
+class TurnCancelled(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_cancelled.v1"):
+    turn: str
+
+
+class DiscussionCompleted(
+    _DiscussionEvent, frozen=True, kw_only=True, tag="discussion.completed.v1"
+):
+    failed: list[str] = []
+    """Turns that did not make it; the others did."""
+
+
+class DiscussionFailed(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.failed.v1"):
+    """No turn completed."""
+
+
+class DiscussionCancelled(
+    _DiscussionEvent, frozen=True, kw_only=True, tag="discussion.cancelled.v1"
+):
+    cancelled_by: str = ""
+
+
+DiscussionEvent = (
+    DiscussionOpened
+    | TurnScheduled
+    | TurnWaiting
+    | TurnParked
+    | AttemptStarted
+    | AttemptFailed
+    | AttemptCut
+    | TurnRestarted
+    | TurnCompleted
+    | TurnFailed
+    | TurnCancelled
+    | DiscussionCompleted
+    | DiscussionFailed
+    | DiscussionCancelled
+)
+
+TERMINAL = (DiscussionCompleted, DiscussionFailed, DiscussionCancelled)
+"""Exactly one of these ends a discussion."""
+
+# Facts of discussion that are not one discussion's.
+
+
+class ModelCatalogRefreshed(Event, frozen=True, kw_only=True, tag="discussion.catalog_refreshed.v1"):
+    workspace: str
+    provider: str
+    endpoint: str
+    models: list[str]
+
+
+class GateClosed(Event, frozen=True, kw_only=True, tag="discussion.gate_closed.v1"):
+    workspace: str
+    gate: str
+    failure: Failure
+
+
+class GateOpened(Event, frozen=True, kw_only=True, tag="discussion.gate_opened.v1"):
+    workspace: str
+    gate: str
+    cause: str
+
+
+DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
+    service="discussion",
+    classes=(
+        DiscussionOpened,
+        TurnScheduled,
+        TurnWaiting,
+        TurnParked,
+        AttemptStarted,
+        AttemptFailed,
+        AttemptCut,
+        TurnRestarted,
+        TurnCompleted,
+        TurnFailed,
+        TurnCancelled,
+        DiscussionCompleted,
+        DiscussionFailed,
+        DiscussionCancelled,
+        ModelCatalogRefreshed,
+        GateClosed,
+        GateOpened,
+    ),
+)
+
+# --- What may be asked: parley.cmd.discussion.<verb> ----------------------------------------
+
+
+class WantedParticipant(Struct, frozen=True, kw_only=True):
+    persona: str | None = None
+    model: str | None = None
+
+
+class OpenDiscussion(Struct, frozen=True, kw_only=True):
+    """`open`: answers Opened; the run belongs to the server from then on."""
+
+    workspace: str
+    mode: Mode
+    participants: list[WantedParticipant]
+    topic: str = ""
+    messages: list[Message] = []
+    parameters: Parameters | None = None
+    """None: the defaults of each model."""
+    by: str = ""
+    idempotency_key: str = ""
+    body_hmac: bytes = b""
+
+
+class Opened(Struct, frozen=True, kw_only=True):
+    discussion: str
+    version: int
+
+
+class CancelDiscussion(Struct, frozen=True, kw_only=True):
+    """`cancel`: cancelling twice, or after the end, changes nothing and is no error."""
+
+    workspace: str
+    discussion: str
+    by: str = ""
+
+
+class GetDiscussion(Struct, frozen=True, kw_only=True):
+    """`get`"""
+
+    workspace: str
+    discussion: str
+
+
+class TurnView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    id: str
+    model: str
+    state: TurnState
+    attempts: int
+    """Requests made to the provider."""
+    persona: str = ""
+    name: str = ""
+    color: str = ""
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: list[dict[str, Any]] = []
+    finish_reason: str = ""
+    usage: Usage = Usage()
+    cost: Cost | None = None
+    failure: Failure | None = None
+    first_token_ms: int | None = None
+    duration_ms: int | None = None
+    attempt: str = ""
+    """The one that runs now or spoke last."""
+
+
+class DiscussionView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    id: str
+    state: DiscussionState
+    mode: Mode
+    title: str
+    topic: str
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    participants: list[Participant]
+    turns: list[TurnView]
+
+
+class ListDiscussions(Struct, frozen=True, kw_only=True):
+    """`list`: newest first; `cursor` is the id of the last one seen."""
+
+    workspace: str
+    state: DiscussionState | None = None
+    q: str = ""
+    cursor: str = ""
+    limit: int = 50
+
+
+class DiscussionLine(Struct, frozen=True, kw_only=True):
+    id: str
+    title: str
+    state: DiscussionState
+    mode: Mode
+    created_at: datetime
+    updated_at: datetime
+
+
+class DiscussionList(Struct, frozen=True, kw_only=True):
+    items: list[DiscussionLine]
+    next_cursor: str = ""
+
+
+class GetHistory(Struct, frozen=True, kw_only=True):
+    """`history`: the discussion's own events after a version, at most `limit`."""
+
+    workspace: str
+    discussion: str
+    after: int = 0
+    limit: int = 500
+
+
+class HistoryEntry(Struct, frozen=True, kw_only=True):
+    version: int
+    event: dict[str, Any]
+    """The event as it is in the log, words included; its `type` is the tag."""
+    name: str
+
+
+class History(Struct, frozen=True, kw_only=True):
+    items: list[HistoryEntry]
+    version: int
+    """The discussion's newest version."""
+    state: DiscussionState
+
+
+class ProbeKey(Struct, frozen=True, kw_only=True):
+    """`probe` (key_vault): please look at this key; answers contracts.attempts.ProbeResult."""
+
+    workspace: str
+    provider: str
+    endpoint: str
+    key: str
+    version: int
+
+
+class ListModels(Struct, frozen=True, kw_only=True):
+    """`models`: what can be used now."""
+
+    workspace: str
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """USD for a million tokens."""
+
+    input: Decimal
+    output: Decimal
+    cached: Decimal | None = None
+    read: str = ""
+    """Day the price was read."""
+
+
+class ModelView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    id: str
+    """`provider/model`"""
+    provider: str
+    context_window: int | None = None
+    price: Price | None = None
+    thinks: bool = False
+    default: bool = False
+    """What is used when nobody chose."""
+    retired: bool = False
+    successor: str = ""
+    note: str = ""
+
+
+class ModelList(Struct, frozen=True):
+    items: list[ModelView]
+
+
+class ListProviders(Struct, frozen=True, kw_only=True):
+    """`providers`: budgets, gates, what waits."""
+
+    workspace: str
+
+
+class GateView(Struct, frozen=True, kw_only=True):
+    gate: str
+    closed_at: datetime
+    failure: Failure
+
+
+class ProviderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    name: str
+    title: str
+    available: bool
+    reason: str = ""
+    endpoint: str = ""
+    models: int = 0
+    refreshed_at: datetime | None = None
+    limits: dict[str, int] = {}
+    in_flight: int = 0
+    waiting: int = 0
+    parked: int = 0
+    not_before: datetime | None = None
+    gates: list[GateView] = []
+
+
+class ProviderList(Struct, frozen=True):
+    items: list[ProviderView]
+
+

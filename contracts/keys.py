@@ -1,0 +1,264 @@
+"""Provider keys and access tokens: what is stated about them, and what may be asked.
+
+No message here can carry a key in the clear: a secret travels sealed, a token travels as a hash.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from msgspec import Struct
+
+from contracts.event import Event, EventFamily
+from contracts.failures import Evidence
+
+
+class KeyState(StrEnum):
+    PENDING = "pending"
+    """Not verified yet: leased for probes only."""
+    ACTIVE = "active"
+    SUSPECT = "suspect"
+    """Worked before, was refused once; one confirmation decides."""
+    QUARANTINED = "quarantined"
+    """Refused by the provider: leased for probes only, until a verification succeeds."""
+    DISABLED = "disabled"
+    REVOKED = "revoked"
+
+
+class Role(StrEnum):
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+    VIEWER = "viewer"
+    INTEGRATION = "integration"
+
+
+# --- Events ---------------------------------------------------------------------------------
+
+
+class _KeyEvent(Event, frozen=True, kw_only=True):
+    workspace: str
+    key: str
+    version: int
+    provider: str
+    endpoint: str
+    """Base URL that the key is bound to."""
+
+
+class KeyAdded(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_added.v1"):
+    region: str
+    fingerprint: str
+    """HMAC of the key under a salt of this vault; tells equal keys, tells nothing of the key."""
+    label: str = ""
+    added_by: str = ""
+    keep_others: bool = False
+
+
+class KeyVerified(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_verified.v1"):
+    """The provider accepted the key on its endpoint."""
+
+    models: int = 0
+
+
+class KeyActivated(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_activated.v1"):
+    """The key may be used from now on; whatever was parked for a key of this provider wakes."""
+
+    account: str = ""
+    """Account that the limits belong to, as far as known; the key's own id until then."""
+
+
+class KeyRotated(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_rotated.v1"):
+    """`version` replaces every earlier one of this key: drop those at once."""
+
+    fingerprint: str = ""
+    account: str = ""
+
+
+class KeyQuarantined(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_quarantined.v1"):
+    reason: str
+    next_step: str
+    evidence: Evidence = Evidence()
+    attempt: str = ""
+
+
+class KeyDisabled(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_disabled.v1"):
+    cause: Literal["replaced", "by hand"]
+    replaced_by: str = ""
+
+
+class KeyRevoked(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_revoked.v1"):
+    revoked_by: str = ""
+
+
+class EndpointChanged(Event, frozen=True, kw_only=True, tag="key_vault.endpoint_changed.v1"):
+    workspace: str
+    provider: str
+    endpoint: str
+
+
+class TokenIssued(Event, frozen=True, kw_only=True, tag="key_vault.token_issued.v1"):
+    workspace: str
+    token: str
+    """Its id, not the token."""
+    role: Role
+    label: str = ""
+    expires_at: datetime | None = None
+    issued_by: str = ""
+
+
+class TokenRevoked(Event, frozen=True, kw_only=True, tag="key_vault.token_revoked.v1"):
+    workspace: str
+    token: str
+    revoked_by: str = ""
+
+
+KeyEvent = (
+    KeyAdded
+    | KeyVerified
+    | KeyActivated
+    | KeyRotated
+    | KeyQuarantined
+    | KeyDisabled
+    | KeyRevoked
+    | EndpointChanged
+    | TokenIssued
+    | TokenRevoked
+)
+
+KEY_EVENTS: EventFamily[Event] = EventFamily(
+    service="key_vault",
+    classes=(
+        KeyAdded,
+        KeyVerified,
+        KeyActivated,
+        KeyRotated,
+        KeyQuarantined,
+        KeyDisabled,
+        KeyRevoked,
+        EndpointChanged,
+        TokenIssued,
+        TokenRevoked,
+    ),
+)
+
+# --- What may be asked: parley.cmd.key_vault.<verb> -----------------------------------------
+
+
+class DescribeVault(Struct, frozen=True):
+    """`identity`: the vault's public keys, for who seals to it or checks its signature."""
+
+
+class VaultIdentity(Struct, frozen=True, kw_only=True):
+    sealing_key: bytes
+    """X25519 public key: secrets on their way in are sealed to it."""
+    signing_key: bytes
+    """Ed25519 public key: leases are signed with its other half."""
+
+
+class AddKey(Struct, frozen=True, kw_only=True):
+    """`add`: keep a key, verify it with `GET /models` on its endpoint, use it if that works."""
+
+    workspace: str
+    request: str
+    """Fresh id that the sealed secret is bound to."""
+    provider: str
+    sealed_secret: bytes
+    region: str | None = None
+    label: str = ""
+    keep_others: bool = False
+    by: str = ""
+    idempotency_key: str = ""
+
+
+class ListKeys(Struct, frozen=True, kw_only=True):
+    """`list`"""
+
+    workspace: str
+    provider: str | None = None
+
+
+class KeyView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A key as people see it: everything but the key."""
+
+    id: str
+    version: int
+    provider: str
+    state: KeyState
+    endpoint: str
+    region: str
+    fingerprint: str
+    label: str = ""
+    account: str = ""
+    since: datetime | None = None
+    """When it came into this state."""
+    activated_at: datetime | None = None
+    reason: str = ""
+    next_step: str = ""
+
+
+class KeyList(Struct, frozen=True):
+    items: list[KeyView]
+
+
+class VerifyKey(Struct, frozen=True, kw_only=True):
+    """`verify`: ask the provider now whether the key works."""
+
+    workspace: str
+    key: str
+    by: str = ""
+
+
+class LeaseKey(Struct, frozen=True, kw_only=True):
+    """`lease` (provider_adapter only): the key, sealed to the asker's ephemeral public key."""
+
+    workspace: str
+    request: str
+    """The attempt or probe it is for; part of what the sealing is bound to."""
+    key: str
+    version: int
+    endpoint: str
+    recipient: bytes
+    """X25519 public key of the asking process."""
+    purpose: Literal["attempt", "probe"]
+
+
+class KeyLease(Struct, frozen=True, kw_only=True):
+    sealed: bytes
+    signature: bytes
+    """Ed25519 over what the sealing is bound to and the sealed bytes."""
+    expires_at: datetime
+    """The adapter forgets the key by then: five minutes at most."""
+
+
+class ReportKey(Struct, frozen=True, kw_only=True):
+    """`report` (discussion only): what a provider said of a key while it was used."""
+
+    workspace: str
+    key: str
+    version: int
+    accepted: bool
+    attempt: str
+    evidence: Evidence = Evidence()
+    hint: str = ""
+
+
+class Introspect(Struct, frozen=True, kw_only=True):
+    """`introspect` (edge only): who holds the token with this SHA-256."""
+
+    token_hash: bytes
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """Who asks, on whose behalf and with which rights."""
+
+    token: str
+    workspace: str
+    role: Role
+    label: str = ""
+    expires_at: datetime | None = None
+
+
+class Done(Struct, frozen=True):
+    """It is done; there is nothing more to say."""

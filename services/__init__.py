@@ -1,0 +1,1 @@
+"""The five services; each is a room of its own and none imports another."""
