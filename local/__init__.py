@@ -1,0 +1,1 @@
+"""The whole system on one machine: PostgreSQL, NATS, a small model, supervision, `parley`."""
