@@ -35,6 +35,7 @@ run: $(RUN) ## the whole system on this machine; Ctrl-C stops it, the data stays
 	@exec $(PY) -m local up $(ARGS)
 
 setup: $(RUN) ## build .venv from the pinned parts (run does it by itself)
+	@echo "$(VENV) is ready."
 
 demo: $(RUN) ## one question, three personas side by side in the terminal
 	@exec $(PY) -m local demo $(ARGS)
@@ -47,7 +48,7 @@ seed: $(RUN) ## put the built-in personas into a running Parley again
 check: $(DEV) ## format, lint, types and the walls between the rooms
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
-	@$(VENV)/bin/pyright
+	@$(VENV)/bin/pyright --pythonpath $(PY)
 	@$(VENV)/bin/lint-imports --no-cache
 
 format: $(DEV) ## let the formatter and the safe fixes have their way
