@@ -1,4 +1,4 @@
-"""What discussion asks of provider_adapter: one request to a provider, or one look at its models."""
+"""What discussion asks of provider_adapter: one request to a provider, or one look at models."""
 
 from __future__ import annotations
 

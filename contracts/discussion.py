@@ -82,7 +82,9 @@ class DiscussionOpened(_DiscussionEvent, frozen=True, kw_only=True, tag="discuss
     deadline: datetime | None = None
 
 
-class TurnScheduled(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_scheduled.v1"):
+class TurnScheduled(
+    _DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_scheduled.v1"
+):
     turn: str
     participant: int
     """Index into the participants."""
@@ -162,14 +164,18 @@ class AttemptCut(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.at
     cost: Cost | None = None
 
 
-class TurnRestarted(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_restarted.v1"):
+class TurnRestarted(
+    _DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_restarted.v1"
+):
     """The text of `attempt` is withdrawn; the turn begins anew."""
 
     turn: str
     attempt: str
 
 
-class TurnCompleted(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_completed.v1"):
+class TurnCompleted(
+    _DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_completed.v1"
+):
     """The truth of a turn; what was streamed before was its preview."""
 
     WORDS: ClassVar[tuple[str, ...]] = ("text", "reasoning", "tool_calls")
@@ -199,7 +205,9 @@ class TurnFailed(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.tu
     partial: bool = False
 
 
-class TurnCancelled(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_cancelled.v1"):
+class TurnCancelled(
+    _DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_cancelled.v1"
+):
     turn: str
 
 
@@ -243,7 +251,9 @@ TERMINAL = (DiscussionCompleted, DiscussionFailed, DiscussionCancelled)
 # Facts of discussion that are not one discussion's.
 
 
-class ModelCatalogRefreshed(Event, frozen=True, kw_only=True, tag="discussion.catalog_refreshed.v1"):
+class ModelCatalogRefreshed(
+    Event, frozen=True, kw_only=True, tag="discussion.catalog_refreshed.v1"
+):
     workspace: str
     provider: str
     endpoint: str
@@ -484,5 +494,3 @@ class ProviderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class ProviderList(Struct, frozen=True):
     items: list[ProviderView]
-
-

@@ -15,7 +15,7 @@ RANDOM_BYTES = 10
 
 
 class BadToken(ValueError):
-    """A name that may not become part of a subject; use letters, digits, `-` and `_`, 64 at most."""
+    """A name that may not stand in a subject: letters, digits, `-` and `_`, 64 at most."""
 
     def __init__(self, value: str) -> None:
         super().__init__(f"{value[:80]!r} may not become part of a subject")
