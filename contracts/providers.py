@@ -62,6 +62,8 @@ class Model:
     cached_price: Decimal | None = None
     output_price: Decimal | None = None
     thinks: bool = False
+    answer_tokens: int | None = None
+    """Tokens an answer may have unless asked otherwise; None: 1,024, or 8,192 if it thinks."""
     fixed_temperature: bool = False
     """Refuses any temperature but its own: the parameter is left out."""
 
@@ -217,6 +219,8 @@ LOCAL = Provider(
         Model(
             id="smollm2-135m-instruct",
             context_window=8192,
+            # A model of 135 million parameters says nothing new after a few paragraphs.
+            answer_tokens=320,
             input_price=_usd("0"),
             cached_price=_usd("0"),
             output_price=_usd("0"),

@@ -14,16 +14,18 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
 
 from shared import health
 from shared.bus import Bus
-from shared.database import Pool, connect
 from shared.hardening import harden
 from shared.redaction import redact_log
 from shared.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from shared.database import Pool
 
 DRAIN = timedelta(seconds=10)
 """How long a service may take to finish what it has begun, once told to stop."""
@@ -53,6 +55,9 @@ class Service(Generic[S]):
 
     async def connect_database(self) -> Pool:
         """A pool on this service's own schema; closed when the service stops."""
+        # Here, since a service that remembers nothing has no database driver in its image.
+        from shared.database import connect
+
         pool = await connect(self.settings.database_url, self.name)
         self.on_stop(pool.close)
         return pool

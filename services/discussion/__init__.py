@@ -1,0 +1,1 @@
+"""The heart: discussions, and every decision about waiting and trying again."""

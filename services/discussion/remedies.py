@@ -1,0 +1,112 @@
+"""What is done about a failed attempt: wait, park, or give up. A pure decision.
+
+Nothing permanent is tried again, whatever the clock says: what a person must mend is parked until
+it is mended. What passes by itself waits, three requests a turn at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from contracts.failures import Evidence, FailureClass
+from services.discussion.backoff import SNOOZE, Dice, next_wait, policy_of
+
+MOST_FAILURES = 3
+"""Failures of one turn, the first included, before it is given up."""
+
+MOST_OF: dict[FailureClass, int] = {
+    # Perhaps it was done and charged: once more, never twice.
+    FailureClass.AMBIGUOUS: 2,
+    FailureClass.MIDSTREAM: 2,
+    FailureClass.UNKNOWN: 2,
+}
+
+OURS = frozenset({"expired", "lease", "busy", "unreachable"})
+"""Hints that say the provider was never asked: a snooze, which costs the turn nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Try again after this long."""
+
+    wait: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """No timer: an event wakes it. `gate` says which, `key:kimi` for any key of kimi."""
+
+    gate: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The turn fails, its partial text kept."""
+
+
+Remedy = Wait | Park | GiveUp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A failed attempt and what the turn has been through before it."""
+
+    class_: FailureClass
+    model: str
+    """`provider/model`"""
+    evidence: Evidence = Evidence()
+    hint: str = ""
+    sent: bool = True
+    failures: int = 1
+    """Failures of the turn so far, this one included, snoozes not."""
+    same_class: int = 1
+    """Those of this class, this one included."""
+
+
+def remedy(trouble: Trouble, *, dice: Dice) -> Remedy:
+    """The one place that decides whether a turn is tried again, and when."""
+    if not trouble.sent and trouble.hint in OURS:
+        return Wait(next_wait(SNOOZE, failures=trouble.same_class, dice=dice))
+    match trouble.class_:
+        case FailureClass.AUTH | FailureClass.BILLING | FailureClass.MODEL:
+            return Park(gate_of(trouble.class_, trouble.model))
+        case FailureClass.REQUEST:
+            return GiveUp()
+        case FailureClass.MIDSTREAM if trouble.hint == "cancelled":
+            return GiveUp()
+        case class_:
+            most = min(MOST_FAILURES, MOST_OF.get(class_, MOST_FAILURES))
+            if trouble.failures >= MOST_FAILURES or trouble.same_class >= most:
+                return GiveUp()
+            asked = trouble.evidence.retry_after
+            return Wait(
+                next_wait(
+                    policy_of(class_),
+                    failures=trouble.failures,
+                    hint=None if asked is None else _seconds(asked),
+                    dice=dice,
+                )
+            )
+
+
+def gate_of(class_: FailureClass, model: str) -> str:
+    """What a turn on `model` that failed so is parked for."""
+    provider = model.partition("/")[0]
+    match class_:
+        case FailureClass.MODEL:
+            return f"model:{provider}"
+        case FailureClass.BILLING:
+            return f"billing:{provider}"
+        case _:
+            return f"key:{provider}"
+
+
+def _seconds(asked: float) -> timedelta | None:
+    """The hint as a duration; None for what no duration can hold (NaN, 1e12)."""
+    try:
+        return timedelta(seconds=asked)
+    except (ValueError, OverflowError):
+        return None
+
+

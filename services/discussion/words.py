@@ -1,0 +1,124 @@
+"""What is said about a failure: a title, what happened, and what to do next, in plain words.
+
+Every class has its own words, since each has its own remedy. The provider's sentence is quoted
+where it helps; it was redacted where it came in.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from contracts.failures import PARKING, Evidence, Failure, FailureClass
+from contracts.providers import PROVIDERS
+
+
+def explain(
+    class_: FailureClass,
+    model: str,
+    *,
+    evidence: Evidence = Evidence(),
+    hint: str = "",
+    not_before: datetime | None = None,
+    final: bool = False,
+) -> Failure:
+    """The failure as people see it. `final`: the turn was given up; otherwise it goes on."""
+    provider, _, name = model.partition("/")
+    row = PROVIDERS.get(provider)
+    title, detail, next_step = _words(class_, hint, row.title if row else provider, name, provider)
+    said = f' It said: "{evidence.message}"' if evidence.message else ""
+    return Failure(
+        class_=class_,
+        title=title,
+        detail=detail + said,
+        next_step=_after(class_, next_step, final=final),
+        retryable=class_ is not FailureClass.REQUEST,
+        not_before=not_before,
+        evidence=evidence,
+    )
+
+
+def _after(class_: FailureClass, next_step: str, *, final: bool) -> str:
+    if class_ in PARKING or class_ is FailureClass.REQUEST:
+        return next_step
+    if final:
+        return f"It was tried as often as is sensible. {next_step}".strip()
+    return f"Nothing to do: it is tried again by itself. {next_step}".strip()
+
+
+def _words(
+    class_: FailureClass, hint: str, who: str, name: str, provider: str
+) -> tuple[str, str, str]:
+    match class_, hint:
+        case FailureClass.AUTH, "permission":
+            return (
+                f"{who} does not allow this",
+                "The key is known, but what was asked is not open to it.",
+                "Check the key's permissions and allowed addresses in the provider's console.",
+            )
+        case FailureClass.AUTH, _:
+            return (
+                f"{who} refused the key",
+                "The key is not accepted on the address it is bound to: it was revoked, or it "
+                "belongs to another region or product of the same vendor.",
+                f"Add a valid key: parley keys add {provider}. What waits goes on by itself then.",
+            )
+        case FailureClass.MODEL, _:
+            return (
+                f"{who} does not know the model",
+                f"{name} is not among the models of this key.",
+                "Choose another model: GET /api/v1/models lists what there is.",
+            )
+        case FailureClass.BILLING, _:
+            return (
+                f"The account at {who} has no balance or quota left",
+                "The provider answers again once the account is topped up.",
+                "Top up the account in the provider's console.",
+            )
+        case FailureClass.REQUEST, "context_length":
+            return (
+                "The text is too long for this model",
+                "The question and what belongs to it exceed the model's window.",
+                "Shorten the text, or choose a model with a larger window.",
+            )
+        case FailureClass.REQUEST, "content_filter":
+            return (
+                f"{who} declined to answer",
+                "Its content filter stopped the request.",
+                "Word the question differently, or ask another model.",
+            )
+        case FailureClass.REQUEST, _:
+            return (
+                f"{who} cannot accept the request",
+                "The request itself is at fault; sending it again would not help.",
+                "Change the question or its options.",
+            )
+        case FailureClass.THROTTLED, "daily":
+            return (
+                f"The daily limit at {who} is used up",
+                "The account may go on when the provider's day turns.",
+                "",
+            )
+        case FailureClass.THROTTLED, _:
+            return (f"{who} asks us to slow down", "The account's rate limit is reached.", "")
+        case FailureClass.OVERLOADED, _:
+            return (f"{who} is overloaded", "It has no capacity just now.", "")
+        case FailureClass.AMBIGUOUS, _:
+            return (
+                f"{who} did not answer in time",
+                "The request was sent, no answer was seen; it may have been charged.",
+                "",
+            )
+        case FailureClass.MIDSTREAM, _:
+            return (
+                "The answer broke off",
+                "The stream ended before the answer was whole; what had come is kept.",
+                "Ask again to have it whole.",
+            )
+        case FailureClass.TRANSIENT, _:
+            return (f"{who} had a passing fault", "It answered with an error of its own.", "")
+        case _:
+            return (
+                f"{who} answered something unexpected",
+                "The answer fits nothing that is known of this provider.",
+                "If it stays so, check the provider's status page and the address in use.",
+            )
