@@ -1,0 +1,1 @@
+"""What the container deployment does once, before the services start."""
