@@ -78,6 +78,8 @@ class Provider:
     regions: tuple[Region, ...]
     """The first is the default."""
     docs: str
+    note: str = ""
+    """What people should know before they choose it."""
     needs_key: bool = True
     key_prefixes: Mapping[str, str] = field(default_factory=dict[str, str])
     """Key prefix → region it belongs to, where the form of a key tells."""
@@ -212,6 +214,7 @@ LOCAL = Provider(
     # No default address: the launcher says where the model listens.
     regions=(Region(name="local", base_url="", env="LOCAL_BASE_URL"),),
     docs="https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
+    note="A tiny demonstration model on this machine: it speaks, it does not know much.",
     needs_key=False,
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
     limits=Limits(concurrency=4),

@@ -1,0 +1,516 @@
+"""What may happen in a discussion: who speaks, what an attempt's end means, when it is over.
+
+Pure: time, dice and ids come in as arguments. Each command that ends a turn also says what follows
+from it, so that the log never shows a discussion whose last turn has ended and which goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import reduce
+from typing import assert_never
+
+from contracts.discussion import (
+    AttemptCut,
+    AttemptFailed,
+    AttemptStarted,
+    Cost,
+    DiscussionCancelled,
+    DiscussionCompleted,
+    DiscussionEvent,
+    DiscussionFailed,
+    DiscussionOpened,
+    TurnCancelled,
+    TurnCompleted,
+    TurnFailed,
+    TurnParked,
+    TurnRestarted,
+    TurnScheduled,
+    TurnWaiting,
+)
+from contracts.failures import Evidence, Failure, FailureClass
+from contracts.stream import ProviderError, StreamCompleted, Usage
+from services.discussion import modes
+from services.discussion.backoff import Dice
+from services.discussion.remedies import OURS, GiveUp, Park, Trouble, Wait, remedy
+from services.discussion.words import explain
+
+NewId = Callable[[], str]
+
+# --- Commands -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    opened: DiscussionOpened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartAttempt:
+    """The permit is there: the request is about to be made."""
+
+    turn: str
+    attempt: str
+    endpoint: str
+    key: str = ""
+    key_version: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldBack:
+    """Admission said not now."""
+
+    turn: str
+    reason: str
+    not_before: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkTurn:
+    """A gate is closed: nothing is sent until it opens."""
+
+    turn: str
+    gate: str
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hear:
+    """The adapter says how an attempt ended."""
+
+    outcome: StreamCompleted | ProviderError
+    cost: Cost | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutAttempt:
+    """Nobody works on the attempt any more; `text` is what had been heard."""
+
+    turn: str
+    attempt: str
+    reason: str
+    text: str = ""
+    reasoning: str = ""
+    usage: Usage = Usage()
+    cost: Cost | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    by: str = ""
+
+
+Command = Open | StartAttempt | HoldBack | ParkTurn | Hear | CutAttempt | Cancel
+
+# --- State: only what a decision needs ------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """May be attempted, now or once its wait is over."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    gate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    completed: bool
+
+
+Phase = Due | Running | Parked | Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    id: str
+    participant: int
+    model: str
+    phase: Phase = Due()
+    sent: int = 0
+    """Requests that were made, or may have been."""
+    failures: tuple[FailureClass, ...] = ()
+    """Of this turn, snoozes not counted."""
+    snoozes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NotOpened: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    opened: DiscussionOpened
+    turns: Mapping[str, Turn] = field(default_factory=dict[str, Turn])
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    opened: DiscussionOpened
+
+
+Discussion = NotOpened | Going | Over
+
+# --- Rejections -----------------------------------------------------------------------------
+
+
+class Rejected(Exception):
+    """The command makes no sense in this state; nothing happened."""
+
+
+class AlreadyOpened(Rejected): ...
+
+
+class NotDue(Rejected):
+    """The turn is running, parked or over: there is nothing to start."""
+
+    def __init__(self, turn: str) -> None:
+        super().__init__(f"turn {turn} is not due")
+        self.turn = turn
+
+
+# --- Decide ---------------------------------------------------------------------------------
+
+
+def decide(
+    command: Command, state: Discussion, *, now: datetime, dice: Dice, new_id: NewId
+) -> list[DiscussionEvent]:
+    """The facts that follow from `command`, to the last one; none if it is already so."""
+    events = _first(command, state, now=now, dice=dice)
+    if not events:
+        return []
+    after = reduce(evolve, events, state)
+    return [*events, *_follow_ups(after, now=now, new_id=new_id)]
+
+
+def _first(
+    command: Command, state: Discussion, *, now: datetime, dice: Dice
+) -> list[DiscussionEvent]:
+    match command, state:
+        case Open(opened), NotOpened():
+            return [opened]
+        case Open(), _:
+            raise AlreadyOpened
+        case StartAttempt(), Going():
+            return _start(command, state, now)
+        case HoldBack(), Going():
+            return _hold_back(command, state, now)
+        case ParkTurn(turn=turn, gate=gate, failure=failure), Going():
+            _due(state, turn)
+            return [
+                TurnParked(at=now, discussion=_id(state), turn=turn, gate=gate, failure=failure)
+            ]
+        case Hear(outcome=StreamCompleted() as outcome, cost=cost), Going():
+            return _completed(outcome, cost, state, now)
+        case Hear(outcome=ProviderError() as error, cost=cost), Going():
+            return _failed(error, cost, state, now=now, dice=dice)
+        case CutAttempt(), Going():
+            return _cut(command, state, now=now, dice=dice)
+        case Cancel(by), Going():
+            return _cancelled(by, state, now)
+        case (StartAttempt() | HoldBack() | ParkTurn()) as early, _:
+            raise NotDue(early.turn)
+        case (Hear() | CutAttempt() | Cancel()), _:
+            return []  # it is over: a late outcome changes nothing, and a wish to end it is granted
+
+
+def _id(state: Going) -> str:
+    return state.opened.discussion
+
+
+def _due(state: Going, turn: str) -> Turn:
+    found = state.turns.get(turn)
+    if found is None or not isinstance(found.phase, Due | Parked):
+        raise NotDue(turn)
+    return found
+
+
+def _speaker(state: Going, turn: str, attempt: str) -> Turn | None:
+    """The turn if this attempt is the one it waits for; a stale attempt has no say."""
+    found = state.turns.get(turn)
+    return found if found is not None and found.phase == Running(attempt) else None
+
+
+def _start(command: StartAttempt, state: Going, now: datetime) -> list[DiscussionEvent]:
+    turn = _due(state, command.turn)
+    provider, _, model = turn.model.partition("/")
+    return [
+        AttemptStarted(
+            at=now,
+            discussion=_id(state),
+            turn=turn.id,
+            attempt=command.attempt,
+            number=turn.sent + 1,
+            provider=provider,
+            model=model,
+            endpoint=command.endpoint,
+            key=command.key,
+            key_version=command.key_version,
+        )
+    ]
+
+
+def _hold_back(command: HoldBack, state: Going, now: datetime) -> list[DiscussionEvent]:
+    turn = _due(state, command.turn)
+    if turn.phase == Due(command.reason):
+        return []  # stated when the reason changes
+    return [
+        TurnWaiting(
+            at=now,
+            discussion=_id(state),
+            turn=turn.id,
+            reason=command.reason,
+            not_before=command.not_before,
+        )
+    ]
+
+
+def _completed(
+    outcome: StreamCompleted, cost: Cost | None, state: Going, now: datetime
+) -> list[DiscussionEvent]:
+    turn = _speaker(state, outcome.turn, outcome.attempt)
+    if turn is None:
+        return []
+    provider, _, asked = turn.model.partition("/")
+    return [
+        TurnCompleted(
+            at=now,
+            discussion=_id(state),
+            turn=turn.id,
+            attempt=outcome.attempt,
+            model=f"{provider}/{outcome.model or asked}",
+            finish_reason=outcome.finish_reason,
+            usage=outcome.usage,
+            cost=cost,
+            text=outcome.text,
+            reasoning=outcome.reasoning,
+            tool_calls=outcome.tool_calls,
+            first_token_ms=outcome.first_token_ms,
+            duration_ms=outcome.duration_ms,
+        )
+    ]
+
+
+def _failed(
+    error: ProviderError, cost: Cost | None, state: Going, *, now: datetime, dice: Dice
+) -> list[DiscussionEvent]:
+    turn = _speaker(state, error.turn, error.attempt)
+    if turn is None:
+        return []
+    failed = AttemptFailed(
+        at=now,
+        discussion=_id(state),
+        turn=turn.id,
+        attempt=error.attempt,
+        class_=error.class_,
+        evidence=error.evidence,
+        hint=error.hint,
+        sent=error.sent,
+        text=error.text,
+        reasoning=error.reasoning,
+        usage=error.usage,
+        cost=cost,
+    )
+    return [failed, *_remedied(failed, turn, state, now=now, dice=dice)]
+
+
+def _cut(
+    command: CutAttempt, state: Going, *, now: datetime, dice: Dice
+) -> list[DiscussionEvent]:
+    turn = _speaker(state, command.turn, command.attempt)
+    if turn is None:
+        return []
+    cut = AttemptCut(
+        at=now,
+        discussion=_id(state),
+        turn=turn.id,
+        attempt=command.attempt,
+        reason=command.reason,
+        text=command.text,
+        reasoning=command.reasoning,
+        usage=command.usage,
+        cost=command.cost,
+    )
+    return [cut, *_remedied(cut, turn, state, now=now, dice=dice)]
+
+
+def _remedied(
+    end: AttemptFailed | AttemptCut, before: Turn, state: Going, *, now: datetime, dice: Dice
+) -> list[DiscussionEvent]:
+    """What follows from an attempt that did not make it."""
+    class_, hint, evidence = _cause(end)
+    after = _after_failure(before, end)
+    trouble = Trouble(
+        class_=class_,
+        model=before.model,
+        evidence=evidence,
+        hint=hint,
+        sent=isinstance(end, AttemptCut) or end.sent,
+        failures=len(after.failures),
+        same_class=after.snoozes if after.snoozes > before.snoozes else _same(after, class_),
+    )
+    verdict = remedy(trouble, dice=dice)
+    restarted: list[DiscussionEvent] = []
+    if (end.text or end.reasoning) and not isinstance(verdict, GiveUp):
+        # Never concatenate two attempts: what was shown is withdrawn before anything new comes.
+        restarted = [
+            TurnRestarted(at=now, discussion=_id(state), turn=before.id, attempt=end.attempt)
+        ]
+    match verdict:
+        case Wait(wait):
+            at = now + wait
+            failure = explain(
+                class_, before.model, evidence=evidence, hint=hint, not_before=at
+            )
+            return [
+                *restarted,
+                TurnWaiting(
+                    at=now,
+                    discussion=_id(state),
+                    turn=before.id,
+                    reason=class_.value if hint not in OURS else "adapter",
+                    not_before=at,
+                    failure=failure,
+                ),
+            ]
+        case Park(gate):
+            failure = explain(class_, before.model, evidence=evidence, hint=hint)
+            return [
+                *restarted,
+                TurnParked(
+                    at=now, discussion=_id(state), turn=before.id, gate=gate, failure=failure
+                ),
+            ]
+        case GiveUp():
+            failure = explain(class_, before.model, evidence=evidence, hint=hint, final=True)
+            return [
+                TurnFailed(
+                    at=now,
+                    discussion=_id(state),
+                    turn=before.id,
+                    failure=failure,
+                    text=end.text,
+                    reasoning=end.reasoning,
+                    partial=bool(end.text),
+                )
+            ]
+
+
+def _cause(end: AttemptFailed | AttemptCut) -> tuple[FailureClass, str, Evidence]:
+    match end:
+        case AttemptFailed(class_=class_, hint=hint, evidence=evidence):
+            return class_, hint, evidence
+        case AttemptCut(text=text, reasoning=reasoning):
+            heard = bool(text or reasoning)
+            return (FailureClass.MIDSTREAM if heard else FailureClass.AMBIGUOUS), "", Evidence()
+
+
+def _same(turn: Turn, class_: FailureClass) -> int:
+    return sum(1 for failure in turn.failures if failure is class_)
+
+
+def _cancelled(by: str, state: Going, now: datetime) -> list[DiscussionEvent]:
+    open_turns = (turn for turn in state.turns.values() if not isinstance(turn.phase, Ended))
+    return [
+        *(TurnCancelled(at=now, discussion=_id(state), turn=turn.id) for turn in open_turns),
+        DiscussionCancelled(at=now, discussion=_id(state), cancelled_by=by),
+    ]
+
+
+def _follow_ups(state: Discussion, *, now: datetime, new_id: NewId) -> list[DiscussionEvent]:
+    """What the discussion's mode says next: more turns, the end, or nothing yet."""
+    if not isinstance(state, Going):
+        return []
+    process = modes.PROCESSES[state.opened.mode]
+    seats = [
+        modes.Seat(
+            turn=turn.id,
+            participant=turn.participant,
+            ended=isinstance(turn.phase, Ended),
+            completed=turn.phase == Ended(completed=True),
+        )
+        for turn in state.turns.values()
+    ]
+    match process(len(state.opened.participants), seats):
+        case modes.Speak(participants):
+            return [
+                TurnScheduled(
+                    at=now,
+                    discussion=_id(state),
+                    turn=new_id(),
+                    participant=index,
+                    persona=state.opened.participants[index].persona,
+                    model=state.opened.participants[index].model,
+                )
+                for index in participants
+            ]
+        case modes.Listen():
+            return []
+        case modes.Finish(failed):
+            return [DiscussionCompleted(at=now, discussion=_id(state), failed=list(failed))]
+        case modes.Abandon():
+            return [DiscussionFailed(at=now, discussion=_id(state))]
+
+
+# --- Evolve ---------------------------------------------------------------------------------
+
+
+def evolve(state: Discussion, event: DiscussionEvent) -> Discussion:
+    """The state after one more fact."""
+    if isinstance(event, DiscussionOpened):
+        return Going(event)
+    assert isinstance(state, Going), f"{type(event).__name__} in {type(state).__name__}"
+    match event:
+        case TurnScheduled(turn=id, participant=participant, model=model):
+            return replace(state, turns={**state.turns, id: Turn(id, participant, model)})
+        case TurnWaiting(turn=id, reason=reason):
+            return _with(state, replace(state.turns[id], phase=Due(reason)))
+        case TurnParked(turn=id, gate=gate):
+            return _with(state, replace(state.turns[id], phase=Parked(gate)))
+        case AttemptStarted(turn=id, attempt=attempt):
+            turn = state.turns[id]
+            return _with(state, replace(turn, phase=Running(attempt), sent=turn.sent + 1))
+        case AttemptFailed(turn=id) | AttemptCut(turn=id):
+            return _with(state, _after_failure(state.turns[id], event))
+        case TurnRestarted():
+            return state
+        case TurnCompleted(turn=id):
+            return _with(state, replace(state.turns[id], phase=Ended(completed=True)))
+        case TurnFailed(turn=id) | TurnCancelled(turn=id):
+            return _with(state, replace(state.turns[id], phase=Ended(completed=False)))
+        case DiscussionCompleted() | DiscussionFailed() | DiscussionCancelled():
+            return Over(state.opened)
+        case _:
+            assert_never(event)
+
+
+def _after_failure(turn: Turn, end: AttemptFailed | AttemptCut) -> Turn:
+    match end:
+        case AttemptFailed(sent=False, hint=hint) if hint in OURS:
+            return replace(turn, phase=Due(), sent=turn.sent - 1, snoozes=turn.snoozes + 1)
+        case AttemptFailed(sent=False, class_=class_):
+            return replace(
+                turn, phase=Due(), sent=turn.sent - 1, failures=(*turn.failures, class_)
+            )
+        case _:
+            class_, _, _ = _cause(end)
+            return replace(turn, phase=Due(), failures=(*turn.failures, class_))
+
+
+def _with(state: Going, turn: Turn) -> Going:
+    return replace(state, turns={**state.turns, turn.id: turn})
+
+
+def replay(events: Iterable[DiscussionEvent]) -> Discussion:
+    return reduce(evolve, events, NotOpened())

@@ -1,0 +1,44 @@
+"""What is sent to a model: the persona's prompt, then the question, and how long to answer."""
+
+from __future__ import annotations
+
+from contracts.attempts import Message, Parameters
+from contracts.discussion import DiscussionOpened
+from contracts.providers import PROVIDERS, Model
+from contracts.providers import Provider as Row
+from msgspec.structs import replace as copy
+
+SHORT = 1_024
+"""Tokens of an answer unless asked otherwise: providers charge rate limits by it beforehand."""
+
+LONG = 8_192
+"""For models that think: their thoughts count too."""
+
+
+def messages(opened: DiscussionOpened, participant: int) -> list[Message]:
+    """The conversation as the participant sees it."""
+    prompt = opened.instructions.get(opened.participants[participant].persona, "")
+    head = [Message(role="system", content=prompt)] if prompt else []
+    said = opened.messages or [Message(role="user", content=opened.topic)]
+    return [*head, *said]
+
+
+def parameters(opened: DiscussionOpened, model: str) -> Parameters:
+    """What was asked for, with an explicit and tight bound where nobody set one."""
+    if opened.parameters.max_completion_tokens > 0:
+        return opened.parameters
+    return copy(opened.parameters, max_completion_tokens=answer_tokens(known(model)))
+
+
+def answer_tokens(model: Model | None) -> int:
+    """How long an answer may be when nobody said."""
+    if model is not None and model.answer_tokens is not None:
+        return model.answer_tokens
+    return LONG if model is not None and model.thinks else SHORT
+
+
+def known(model: str) -> Model | None:
+    """What the rows say of `provider/model`."""
+    provider, _, name = model.partition("/")
+    row: Row | None = PROVIDERS.get(provider)
+    return row.model(name) if row else None
