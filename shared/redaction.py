@@ -139,8 +139,12 @@ class Redactor:
         return {
             name: REDACTED if _is_secret_name(name) else self.value(item)
             for name, item in record.items()
-        }
+            if name not in _STRUCTLOGS_OWN
+        } | {name: record[name] for name in _STRUCTLOGS_OWN if name in record}
 
+
+_STRUCTLOGS_OWN = ("_record", "_from_structlog")
+"""Its notes to itself, removed before anything is rendered."""
 
 _SECRET_NAME = re.compile(rf"(?i:\A(?:x-)?(?:{_NAMES}|secret|plaintext)\Z)")
 
@@ -165,3 +169,4 @@ REDACTOR = Redactor()
 """The process's own: its logs, errors and messages pass here."""
 
 redact = REDACTOR.__call__
+redact_log = REDACTOR.processor
