@@ -62,6 +62,14 @@ class KeyVerified(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_verif
     models: int = 0
 
 
+class KeyNotVerified(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_not_verified.v1"):
+    """The provider could not be asked, or said nothing of the key: its state stays."""
+
+    reason: str
+    next_step: str
+    evidence: Evidence = Evidence()
+
+
 class KeyActivated(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_activated.v1"):
     """The key may be used from now on; whatever was parked for a key of this provider wakes."""
 
@@ -74,6 +82,21 @@ class KeyRotated(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_rotate
 
     fingerprint: str = ""
     account: str = ""
+
+
+class KeyProven(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_proven.v1"):
+    """This version has completed an attempt for the first time: it may run beside itself."""
+
+    attempt: str = ""
+
+
+class KeySuspected(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_suspected.v1"):
+    """A key that has worked was refused; one confirmation decides. Until then its users wait."""
+
+    reason: str
+    next_step: str
+    evidence: Evidence = Evidence()
+    attempt: str = ""
 
 
 class KeyQuarantined(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_quarantined.v1"):
@@ -117,8 +140,11 @@ class TokenRevoked(Event, frozen=True, kw_only=True, tag="key_vault.token_revoke
 KeyEvent = (
     KeyAdded
     | KeyVerified
+    | KeyNotVerified
     | KeyActivated
+    | KeyProven
     | KeyRotated
+    | KeySuspected
     | KeyQuarantined
     | KeyDisabled
     | KeyRevoked
@@ -132,8 +158,11 @@ KEY_EVENTS: EventFamily[Event] = EventFamily(
     classes=(
         KeyAdded,
         KeyVerified,
+        KeyNotVerified,
         KeyActivated,
+        KeyProven,
         KeyRotated,
+        KeySuspected,
         KeyQuarantined,
         KeyDisabled,
         KeyRevoked,
@@ -194,6 +223,8 @@ class KeyView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: datetime | None = None
     """When it came into this state."""
     activated_at: datetime | None = None
+    proven: bool = False
+    """This version has completed an attempt."""
     reason: str = ""
     next_step: str = ""
 
