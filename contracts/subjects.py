@@ -7,6 +7,7 @@ second token tells the kind, so no wildcard of one kind can ever cover another:
     parley.cmd.<service>.<verb>                              requests (core request/reply)
     parley.chunk.<workspace>.<discussion>.<attempt>          live text
     parley.outcome.<workspace>.<discussion>.<attempt>        the end of an attempt
+    parley.quarantine.<stream>.<consumer>.<sequence>         what nobody could work on
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ def chunk_subject(workspace: str, discussion: str, attempt: str) -> str:
 
 def outcome_subject(workspace: str, discussion: str, attempt: str) -> str:
     return f"parley.outcome.{token(workspace)}.{token(discussion)}.{token(attempt)}"
+
+
+def quarantine_subject(stream: str, consumer: str, sequence: int) -> str:
+    return f"parley.quarantine.{token(stream)}.{token(consumer)}.{sequence}"
 
 
 def discussion_events(workspace: str, discussion: str) -> str:
@@ -121,7 +126,18 @@ CHUNKS = Stream(
     allow_direct=True,
 )
 
-STREAMS = (EVENTS, OUTCOMES, CHUNKS)
+QUARANTINE = Stream(
+    name="QUARANTINE",
+    subjects=("parley.quarantine.>",),
+    storage="file",
+    retention="limits",
+    max_age=timedelta(days=90),
+    max_consumers=16,
+    max_bytes=1 << 30,
+)
+"""Poison messages, whole, for a person to look at; their consumers go on without them."""
+
+STREAMS = (EVENTS, OUTCOMES, CHUNKS, QUARANTINE)
 
 # --- Who may ask whom -----------------------------------------------------------------------
 
@@ -217,6 +233,7 @@ def permissions(service: str) -> Permissions:
             if consumer.service == service:
                 publish.append(f"$JS.API.CONSUMER.MSG.NEXT.{stream.name}.{consumer.name}")
                 publish.append(f"$JS.ACK.{stream.name}.{consumer.name}.>")
+                publish.append(f"parley.quarantine.{stream.name}.{consumer.name}.*")
     more_publish, more_subscribe = _SPECIAL[service]
     return Permissions(
         publish=(*publish, *more_publish),
