@@ -18,6 +18,7 @@ import msgspec
 
 from contracts.event import Event, EventFamily, name_of, tag_of
 from contracts.subjects import event_subject
+from shared import trace
 from shared.database import Connection, queries
 from shared.ids import fresh
 
@@ -28,7 +29,8 @@ SCHEMA = Path(__file__).with_name("journal.sql")
 
 META = ("correlation", "causation", "by", "traceparent")
 """What `meta` may say: the conversation an event belongs to, the event that led to it, who caused
-it, and the trace (W3C Trace Context)."""
+it, and the trace (W3C Trace Context). Correlation and trace are those of the thread that we are on
+(shared.trace) unless given."""
 
 _SQL = queries(Path(__file__).with_name("journal_queries.sql"))
 _WRONG_VERSION = "PV001"
@@ -81,7 +83,7 @@ class Journal(Generic[E]):
         """
         if not events:
             return []
-        meta = dict(meta or {})
+        meta = _thread() | dict(meta or {})
         assert meta.keys() <= set(META), f"meta may say {META}"
         ids = [fresh() for _ in events]
         split = [_without_words(event) for event in events]
@@ -140,6 +142,13 @@ class Journal(Generic[E]):
             recorded_at=row["recorded_at"],
             meta=_decode_meta(row["meta"]),
         )
+
+
+def _thread() -> dict[str, str]:
+    if not (correlation := trace.correlation()):
+        return {}
+    parent = trace.outgoing().get(trace.TRACEPARENT)
+    return {"correlation": correlation} | ({"traceparent": parent} if parent else {})
 
 
 # --- words ----------------------------------------------------------------------------------
