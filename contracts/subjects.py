@@ -269,3 +269,23 @@ INTEGRATION_PERMISSIONS = Permissions(
     publish=(),
     subscribe=("parley.event.>", "parley.chunk.>", "parley.outcome.>", f"{inbox(INTEGRATION)}.>"),
 )
+
+ADMIN_PERMISSIONS = Permissions(
+    publish=(
+        "$JS.API.>",
+        "$SRV.PING",
+        "$SRV.PING.>",
+        "$SRV.INFO",
+        "$SRV.INFO.>",
+        "$SRV.STATS",
+        "$SRV.STATS.>",
+    ),
+    subscribe=(
+        "parley.event.>",
+        "parley.chunk.>",
+        "parley.outcome.>",
+        "parley.quarantine.>",
+        f"{inbox(ADMIN)}.>",
+    ),
+)
+"""Streams, consumers and looking: it can ask no service for anything and state no fact."""

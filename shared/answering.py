@@ -151,8 +151,10 @@ class Answering:
                 self._count_error(endpoint, error)
                 incident = secrets.token_hex(6)
                 log.exception("could not answer", subject=message.subject, incident=incident)
-                self._refuse(message, Internal("Look for the incident in the log of the service.",
-                                               incident=incident))
+                self._refuse(
+                    message,
+                    Internal("Look for the incident in the log of the service.", incident=incident),
+                )
             finally:
                 endpoint.nanoseconds += time.perf_counter_ns() - began
 

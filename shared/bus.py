@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, cast
 
 import msgspec
 import structlog
@@ -211,7 +211,13 @@ class Bus:
         OSError, and the kinds in `passing`, e.g. the database's) do not count.
         """
         consuming = Consuming(
-            self._connection, stream, consumer, handler, batch, quarantine, passing
+            self._connection,
+            stream,
+            consumer,
+            handler,
+            batch=batch,
+            quarantine=quarantine,
+            passing=passing,
         )
         self._consuming.add(consuming)
         try:
@@ -261,8 +267,11 @@ class Bus:
         await self._connection.close()
 
 
+_PROBLEM: Final = msgspec.json.Decoder(Problem)
+
+
 @lru_cache(maxsize=256)
-def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
@@ -272,11 +281,11 @@ def _read_answer(subject: str, message: Message, answer: type[T]) -> T:
     headers = message.headers
     if "Nats-Service-Error" in headers:
         try:
-            problem = _decoder(Problem).decode(message.data)
+            problem = _PROBLEM.decode(message.data)
         except msgspec.DecodeError:
             problem = Internal("It failed without saying why.").problem
         raise refusal(problem)
     try:
-        return _decoder(answer).decode(message.data)
+        return cast(T, _decoder(answer).decode(message.data))
     except msgspec.DecodeError as error:
         raise Internal(f"The answer of {subject} is not readable: {error}") from error

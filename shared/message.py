@@ -16,10 +16,10 @@ _VERSION: Final = b"NATS/1.0"
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-_TOKEN = r"[!-)+-\-/-=?-~]+"  # visible ASCII without `.`, `*`, `>`
-_SUBJECT = re.compile(rf"{_TOKEN}(?:\.{_TOKEN})*\Z", re.ASCII)
-_PATTERN_TOKEN = rf"(?:{_TOKEN}|\*)"
-_PATTERN = re.compile(rf"{_PATTERN_TOKEN}(?:\.{_PATTERN_TOKEN})*(?:\.>)?\Z|>\Z", re.ASCII)
+_PART = r"[!-)+-\-/-=?-~]+"  # visible ASCII without `.`, `*`, `>`
+_SUBJECT = re.compile(rf"{_PART}(?:\.{_PART})*\Z", re.ASCII)
+_PATTERN_PART = rf"(?:{_PART}|\*)"
+_PATTERN = re.compile(rf"{_PATTERN_PART}(?:\.{_PATTERN_PART})*(?:\.>)?\Z|>\Z", re.ASCII)
 _LONGEST = 1024  # the server reads control lines of 4,096 bytes at most; a reply stands there too
 
 
@@ -47,7 +47,7 @@ class Message:
 
     @property
     def status(self) -> int:
-        """What the server itself says with this message, e.g. 503 for no responders; 0 otherwise."""
+        """What the server itself says with it, e.g. 503 for no responders; 0 otherwise."""
         raw = self._raw_headers
         if raw is None or raw[8:9] != b" ":
             return 0
@@ -75,7 +75,7 @@ def read_headers(raw: bytes) -> dict[str, str]:
 
 
 def write_headers(headers: Mapping[str, str]) -> bytes:
-    """The block for the wire. A name must be a plain token, values lose their control characters."""
+    """The block for the wire. Names must be plain tokens; values lose control characters."""
     lines = [_VERSION]
     for name, value in headers.items():
         if _NAME.match(name) is None:

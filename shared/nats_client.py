@@ -1,6 +1,6 @@
 """The connection to the broker: nats-py, mended where it would lose, delay or hide something.
 
-What is different from nats-py 2.16.0, and why (each has a test in tests/conformance/test_client.py):
+What is different from nats-py 2.16.0, and why (tests/conformance/test_client.py shows each):
 
 - a message goes straight from the parser to whoever listens, without a queue and a task for each
   subscription: a chunk then costs one wake-up of the process, not two;
@@ -96,9 +96,13 @@ class NatsClient(Client):
                 await self._process_op_err(error)
 
     async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
-        self._pongs.append(future or asyncio.get_running_loop().create_future())
+        self._pongs_due.append(future or asyncio.get_running_loop().create_future())
         await self._send_command(_PING)
         await self._flush_pending()
+
+    @property
+    def _pongs_due(self) -> list[asyncio.Future[Any]]:
+        return self._pongs  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
     async def round_trip(self, within: float) -> None:
         """Until the broker has seen all that was put before this; TimeoutError if it doesn't."""
@@ -114,7 +118,7 @@ class NatsClient(Client):
         checked_pattern(pattern)
         # nats-py numbers the subscription in the very next step, before anything can arrive.
         self._listeners[self._sid + 1] = heard
-        return await self.subscribe(pattern, queue=queue)
+        return await self.subscribe(pattern, queue=queue)  # pyright: ignore[reportUnknownMemberType]
 
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None
@@ -130,8 +134,8 @@ class NatsClient(Client):
     async def _process_pong(self) -> None:
         self._pings_outstanding = 0
         self._pongs_received += 1
-        if self._pongs:
-            waiting = self._pongs.pop(0)
+        if self._pongs_due:
+            waiting = self._pongs_due.pop(0)
             if not waiting.done():
                 waiting.set_result(True)
 

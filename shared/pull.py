@@ -103,6 +103,7 @@ class Consuming:
         stream: str,
         consumer: str,
         handler: Handler,
+        *,
         batch: int,
         quarantine: Quarantine | None,
         passing: tuple[type[BaseException], ...],
@@ -264,7 +265,7 @@ class Consuming:
             except asyncio.CancelledError:
                 self._give_back(delivery, 0)
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the message must not be lost
                 await self._failed(delivery, error)
                 return
         self._tries.pop(delivery.sequence, None)

@@ -111,9 +111,7 @@ class Service(Generic[S]):
             self.log.exception("did not stop cleanly", step=repr(farewell))
 
 
-def main(
-    name: str, settings: type[S], wire: Callable[[Service[S]], Awaitable[None]]
-) -> None:
+def main(name: str, settings: type[S], wire: Callable[[Service[S]], Awaitable[None]]) -> None:
     """What a service's `__main__` calls; does not return."""
     harden()
     told = settings()

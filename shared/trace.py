@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
@@ -38,7 +38,7 @@ def outgoing() -> dict[str, str]:
 
 
 @contextmanager
-def following(headers: Mapping[str, str]) -> Iterator[str]:
+def following(headers: Mapping[str, str]) -> Generator[str]:
     """Go on with the thread named in `headers`, or begin one; what is malformed is not believed."""
     name = headers.get(CORRELATION, "")
     parent = headers.get(TRACEPARENT, "")
