@@ -90,6 +90,8 @@ class Provider:
     """Name of the parameter that bounds the answer."""
     asks_for_usage: bool = True
     """Takes `stream_options: {"include_usage": true}`."""
+    fixed_temperature: bool = False
+    """As `Model.fixed_temperature`, for models that are not listed below."""
     limits: Limits = Limits()
     """Assumed until declared or learnt."""
     models: tuple[Model, ...] = ()
@@ -136,6 +138,7 @@ KIMI = Provider(
     docs="https://platform.kimi.ai/docs",
     reasoning=Reasoning.CONTENT_FIELD,
     sends_thinking_back=True,
+    fixed_temperature=True,
     # Tier 1 of .cn, the lowest paid one; tier 0 (1 at a time, 3 a minute) is learnt from its 429s.
     limits=Limits(rpm=100, concurrency=15),
     models=(

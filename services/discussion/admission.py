@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -104,7 +105,7 @@ def gcra(rpm: int) -> tuple[timedelta, int]:
     limit = rpm if rpm < 34 else int(0.97 * rpm)
     burst = max(1, limit // 10)
     seconds = (60 + JITTER) / (limit - burst + 1)
-    return timedelta(microseconds=-(-int(seconds * 1e7) // 10)), burst
+    return timedelta(microseconds=ceil(seconds * 1_000_000)), burst
 
 
 def lowest(*limits: int | None) -> int | None:

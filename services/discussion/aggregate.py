@@ -221,7 +221,7 @@ def _first(
             return _cancelled(by, state, now)
         case (StartAttempt() | HoldBack() | ParkTurn()) as early, _:
             raise NotDue(early.turn)
-        case (Hear() | CutAttempt() | Cancel()), _:
+        case ((Hear() | CutAttempt() | Cancel()), _):
             return []  # it is over: a late outcome changes nothing, and a wish to end it is granted
 
 
@@ -325,9 +325,7 @@ def _failed(
     return [failed, *_remedied(failed, turn, state, now=now, dice=dice)]
 
 
-def _cut(
-    command: CutAttempt, state: Going, *, now: datetime, dice: Dice
-) -> list[DiscussionEvent]:
+def _cut(command: CutAttempt, state: Going, *, now: datetime, dice: Dice) -> list[DiscussionEvent]:
     turn = _speaker(state, command.turn, command.attempt)
     if turn is None:
         return []
@@ -370,9 +368,7 @@ def _remedied(
     match verdict:
         case Wait(wait):
             at = now + wait
-            failure = explain(
-                class_, before.model, evidence=evidence, hint=hint, not_before=at
-            )
+            failure = explain(class_, before.model, evidence=evidence, hint=hint, not_before=at)
             return [
                 *restarted,
                 TurnWaiting(
@@ -500,9 +496,7 @@ def _after_failure(turn: Turn, end: AttemptFailed | AttemptCut) -> Turn:
         case AttemptFailed(sent=False, hint=hint) if hint in OURS:
             return replace(turn, phase=Due(), sent=turn.sent - 1, snoozes=turn.snoozes + 1)
         case AttemptFailed(sent=False, class_=class_):
-            return replace(
-                turn, phase=Due(), sent=turn.sent - 1, failures=(*turn.failures, class_)
-            )
+            return replace(turn, phase=Due(), sent=turn.sent - 1, failures=(*turn.failures, class_))
         case _:
             class_, _, _ = _cause(end)
             return replace(turn, phase=Due(), failures=(*turn.failures, class_))

@@ -108,5 +108,3 @@ def _seconds(asked: float) -> timedelta | None:
         return timedelta(seconds=asked)
     except (ValueError, OverflowError):
         return None
-
-

@@ -1,0 +1,62 @@
+"""Start discussion: connect, wire the rooms, run until told to stop."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from contracts.subjects import EVENTS, OUTCOMES
+from services.discussion.inbox import Inbox
+from services.discussion.keyring import CONSUMER, Keyring
+from services.discussion.openings import Openings
+from services.discussion.outcomes import Outcomes
+from services.discussion.probes import Probes
+from services.discussion.settings import Settings
+from services.discussion.store import SCHEMAS, Store
+from services.discussion.turns import Turns
+from services.discussion.wakeups import Wakeups
+from shared.database import migrate
+from shared.relay import Relay
+from shared.service import Service, main
+
+DATABASE_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+
+
+async def wire(service: Service[Settings]) -> None:
+    """All of it, in the order in which it comes to life."""
+    pool = await service.connect_database()
+    await migrate(pool, service.name, SCHEMAS)
+    bus = await service.connect_bus()
+    relay = Relay(service.settings.database_url, bus, service.name)
+    store = Store(pool, relay)
+    outcomes = Outcomes(store, bus)
+    keyring = Keyring(store, bus)
+    probes = Probes(store, bus)
+    openings = Openings(store, bus, keyring)
+    wakeups = Wakeups(
+        pool,
+        {
+            "turn": Turns(store, bus, outcomes).due,
+            "lease": outcomes.lease_due,
+            "catalog": probes.catalog_due,
+            "report": keyring.report_due,
+        },
+    )
+    store.on_commit(wakeups.look)
+    await probes.schedule_keyless()
+    service.spawn(relay.run(), "relay")
+    service.spawn(wakeups.run(), "wakeups")
+    service.spawn(
+        bus.consume(
+            OUTCOMES.name,
+            OUTCOMES.consumers[0].name,
+            outcomes.heard,
+            passing=DATABASE_AWAY,
+        ),
+        "outcomes",
+    )
+    service.spawn(bus.consume(EVENTS.name, CONSUMER, keyring.heard, passing=DATABASE_AWAY), "keys")
+    await bus.serve(service.name, Inbox(store, bus, openings, probes).verbs())
+
+
+if __name__ == "__main__":
+    main("discussion", Settings, wire)

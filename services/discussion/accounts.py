@@ -1,0 +1,88 @@
+"""The account rows: locked to admit, changed, written back. What they mean is in `admission`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import msgspec
+
+from contracts.providers import PROVIDERS, Limits
+from services.discussion.admission import Account
+from services.discussion.sql import SQL
+from shared.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRef:
+    """Whose limits: one account of a provider, at one endpoint."""
+
+    workspace: str
+    provider: str
+    endpoint: str
+    account: str
+
+    @property
+    def places(self) -> str:
+        """What waits for a free place here is parked under this name."""
+        return f"place:{self.workspace}:{self.provider}:{self.endpoint}:{self.account}"
+
+
+_decode = msgspec.json.Decoder(Account).decode
+
+
+async def lock(conn: Connection, ref: AccountRef) -> Account:
+    """The record, held until the end of the transaction.
+
+    Lock the account before anything is appended: in this order no two transactions can wait for
+    each other.
+    """
+    key = (ref.workspace, ref.provider, ref.endpoint, ref.account)
+    row = await conn.fetchrow(SQL["lock_account"], *key)
+    if row is None:
+        await conn.execute(SQL["make_account"], *key, msgspec.json.encode(Account()))
+        row = await conn.fetchrow(SQL["lock_account"], *key)
+        assert row is not None
+    return _decode(cast("bytes", row["record"]))
+
+
+async def save(conn: Connection, ref: AccountRef, account: Account) -> None:
+    await conn.execute(
+        SQL["save_account"],
+        ref.workspace,
+        ref.provider,
+        ref.endpoint,
+        ref.account,
+        msgspec.json.encode(account),
+    )
+
+
+async def wake_waiting(conn: Connection, ref: AccountRef, places: int) -> None:
+    """Let the turns that have waited longest for a place ask again."""
+    await conn.execute(SQL["wake_waiting"], ref.places, places)
+
+
+def declared(provider: str, environ: Mapping[str, str] = os.environ) -> Limits:
+    """The operator's limits (`KIMI_LIMITS="rpm=100,concurrency=20"`), else the row's."""
+    told = environ.get(f"{provider.upper()}_LIMITS", "")
+    row = PROVIDERS[provider].limits
+    return parse_limits(told) if told.strip() else row
+
+
+class BadLimits(ValueError):
+    """Limits are written rpm=100,tpm=500000,tpd=1500000,concurrency=20; each may be left out."""
+
+
+def parse_limits(told: str) -> Limits:
+    """`rpm=100,concurrency=20` as Limits; BadLimits says what is wrong."""
+    limits: dict[str, int] = {}
+    for part in filter(None, (part.strip() for part in told.split(","))):
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        if name not in ("rpm", "tpm", "tpd", "concurrency") or not value.isascii():
+            raise BadLimits(f"{BadLimits.__doc__} Not understood: {part!r}")
+        if not value.isdigit() or int(value) < 1:
+            raise BadLimits(f"{name} must be a whole number from 1, not {value!r}")
+        limits[name] = int(value)
+    return Limits(**limits)

@@ -1,0 +1,166 @@
+"""What discussion is asked, and by whom it is answered. Each verb is one line of the list below."""
+
+from __future__ import annotations
+
+import asyncpg
+import msgspec
+
+from contracts.attempts import CancelAttempt
+from contracts.discussion import (
+    CancelDiscussion,
+    DiscussionLine,
+    DiscussionList,
+    DiscussionState,
+    DiscussionView,
+    GetDiscussion,
+    GetHistory,
+    History,
+    HistoryEntry,
+    ListDiscussions,
+    ListModels,
+    ListProviders,
+    Mode,
+    ModelList,
+    OpenDiscussion,
+    ProbeKey,
+    ProviderList,
+)
+from contracts.event import name_of
+from contracts.failures import Conflict, NotFound
+from contracts.ids import is_id
+from contracts.keys import Done
+from contracts.subjects import command_subject
+from services.discussion import catalog, providers
+from services.discussion.aggregate import Cancel
+from services.discussion.openings import Openings
+from services.discussion.outcomes import MOST_RACES
+from services.discussion.probes import Probes
+from services.discussion.sql import SQL
+from services.discussion.store import Store
+from services.discussion.views import view
+from shared.bus import Bus, Verb
+from shared.database import Connection
+from shared.journal import WrongVersion
+
+MOST_LISTED = 200
+MOST_HISTORY = 1_000
+
+
+class Inbox:
+    """The verbs of discussion."""
+
+    def __init__(self, store: Store, bus: Bus, openings: Openings, probes: Probes) -> None:
+        self._store = store
+        self._bus = bus
+        self._openings = openings
+        self._probes = probes
+
+    def verbs(self) -> list[Verb]:
+        return [
+            Verb("open", OpenDiscussion, self._openings.open),
+            Verb("cancel", CancelDiscussion, self.cancel),
+            Verb("get", GetDiscussion, self.get),
+            Verb("list", ListDiscussions, self.list),
+            Verb("history", GetHistory, self.history),
+            Verb("models", ListModels, self.models),
+            Verb("providers", ListProviders, self.providers),
+            Verb("probe", ProbeKey, self._probes.asked),
+        ]
+
+    async def cancel(self, command: CancelDiscussion) -> Done:
+        for _ in range(MOST_RACES):
+            try:
+                await self._cancel(command)
+                return Done()
+            except (WrongVersion, asyncpg.DeadlockDetectedError):
+                continue
+        raise Conflict("The discussion does not hold still.", next_step="Try again.")
+
+    async def _cancel(self, command: CancelDiscussion) -> None:
+        async with self._store.transaction() as conn:
+            await self._find(conn, command.workspace, command.discussion)
+            running = await conn.fetch(SQL["attempts_of_discussion"], command.discussion)
+            loaded = await self._store.load(conn, command.discussion)
+            await self._store.change(conn, loaded, Cancel(command.by), by=command.by)
+        for row in running:
+            await self._bus.publish(
+                command_subject("provider_adapter", "cancel"),
+                msgspec.json.encode(
+                    CancelAttempt(
+                        workspace=row["workspace"],
+                        discussion=row["discussion"],
+                        attempt=row["attempt"],
+                    )
+                ),
+            )
+
+    async def get(self, command: GetDiscussion) -> DiscussionView:
+        async with self._store.reading() as conn:
+            await self._find(conn, command.workspace, command.discussion)
+            loaded = await self._store.load(conn, command.discussion)
+        return view(loaded.facts)
+
+    async def history(self, command: GetHistory) -> History:
+        async with self._store.reading() as conn:
+            row = await self._find(conn, command.workspace, command.discussion)
+            after = max(0, command.after)
+            loaded = await self._store.load(conn, command.discussion, after=after)
+        shown = loaded.events[: max(1, min(command.limit, MOST_HISTORY))]
+        return History(
+            items=[
+                HistoryEntry(
+                    version=recorded.version,
+                    event=msgspec.to_builtins(recorded.event),
+                    name=name_of(recorded.event),
+                )
+                for recorded in shown
+            ],
+            version=row["version"],
+            state=DiscussionState(row["state"]),
+        )
+
+    async def list(self, command: ListDiscussions) -> DiscussionList:
+        limit = max(1, min(command.limit, MOST_LISTED))
+        async with self._store.reading() as conn:
+            rows = await conn.fetch(
+                SQL["list_discussions"],
+                command.workspace,
+                command.state.value if command.state else "",
+                command.q.lower().encode("utf-8", "replace"),
+                command.cursor,
+                limit + 1,
+            )
+        items = [
+            DiscussionLine(
+                id=row["discussion"],
+                title=bytes(row["title"]).decode(),
+                state=DiscussionState(row["state"]),
+                mode=Mode(row["mode"]),
+                created_at=row["created_at"],
+                updated_at=row["updated_at"],
+            )
+            for row in rows[:limit]
+        ]
+        more = len(rows) > limit
+        return DiscussionList(items=items, next_cursor=items[-1].id if more else "")
+
+    async def models(self, command: ListModels) -> ModelList:
+        async with self._store.reading() as conn:
+            known = await self._openings.catalogs(conn, command.workspace)
+        return ModelList(catalog.listing(known))
+
+    async def providers(self, command: ListProviders) -> ProviderList:
+        async with self._store.reading() as conn:
+            known = await self._openings.catalogs(conn, command.workspace)
+            return ProviderList(await providers.overview(conn, command.workspace, known))
+
+    async def _find(self, conn: Connection, workspace: str, discussion: str) -> asyncpg.Record:
+        row = None
+        if is_id(discussion):
+            row = await conn.fetchrow(SQL["find_discussion"], discussion, workspace)
+        if row is None:
+            raise NotFound(
+                "There is no discussion with this id.",
+                next_step="GET /api/v1/discussions lists them.",
+            )
+        return row

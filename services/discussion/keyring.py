@@ -1,0 +1,150 @@
+"""Which keys may be used, as key_vault's facts say; and what a key's return wakes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from contracts.discussion import GateOpened
+from contracts.event import Event, UnknownEvent
+from contracts.failures import Refused, TimedOut, Unreachable
+from contracts.keys import (
+    KEY_EVENTS,
+    Done,
+    KeyActivated,
+    KeyAdded,
+    KeyDisabled,
+    KeyList,
+    KeyQuarantined,
+    KeyRevoked,
+    KeyRotated,
+    KeyState,
+    KeyView,
+    ListKeys,
+    ReportKey,
+)
+from contracts.subjects import command_subject
+from services.discussion.sql import SQL
+from services.discussion.store import Store, provider_stream
+from services.discussion.wakeups import Wakeup, drop
+from shared.bus import Bus, Delivery
+from shared.database import Connection
+from shared.inbox import first_time
+
+CONSUMER = "discussion-keys"
+VAULT_WITHIN = timedelta(seconds=5)
+PARKED_WOKEN = 1_000
+
+KeyFact = KeyAdded | KeyActivated | KeyRotated | KeyQuarantined | KeyDisabled | KeyRevoked
+
+STATE_AFTER: dict[type[Event], KeyState] = {
+    KeyAdded: KeyState.PENDING,
+    KeyActivated: KeyState.ACTIVE,
+    KeyRotated: KeyState.ACTIVE,
+    KeyQuarantined: KeyState.QUARANTINED,
+    KeyDisabled: KeyState.DISABLED,
+    KeyRevoked: KeyState.REVOKED,
+}
+
+
+class Keyring:
+    """A projection of key_vault's facts, in discussion's own tables."""
+
+    def __init__(self, store: Store, bus: Bus) -> None:
+        self._store = store
+        self._bus = bus
+        self._log = structlog.stdlib.get_logger("keyring")
+
+    async def heard(self, delivery: Delivery) -> None:
+        """Handler of key_vault's facts."""
+        try:
+            fact = KEY_EVENTS.decode(delivery.data)
+        except UnknownEvent as error:
+            self._log.warning("passed over a fact of a newer version", tag=error.tag)
+            return
+        if not isinstance(fact, KeyFact):
+            return
+        async with self._store.transaction() as conn:
+            if await first_time(conn, CONSUMER, delivery.id):
+                await self._note(conn, fact)
+
+    async def _note(self, conn: Connection, fact: KeyFact) -> None:
+        active = isinstance(fact, KeyActivated | KeyRotated)
+        await conn.execute(
+            SQL["save_key"],
+            fact.key,
+            fact.workspace,
+            fact.version,
+            fact.provider,
+            fact.endpoint,
+            fact.account if active else "",
+            STATE_AFTER[type(fact)].value,
+            fact.at if active else None,
+        )
+        if active:
+            await self._wake(conn, fact.workspace, fact.provider)
+
+    async def _wake(self, conn: Connection, workspace: str, provider: str) -> None:
+        """A key works: open the gates of keys and let what was parked for one ask again.
+
+        How fast they go is admission's matter: one alone until the key has proven itself, then
+        as the limits allow, oldest first.
+        """
+        opened = [
+            row["gate"]
+            for prefix in ("key:", "billing:")
+            for row in await conn.fetch(SQL["open_gates"], workspace, provider, prefix)
+        ]
+        for kind in ("key", "billing"):
+            await conn.execute(SQL["wake_waiting"], f"{kind}:{provider}@{workspace}", PARKED_WOKEN)
+        for gate in opened:
+            now = await self._store.clock(conn)
+            await self._store.state_fact(
+                conn,
+                workspace,
+                provider_stream(workspace, provider),
+                GateOpened(at=now, workspace=workspace, gate=gate, cause="a key became active"),
+            )
+
+    async def look_again(self, workspace: str, provider: str) -> None:
+        """Ask key_vault itself: a key added a moment ago may not have been told of yet."""
+        try:
+            found = await self._bus.request(
+                command_subject("key_vault", "list"),
+                ListKeys(workspace=workspace, provider=provider),
+                KeyList,
+                within=VAULT_WITHIN,
+            )
+        except (Refused, Unreachable, TimedOut):
+            return  # what is known stays
+        async with self._store.transaction() as conn:
+            for key in found.items:
+                await self._take_over(conn, workspace, key)
+
+    async def _take_over(self, conn: Connection, workspace: str, key: KeyView) -> None:
+        await conn.execute(
+            SQL["save_key"],
+            key.id,
+            workspace,
+            key.version,
+            key.provider,
+            key.endpoint,
+            key.account,
+            key.state.value,
+            key.activated_at,
+        )
+
+    async def report_due(self, wakeup: Wakeup) -> None:
+        """Handler of `report` wake-ups: tell key_vault what a provider said of a key."""
+        report = msgspec.json.decode(wakeup.payload, type=ReportKey)
+        try:
+            await self._bus.request(
+                command_subject("key_vault", "report"), report, Done, within=VAULT_WITHIN
+            )
+        except Refused as refused:
+            # It knows the key no more, or knows better: nothing left to tell.
+            self._log.info("report refused", key=report.key, why=str(refused))
+        async with self._store.transaction() as conn:
+            await drop(conn, wakeup)

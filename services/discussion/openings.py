@@ -1,0 +1,187 @@
+"""A new discussion: who takes part, on which models, and whether that can be had at all."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import cast
+
+import msgspec
+
+from contracts.attempts import LiveModel, Parameters
+from contracts.discussion import DiscussionOpened, Mode, OpenDiscussion, Opened, Participant
+from contracts.failures import Invalid, NotFound, TimedOut, Unavailable, Unreachable
+from contracts.personas import GetPersona, PersonaView
+from contracts.providers import PROVIDERS
+from contracts.subjects import command_subject
+from services.discussion import catalog
+from services.discussion.aggregate import NotOpened, Open
+from services.discussion.catalog import Catalog
+from services.discussion.keyring import Keyring
+from services.discussion.settings import keyless_addresses
+from services.discussion.sql import SQL
+from services.discussion.store import Loaded, Store
+from services.discussion.views import title_of
+from shared.bus import Bus
+from shared.database import Connection
+from shared.idempotency import remember, remembered
+from shared.ids import fresh
+
+MOST = 8
+"""Participants of one discussion."""
+
+PERSONA_WITHIN = timedelta(seconds=5)
+
+
+class Openings:
+    """Opens discussions."""
+
+    def __init__(self, store: Store, bus: Bus, keyring: Keyring) -> None:
+        self._store = store
+        self._bus = bus
+        self._keyring = keyring
+
+    async def open(self, command: OpenDiscussion) -> Opened:
+        """The verb `open`. Refuses before anything is paid for: unknown personas and models."""
+        _check(command)
+        personas = await self._personas(command)
+        catalogs = await self._catalogs(command)
+        participants = [
+            _participant(wanted.persona, wanted.model, personas, catalogs)
+            for wanted in command.participants
+        ]
+        topic = command.topic or _last_said(command)
+        discussion = fresh()
+        key = f"{command.workspace}/open/{command.idempotency_key}"
+        key = key if command.idempotency_key else ""
+        async with self._store.transaction() as conn:
+            if (reply := await remembered(conn, key, command.body_hmac)) is not None:
+                return msgspec.json.decode(reply, type=Opened)
+            now = await self._store.clock(conn)
+            opened = DiscussionOpened(
+                at=now,
+                discussion=discussion,
+                workspace=command.workspace,
+                mode=command.mode,
+                participants=participants,
+                parameters=command.parameters or Parameters(max_completion_tokens=0),
+                title=title_of(topic),
+                topic=topic,
+                messages=command.messages,
+                instructions={slug: persona.prompt for slug, persona in personas.items()},
+                opened_by=command.by,
+            )
+            events = await self._store.change(
+                conn, Loaded(discussion, [], NotOpened()), Open(opened), by=command.by
+            )
+            answer = Opened(discussion=discussion, version=len(events))
+            await remember(conn, key, command.body_hmac, msgspec.json.encode(answer))
+        return answer
+
+    async def catalogs(self, conn: Connection, workspace: str) -> list[Catalog]:
+        """What can be used now."""
+        addresses = keyless_addresses()
+        rows = await conn.fetch(SQL["catalogs"], workspace)
+        return [
+            Catalog(
+                provider=row["provider"],
+                endpoint=row["endpoint"],
+                models=tuple(msgspec.json.decode(row["models"], type=list[LiveModel])),
+                refreshed_at=cast("datetime", row["refreshed_at"]),
+                key=row["key"],
+                activated_at=row["activated_at"],
+            )
+            for row in rows
+            if row["key"] or addresses.get(row["provider"]) == row["endpoint"]
+        ]
+
+    async def _catalogs(self, command: OpenDiscussion) -> list[Catalog]:
+        async with self._store.reading() as conn:
+            known = await self.catalogs(conn, command.workspace)
+        wanted = {(each.model or "").partition("/")[0] for each in command.participants}
+        missing = {
+            provider
+            for provider in wanted & PROVIDERS.keys()
+            if PROVIDERS[provider].needs_key
+            and not any(each.provider == provider for each in known)
+        }
+        if not missing:
+            return known
+        for provider in missing:
+            await self._keyring.look_again(command.workspace, provider)
+        async with self._store.reading() as conn:
+            return await self.catalogs(conn, command.workspace)
+
+    async def _personas(self, command: OpenDiscussion) -> dict[str, PersonaView]:
+        slugs = {wanted.persona for wanted in command.participants if wanted.persona}
+        return {slug: await self._persona(command.workspace, slug) for slug in sorted(slugs)}
+
+    async def _persona(self, workspace: str, slug: str) -> PersonaView:
+        try:
+            return await self._bus.request(
+                command_subject("persona", "get"),
+                GetPersona(workspace=workspace, slug=slug),
+                PersonaView,
+                within=PERSONA_WITHIN,
+            )
+        except NotFound as missing:
+            raise Invalid(
+                f"There is no persona called {slug[:80]!r}.",
+                slug="unknown-persona",
+                title="Unknown persona",
+                nearest=missing.problem.nearest,
+                next_step="GET /api/v1/personas lists them.",
+            ) from missing
+        except (Unreachable, TimedOut) as away:
+            raise Unavailable(
+                "The personas cannot be read just now.", next_step="Try again in a moment."
+            ) from away
+
+
+def _check(command: OpenDiscussion) -> None:
+    count = len(command.participants)
+    if not 1 <= count <= MOST:
+        raise Invalid(
+            f"A discussion has 1 to {MOST} participants, not {count}.",
+            slug="participants",
+            errors=[{"field": "participants", "message": f"between 1 and {MOST}"}],
+        )
+    if command.mode is Mode.SINGLE and count != 1:
+        raise Invalid(
+            f"`single` has one participant, not {count}.",
+            slug="participants",
+            next_step="Use mode parallel for several.",
+            errors=[{"field": "mode", "message": "single takes exactly one participant"}],
+        )
+    if not command.topic.strip() and not command.messages:
+        raise Invalid(
+            "There is nothing to answer.",
+            slug="empty-topic",
+            errors=[{"field": "topic", "message": "must say something"}],
+        )
+
+
+def _participant(
+    slug: str | None, model: str | None, personas: dict[str, PersonaView], catalogs: list[Catalog]
+) -> Participant:
+    persona = personas.get(slug) if slug else None
+    chosen = catalog.resolve(model, persona.model if persona else "", catalogs)
+    if persona is None:
+        return Participant(model=chosen)
+    return Participant(
+        model=chosen,
+        persona=persona.slug,
+        name=persona.name,
+        version=persona.version,
+        color=persona.color,
+    )
+
+
+def _last_said(command: OpenDiscussion) -> str:
+    """The user's last message, which names the discussion."""
+    for message in reversed(command.messages):
+        if message.role == "user":
+            if isinstance(message.content, str):
+                return message.content
+            parts = message.content or []
+            return " ".join(str(part["text"]) for part in parts if part.get("type") == "text")
+    return "Untitled"

@@ -1,0 +1,150 @@
+"""How attempts end: what the adapter says of them, and what is found when it says nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import asyncpg
+import msgspec
+import structlog
+
+from contracts.discussion import Cost, DiscussionEvent
+from contracts.stream import (
+    ChunkKind,
+    Outcome,
+    ProviderError,
+    StreamChunk,
+    StreamCompleted,
+    StreamStarted,
+    Usage,
+    UsageStatus,
+)
+from contracts.subjects import chunk_subject
+from services.discussion import accounts, admission
+from services.discussion.aggregate import Command, CutAttempt, Going, Hear, Running
+from services.discussion.pricing import cost
+from services.discussion.reactions import account_of
+from services.discussion.sql import SQL
+from services.discussion.store import Loaded, Store
+from services.discussion.wakeups import Wakeup, drop
+from shared.bus import Bus, Delivery
+from shared.database import Connection
+from shared.journal import WrongVersion
+
+PULSE = timedelta(seconds=25)
+"""An attempt whose last chunk is older has no pulse: the adapter sends one each 10 s of silence."""
+
+MOST_RACES = 8
+"""Times a decision is made anew because the discussion moved on meanwhile."""
+
+_decode_outcome: msgspec.json.Decoder[Outcome] = msgspec.json.Decoder(Outcome)
+_decode_chunk = msgspec.json.Decoder(StreamChunk)
+
+
+class Outcomes:
+    """Journals the end of attempts."""
+
+    def __init__(self, store: Store, bus: Bus) -> None:
+        self._store = store
+        self._bus = bus
+        self._log = structlog.stdlib.get_logger("outcomes")
+
+    async def heard(self, delivery: Delivery) -> None:
+        """Handler of the OUTCOMES stream: acknowledged once it is journaled."""
+        outcome = _decode_outcome.decode(delivery.data)
+        if isinstance(outcome, StreamStarted):
+            return  # the chunks that follow show it as well
+        command = Hear(outcome)
+        for _ in range(MOST_RACES):
+            try:
+                async with self._store.transaction() as conn:
+                    await self.apply(conn, outcome.discussion, command)
+                return
+            except (WrongVersion, asyncpg.DeadlockDetectedError):
+                continue
+        raise RuntimeError(f"discussion {outcome.discussion} does not hold still")
+
+    async def apply(
+        self, conn: Connection, discussion: str, command: Hear
+    ) -> list[DiscussionEvent]:
+        """Carry the outcome into the discussion; nothing happens if it is stale."""
+        await self._lock_account(conn, command.outcome.attempt)
+        loaded = await self._store.load(conn, discussion)
+        priced = Hear(command.outcome, _cost(loaded, command.outcome))
+        return await self._store.change(conn, loaded, priced)
+
+    async def lease_due(self, wakeup: Wakeup) -> None:
+        """Handler of `lease` wake-ups: does the attempt still live?"""
+        async with self._store.transaction() as conn:
+            row = await conn.fetchrow(SQL["find_attempt"], wakeup.subject)
+            if row is None:
+                await drop(conn, wakeup)
+                return
+            subject = chunk_subject(row["workspace"], row["discussion"], row["attempt"])
+            last = await self._bus.last_chunk(subject)
+            now = await self._store.clock(conn)
+            if last is not None and now - last.stored_at < PULSE:
+                await self._renew(conn, wakeup, row)
+                return
+            text, reasoning = await self._salvage(subject)
+            await self._cut(conn, row, text, reasoning)
+
+    async def _renew(self, conn: Connection, wakeup: Wakeup, row: asyncpg.Record) -> None:
+        ref = account_of(row)
+        account = await accounts.lock(conn, ref)
+        now = await self._store.clock(conn)
+        renewed = admission.renew(account, row["attempt"], now=now)
+        await accounts.save(conn, ref, renewed)
+        await conn.execute(SQL["postpone_wakeup"], wakeup.kind, wakeup.subject, admission.LEASE)
+
+    async def _salvage(self, subject: str) -> tuple[str, str]:
+        """What the chunk stream still has of the answer: text and reasoning."""
+        said = {kind: "" for kind in ChunkKind}
+        for stored in await self._bus.stored_chunks(subject):
+            chunk = _decode_chunk.decode(stored.data)
+            have = said[chunk.kind]
+            if chunk.offset <= len(have):  # what comes after a gap would not be what was said
+                said[chunk.kind] = have[: chunk.offset] + chunk.text
+        return said[ChunkKind.TEXT], said[ChunkKind.REASONING]
+
+    async def _cut(self, conn: Connection, row: asyncpg.Record, text: str, reasoning: str) -> None:
+        self._log.warning("attempt has no pulse", attempt=row["attempt"], heard=len(text))
+        await self._lock_account(conn, row["attempt"])
+        loaded = await self._store.load(conn, row["discussion"])
+        usage = Usage(
+            output_tokens=len((text + reasoning).encode("utf-8", "replace")) // 3,
+            status=UsageStatus.ESTIMATED,
+        )
+        command: Command = CutAttempt(
+            turn=row["turn"],
+            attempt=row["attempt"],
+            reason="no sign of life",
+            text=text,
+            reasoning=reasoning,
+            usage=usage,
+            cost=cost(f"{row['provider']}/{row['model']}", usage),
+        )
+        if not await self._store.change(conn, loaded, command):
+            # The discussion has gone on without it: only its place is left to give back.
+            await self._give_back(conn, row)
+
+    async def _give_back(self, conn: Connection, row: asyncpg.Record) -> None:
+        ref = account_of(row)
+        account = await accounts.lock(conn, ref)
+        await accounts.save(conn, ref, admission.release(account, row["attempt"]))
+        await conn.execute(SQL["end_attempt"], row["attempt"])
+        await conn.execute(SQL["drop_wakeup"], "lease", row["attempt"])
+
+    async def _lock_account(self, conn: Connection, attempt: str) -> None:
+        """First of all locks, see `accounts.lock`."""
+        row = await conn.fetchrow(SQL["find_attempt"], attempt)
+        if row is not None:
+            await accounts.lock(conn, account_of(row))
+
+
+def _cost(loaded: Loaded, outcome: StreamCompleted | ProviderError) -> Cost | None:
+    state = loaded.state
+    turn = state.turns.get(outcome.turn) if isinstance(state, Going) else None
+    if turn is None or turn.phase != Running(outcome.attempt):
+        return None
+    return cost(turn.model, outcome.usage)

@@ -1,0 +1,180 @@
+"""A look at a provider's models: availability, the catalog, and whether a key works, all in one.
+
+`GET /models` costs nothing, but it is a request like any other: it takes a permit.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from contracts.attempts import KeyRef, ProbeResult, RunProbe
+from contracts.discussion import ModelCatalogRefreshed, ProbeKey
+from contracts.failures import Evidence, FailureClass, Refused, TimedOut, Unreachable
+from contracts.subjects import command_subject
+from services.discussion import accounts, admission
+from services.discussion.accounts import AccountRef
+from services.discussion.settings import keyless_addresses
+from services.discussion.sql import SQL
+from services.discussion.store import Store, provider_stream
+from services.discussion.wakeups import Wakeup, postpone
+from shared.bus import Bus
+from shared.ids import fresh
+
+PROBE_WITHIN = timedelta(seconds=8)
+"""Under the ten seconds that a person waits for the answer to a new key."""
+
+REFRESH = timedelta(minutes=10)
+"""How old a catalog becomes before it is looked at again."""
+
+SOONEST = timedelta(seconds=1)
+LATEST = timedelta(seconds=60)
+
+PARKED_WOKEN = 1_000
+
+KEYLESS_WORKSPACE = "default"
+"""Whose catalog a provider without keys is in; one workspace exists so far."""
+
+
+class Probes:
+    """Asks the adapter to look, and keeps what it saw."""
+
+    def __init__(self, store: Store, bus: Bus) -> None:
+        self._store = store
+        self._bus = bus
+        self._log = structlog.stdlib.get_logger("probes")
+
+    async def asked(self, command: ProbeKey) -> ProbeResult:
+        """The verb `probe`: key_vault wants to know whether a key works."""
+        ref = AccountRef(command.workspace, command.provider, command.endpoint, command.key)
+        return await self._look(ref, KeyRef(key=command.key, version=command.version))
+
+    async def schedule_keyless(self) -> None:
+        """See to it that the catalogs of providers without keys are kept up."""
+        async with self._store.transaction() as conn:
+            for provider, address in keyless_addresses().items():
+                now = await self._store.clock(conn)
+                await conn.execute(SQL["drop_catalogs"], provider, address)
+                await conn.execute(
+                    SQL["set_wakeup"],
+                    "catalog",
+                    f"{KEYLESS_WORKSPACE}/{provider}",
+                    KEYLESS_WORKSPACE,
+                    "",
+                    now,
+                    "",
+                    provider.encode(),
+                )
+
+    async def catalog_due(self, wakeup: Wakeup) -> None:
+        """Handler of `catalog` wake-ups: look again, sooner if the last look failed."""
+        provider = wakeup.payload.decode()
+        address = keyless_addresses().get(provider)
+        if address is None:
+            async with self._store.transaction() as conn:
+                await conn.execute(SQL["drop_catalogs"], provider, "")
+                await conn.execute(SQL["drop_wakeup"], wakeup.kind, wakeup.subject)
+            return
+        ref = AccountRef(wakeup.workspace, provider, address, "local")
+        result = await self._look(ref, None)
+        failed = result.failure is not None
+        wait = min(SOONEST * 2 ** min(wakeup.tries, 6), LATEST) if failed else REFRESH
+        async with self._store.transaction() as conn:
+            await postpone(conn, wakeup, wait)
+
+    async def _look(self, ref: AccountRef, key: KeyRef | None) -> ProbeResult:
+        probe = fresh()
+        if (denied := await self._admit(ref, probe)) is not None:
+            return denied
+        try:
+            result = await self._ask(ref, key, probe)
+        finally:
+            await self._release(ref, probe)
+        if result.failure is None:
+            await self._keep(ref, key, result)
+        return result
+
+    async def _admit(self, ref: AccountRef, probe: str) -> ProbeResult | None:
+        async with self._store.transaction() as conn:
+            account = await accounts.lock(conn, ref)
+            now = await self._store.clock(conn)
+            verdict = admission.admit(
+                account, accounts.declared(ref.provider), attempt=probe, key="", now=now
+            )
+            await accounts.save(conn, ref, verdict.account)
+        match verdict:
+            case admission.Admitted():
+                return None
+            case admission.Denied(reason=reason, not_before=not_before):
+                return ProbeResult(
+                    failure=FailureClass.THROTTLED,
+                    evidence=Evidence(
+                        message=f"The account has no room just now ({reason}).",
+                        retry_after=(not_before - now).total_seconds(),
+                    ),
+                    sent=False,
+                )
+
+    async def _release(self, ref: AccountRef, probe: str) -> None:
+        async with self._store.transaction() as conn:
+            account = await accounts.lock(conn, ref)
+            await accounts.save(conn, ref, admission.release(account, probe))
+            await accounts.wake_waiting(conn, ref, 1)
+
+    async def _ask(self, ref: AccountRef, key: KeyRef | None, probe: str) -> ProbeResult:
+        async with self._store.transaction() as conn:
+            now = await self._store.clock(conn)
+        command = RunProbe(
+            workspace=ref.workspace,
+            request=probe,
+            provider=ref.provider,
+            endpoint=ref.endpoint,
+            key=key,
+            expires_at=now + PROBE_WITHIN,
+        )
+        try:
+            return await self._bus.request(
+                command_subject("provider_adapter", "probe"),
+                command,
+                ProbeResult,
+                within=PROBE_WITHIN,
+            )
+        except Unreachable:
+            why = "No adapter is running."
+        except TimedOut:
+            why = "The provider did not answer in time."
+        except Refused as refused:
+            why = str(refused)
+        return ProbeResult(failure=FailureClass.TRANSIENT, evidence=Evidence(message=why))
+
+    async def _keep(self, ref: AccountRef, key: KeyRef | None, result: ProbeResult) -> None:
+        """The catalog is fresh: turns that were parked for a model may look again."""
+        async with self._store.transaction() as conn:
+            now = await self._store.clock(conn)
+            await conn.execute(
+                SQL["save_catalog"],
+                ref.workspace,
+                ref.provider,
+                ref.endpoint,
+                key.key if key else "",
+                msgspec.json.encode(result.models),
+                now,
+            )
+            await conn.execute(SQL["open_gates"], ref.workspace, ref.provider, "model:")
+            await conn.execute(
+                SQL["wake_waiting"], f"model:{ref.provider}@{ref.workspace}", PARKED_WOKEN
+            )
+            await self._store.state_fact(
+                conn,
+                ref.workspace,
+                provider_stream(ref.workspace, ref.provider),
+                ModelCatalogRefreshed(
+                    at=now,
+                    workspace=ref.workspace,
+                    provider=ref.provider,
+                    endpoint=ref.endpoint,
+                    models=[model.id for model in result.models],
+                ),
+            )

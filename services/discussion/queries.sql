@@ -1,0 +1,151 @@
+-- Each statement has a name, and is sent as it stands here.
+
+-- name: clock
+SELECT clock() AS now
+
+-- name: stream_version
+SELECT coalesce((SELECT version FROM streams WHERE stream = $1), 0)
+
+-- name: save_discussion
+INSERT INTO discussions
+    (discussion, workspace, state, mode, title, search, version, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+ON CONFLICT (discussion) DO UPDATE
+    SET state = excluded.state, version = excluded.version, updated_at = excluded.updated_at
+
+-- name: list_discussions
+SELECT discussion, title, state, mode, created_at, updated_at
+FROM discussions
+WHERE workspace = $1
+  AND ($2 = '' OR state = $2)
+  AND ($3 = ''::bytea OR position($3 IN search) > 0)
+  AND ($4 = '' OR discussion < $4)
+ORDER BY discussion DESC
+LIMIT $5
+
+-- name: find_discussion
+SELECT state, version FROM discussions WHERE discussion = $1 AND workspace = $2
+
+-- name: set_wakeup
+INSERT INTO wakeups (kind, subject, workspace, discussion, due_at, waits_for, payload)
+VALUES ($1, $2, $3, $4, coalesce($5::timestamptz, 'infinity'), $6, $7)
+ON CONFLICT (kind, subject) DO UPDATE
+    SET due_at = excluded.due_at, waits_for = excluded.waits_for, payload = excluded.payload,
+        claimed_until = '-infinity'
+
+-- name: drop_wakeup
+DELETE FROM wakeups WHERE kind = $1 AND subject = $2
+
+-- name: claim_wakeups
+UPDATE wakeups
+SET claimed_until = clock() + $2::interval, tries = tries + 1
+WHERE (kind, subject) IN (
+    SELECT kind, subject FROM wakeups
+    WHERE due_at <= clock() AND claimed_until <= clock()
+    ORDER BY due_at, queued_at
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING kind, subject, workspace, discussion, tries, payload, queued_at
+
+-- name: postpone_wakeup
+UPDATE wakeups
+SET due_at = clock() + $3::interval, claimed_until = '-infinity'
+WHERE kind = $1 AND subject = $2
+
+-- name: wake_waiting
+UPDATE wakeups
+SET due_at = clock(), claimed_until = '-infinity'
+WHERE (kind, subject) IN (
+    SELECT kind, subject FROM wakeups
+    WHERE waits_for = $1 AND due_at > clock()
+    ORDER BY queued_at
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+
+-- name: begin_attempt
+INSERT INTO attempts
+    (attempt, workspace, discussion, turn, provider, model, endpoint, account, key, key_version,
+     started_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+
+-- name: find_attempt
+SELECT * FROM attempts WHERE attempt = $1
+
+-- name: attempts_of_discussion
+SELECT * FROM attempts WHERE discussion = $1 ORDER BY provider, endpoint, account, attempt
+
+-- name: end_attempt
+DELETE FROM attempts WHERE attempt = $1
+
+-- name: lock_account
+SELECT record FROM accounts
+WHERE workspace = $1 AND provider = $2 AND endpoint = $3 AND account = $4
+FOR UPDATE
+
+-- name: make_account
+INSERT INTO accounts (workspace, provider, endpoint, account, record)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING
+
+-- name: save_account
+UPDATE accounts SET record = $5
+WHERE workspace = $1 AND provider = $2 AND endpoint = $3 AND account = $4
+
+-- name: accounts_of_workspace
+SELECT provider, endpoint, account, record FROM accounts WHERE workspace = $1
+
+-- name: close_gate
+INSERT INTO gates (workspace, gate, provider, failure, closed_at)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING
+
+-- name: closed_gates
+SELECT gate, failure FROM gates WHERE workspace = $1 AND gate = ANY ($2)
+
+-- name: gates_of_workspace
+SELECT gate, provider, failure, closed_at FROM gates WHERE workspace = $1 ORDER BY closed_at
+
+-- name: open_gates
+DELETE FROM gates WHERE workspace = $1 AND provider = $2 AND starts_with(gate, $3)
+RETURNING gate
+
+-- name: save_key
+INSERT INTO keys (key, workspace, version, provider, endpoint, account, state, activated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (key) DO UPDATE
+    SET version = excluded.version, endpoint = excluded.endpoint, state = excluded.state,
+        account = CASE WHEN excluded.account = '' THEN keys.account ELSE excluded.account END,
+        activated_at = coalesce(excluded.activated_at, keys.activated_at)
+    WHERE keys.version <= excluded.version
+
+-- name: usable_key
+SELECT key, version, endpoint, account FROM keys
+WHERE workspace = $1 AND provider = $2 AND state = 'active'
+ORDER BY activated_at DESC
+LIMIT 1
+
+-- name: save_catalog
+INSERT INTO catalogs (workspace, provider, endpoint, key, models, refreshed_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (workspace, provider, endpoint, key) DO UPDATE
+    SET models = excluded.models, refreshed_at = excluded.refreshed_at
+
+-- name: catalogs
+SELECT c.provider, c.endpoint, c.key, c.models, c.refreshed_at, k.activated_at
+FROM catalogs c LEFT JOIN keys k USING (key)
+WHERE c.workspace = $1 AND (c.key = '' OR k.state = 'active')
+
+-- name: drop_catalogs
+DELETE FROM catalogs WHERE provider = $1 AND key = '' AND endpoint <> $2
+
+-- name: waiting_by_provider
+SELECT split_part(payload_provider, '/', 1) AS provider,
+       count(*) FILTER (WHERE due_at < 'infinity') AS waiting,
+       count(*) FILTER (WHERE due_at = 'infinity') AS parked
+FROM (
+    SELECT convert_from(payload, 'UTF8') AS payload_provider, due_at
+    FROM wakeups WHERE workspace = $1 AND kind = 'turn'
+) AS turns
+GROUP BY 1

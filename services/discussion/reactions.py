@@ -1,0 +1,255 @@
+"""What each fact of a discussion changes in the tables beside the journal, in its transaction.
+
+A turn that is due has a wake-up; one that runs has a place in an account and a lease; one that
+is parked waits for its gate. So whatever crashes, every discussion has an owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import reduce
+from typing import TYPE_CHECKING, assert_never
+
+import asyncpg
+import msgspec
+
+from contracts.discussion import (
+    AttemptCut,
+    AttemptFailed,
+    AttemptStarted,
+    DiscussionCancelled,
+    DiscussionCompleted,
+    DiscussionEvent,
+    DiscussionFailed,
+    DiscussionOpened,
+    TurnCancelled,
+    TurnCompleted,
+    TurnFailed,
+    TurnParked,
+    TurnRestarted,
+    TurnScheduled,
+    TurnWaiting,
+)
+from contracts.failures import PARKING, Evidence, FailureClass
+from contracts.keys import ReportKey
+from services.discussion import accounts, admission, aggregate
+from services.discussion.accounts import AccountRef
+from services.discussion.admission import Account
+from services.discussion.overview import overview
+from services.discussion.sql import SQL
+from services.discussion.words import explain
+from shared.database import Connection
+
+if TYPE_CHECKING:
+    from services.discussion.store import Loaded
+
+PLACES_WOKEN = 16
+"""Turns that may ask again when a place is freed; admission still lets only as many in as fit."""
+
+
+class Reactions:
+    """Notes the events of one decision in the tables."""
+
+    def __init__(
+        self, conn: Connection, opened: DiscussionOpened, before: Loaded, now: datetime
+    ) -> None:
+        self._conn = conn
+        self._opened = opened
+        self._before = before
+        self._now = now
+
+    async def note(self, events: Sequence[DiscussionEvent]) -> None:
+        """All that follows from `events`; accounts are locked first, for the order of locks."""
+        for event in events:
+            match event:
+                case AttemptFailed() | AttemptCut() | TurnCompleted():
+                    await self._attempt_ended(event, events)
+                case DiscussionCancelled():
+                    await self._all_attempts_ended()
+                case _:
+                    pass
+        for event in events:
+            await self._turn(event)
+        await self._save_overview(events)
+
+    async def _turn(self, event: DiscussionEvent) -> None:
+        match event:
+            case TurnScheduled():
+                await self._wake(event.turn, self._now, event.model)
+            case TurnWaiting():
+                await self._wake(event.turn, event.not_before, self._model(event.turn))
+            case TurnParked():
+                waits_for = f"{event.gate}@{self._opened.workspace}"
+                await self._wake(event.turn, None, self._model(event.turn), waits_for)
+            case AttemptStarted() | TurnCompleted() | TurnFailed() | TurnCancelled():
+                await self._conn.execute(SQL["drop_wakeup"], "turn", event.turn)
+            case (
+                DiscussionOpened()
+                | AttemptFailed()
+                | AttemptCut()
+                | TurnRestarted()
+                | DiscussionCompleted()
+                | DiscussionFailed()
+                | DiscussionCancelled()
+            ):
+                pass
+            case _:
+                assert_never(event)
+
+    def _model(self, turn: str) -> str:
+        state = self._before.state
+        return state.turns[turn].model if isinstance(state, aggregate.Going) else ""
+
+    async def _wake(self, turn: str, at: datetime | None, model: str, waits_for: str = "") -> None:
+        await self._conn.execute(
+            SQL["set_wakeup"],
+            "turn",
+            turn,
+            self._opened.workspace,
+            self._opened.discussion,
+            at,
+            waits_for,
+            model.encode(),
+        )
+
+    # --- attempts ---------------------------------------------------------------------------
+
+    async def _attempt_ended(
+        self,
+        event: AttemptFailed | AttemptCut | TurnCompleted,
+        events: Sequence[DiscussionEvent],
+    ) -> None:
+        row = await self._conn.fetchrow(SQL["find_attempt"], event.attempt)
+        if row is None:
+            return
+        ref = account_of(row)
+        account = await accounts.lock(self._conn, ref)
+        key = _key(row)
+        match event:
+            case AttemptFailed():
+                account = await self._account_after(account, event, row, events)
+            case TurnCompleted() if key and key not in account.proven:
+                account = admission.proven(account, key)
+                await self._report(row, accepted=True)
+            case _:
+                pass
+        refund = None
+        if isinstance(event, AttemptFailed) and not event.sent:
+            refund = slot_of(ref.provider, account)
+        account = admission.release(account, event.attempt, refund=refund)
+        await self._free(row, ref, account)
+
+    async def _account_after(
+        self,
+        account: Account,
+        event: AttemptFailed,
+        row: asyncpg.Record,
+        events: Sequence[DiscussionEvent],
+    ) -> Account:
+        account = admission.learn(account, event.evidence.limits)
+        for follow in events:
+            if (
+                event.class_ is FailureClass.THROTTLED
+                and isinstance(follow, TurnWaiting)
+                and follow.turn == event.turn
+            ):
+                account = admission.silence(account, follow.not_before, "throttled")
+        if event.class_ in PARKING:
+            await self._close_gate(event, row)
+        if event.class_ is FailureClass.AUTH and row["key"]:
+            await self._report(row, accepted=False, event=event)
+        return account
+
+    async def _close_gate(self, event: AttemptFailed, row: asyncpg.Record) -> None:
+        model = f"{row['provider']}/{row['model']}"
+        failure = explain(event.class_, model, evidence=event.evidence, hint=event.hint)
+        await self._conn.execute(
+            SQL["close_gate"],
+            row["workspace"],
+            gate_name(event.class_, account_of(row), row["model"], _key(row)),
+            row["provider"],
+            msgspec.json.encode(failure),
+            self._now,
+        )
+
+    async def _report(
+        self, row: asyncpg.Record, *, accepted: bool, event: AttemptFailed | None = None
+    ) -> None:
+        """Tell key_vault what the provider said of the key: durably, by a wake-up."""
+        report = ReportKey(
+            workspace=row["workspace"],
+            key=row["key"],
+            version=row["key_version"],
+            accepted=accepted,
+            attempt=row["attempt"],
+            evidence=event.evidence if event else Evidence(),
+            hint=event.hint if event else "",
+        )
+        await self._conn.execute(
+            SQL["set_wakeup"],
+            "report",
+            row["attempt"],
+            row["workspace"],
+            "",
+            self._now,
+            "",
+            msgspec.json.encode(report),
+        )
+
+    async def _all_attempts_ended(self) -> None:
+        """A cancelled discussion gives its places back; in a fixed order, for the locks."""
+        for row in await self._conn.fetch(SQL["attempts_of_discussion"], self._opened.discussion):
+            ref = account_of(row)
+            account = await accounts.lock(self._conn, ref)
+            await self._free(row, ref, admission.release(account, row["attempt"]))
+
+    async def _free(self, row: asyncpg.Record, ref: AccountRef, account: Account) -> None:
+        await accounts.save(self._conn, ref, account)
+        await self._conn.execute(SQL["end_attempt"], row["attempt"])
+        await self._conn.execute(SQL["drop_wakeup"], "lease", row["attempt"])
+        await accounts.wake_waiting(self._conn, ref, PLACES_WOKEN)
+
+    # --- what the list shows ----------------------------------------------------------------
+
+    async def _save_overview(self, events: Sequence[DiscussionEvent]) -> None:
+        after = reduce(aggregate.evolve, events, self._before.state)
+        title = self._opened.title
+        await self._conn.execute(
+            SQL["save_discussion"],
+            self._opened.discussion,
+            self._opened.workspace,
+            overview(after, events[-1]).value,
+            self._opened.mode.value,
+            title.encode("utf-8", "replace"),
+            title.lower().encode("utf-8", "replace"),
+            self._before.version + len(events),
+            self._now,
+        )
+
+
+def account_of(row: asyncpg.Record) -> AccountRef:
+    """Whose place the attempt holds."""
+    return AccountRef(row["workspace"], row["provider"], row["endpoint"], row["account"])
+
+
+def slot_of(provider: str, account: Account) -> timedelta | None:
+    """What one request took of the account's rate."""
+    limits = accounts.declared(provider)
+    rpm = admission.lowest(limits.rpm, account.learnt.get("rpm"))
+    return None if rpm is None else admission.gcra(rpm)[0]
+
+
+def _key(row: asyncpg.Record) -> str:
+    return f"{row['key']}:{row['key_version']}" if row["key"] else ""
+
+
+def gate_name(class_: FailureClass, ref: AccountRef, model: str, key: str) -> str:
+    """The name of the gate that a failure closes: the key version, the model, or the account."""
+    match class_:
+        case FailureClass.MODEL:
+            return f"model:{ref.endpoint}:{model}"
+        case FailureClass.BILLING:
+            return f"billing:{ref.endpoint}:{ref.account}"
+        case _:
+            return f"key:{key}"

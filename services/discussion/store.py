@@ -1,0 +1,121 @@
+"""How a discussion is remembered: load it, decide, note what follows in the tables, append.
+
+The append comes last in every transaction: all appends of the service queue behind its lock.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+
+from contracts.discussion import DISCUSSION_EVENTS, DiscussionEvent, DiscussionOpened
+from contracts.event import Event
+from services.discussion import aggregate
+from services.discussion.aggregate import Command, Discussion
+from services.discussion.reactions import Reactions
+from services.discussion.sql import SQL
+from shared import journal
+from shared.database import Connection, Pool, transaction
+from shared.ids import fresh
+from shared.journal import Journal, Recorded
+from shared.relay import Relay
+
+SCHEMAS = (journal.SCHEMA, Path(__file__).with_name("schema.sql"))
+"""For `migrate`, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A discussion as of one version."""
+
+    id: str
+    events: list[Recorded[Event]]
+    state: Discussion
+
+    @property
+    def version(self) -> int:
+        return self.events[-1].version if self.events else 0
+
+    @property
+    def facts(self) -> list[DiscussionEvent]:
+        return [cast("DiscussionEvent", recorded.event) for recorded in self.events]
+
+    @property
+    def opened(self) -> DiscussionOpened | None:
+        first = self.events[0].event if self.events else None
+        return first if isinstance(first, DiscussionOpened) else None
+
+
+class Store:
+    """The journal of discussions and the tables beside it."""
+
+    def __init__(self, pool: Pool, relay: Relay) -> None:
+        self._pool = pool
+        self._journal: Journal[Event] = Journal(DISCUSSION_EVENTS)
+        self._after_commit: list[Callable[[], None]] = [relay.wake]
+
+    def on_commit(self, signal: Callable[[], None]) -> None:
+        """Call after each transaction: there may be something new to do."""
+        self._after_commit.append(signal)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Connection]:
+        """All or nothing; what was appended in it is published right after the commit."""
+        async with transaction(self._pool) as conn:
+            yield conn
+        for signal in self._after_commit:
+            signal()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[Connection]:
+        """One consistent view of the tables, changed by nobody."""
+        async with (
+            self._pool.acquire() as conn,
+            conn.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield conn
+
+    async def clock(self, conn: Connection) -> datetime:
+        """The database's time: the only one that decisions know."""
+        return cast("datetime", await conn.fetchval(SQL["clock"]))
+
+    async def load(self, conn: Connection, discussion: str, *, after: int = 0) -> Loaded:
+        events = await self._journal.load(conn, discussion, after=after)
+        known = cast("list[DiscussionEvent]", [recorded.event for recorded in events])
+        state = aggregate.replay(known) if after == 0 else aggregate.NotOpened()
+        return Loaded(discussion, events, state)
+
+    async def change(
+        self, conn: Connection, loaded: Loaded, command: Command, *, by: str = ""
+    ) -> list[DiscussionEvent]:
+        """Carry out `command`: decide, react, append. WrongVersion: somebody was faster."""
+        now = await self.clock(conn)
+        events = aggregate.decide(command, loaded.state, now=now, dice=random.random, new_id=fresh)
+        if not events:
+            return []
+        opened = loaded.opened or next(e for e in events if isinstance(e, DiscussionOpened))
+        await Reactions(conn, opened, loaded, now).note(events)
+        await self._journal.append(
+            conn,
+            loaded.id,
+            loaded.version,
+            events,
+            workspace=opened.workspace,
+            meta={"by": by} if by else None,
+        )
+        return events
+
+    async def state_fact(self, conn: Connection, workspace: str, stream: str, fact: Event) -> None:
+        """Append a fact that is not one discussion's, e.g. that a gate has closed."""
+        version = cast("int", await conn.fetchval(SQL["stream_version"], stream))
+        await self._journal.append(conn, stream, version, [fact], workspace=workspace)
+
+
+def provider_stream(workspace: str, provider: str) -> str:
+    """Journal stream of what concerns a provider as a whole."""
+    return f"{workspace}-{provider}"

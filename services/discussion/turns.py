@@ -1,0 +1,297 @@
+"""A turn that is due: admit it, state that the attempt begins, then make the one request.
+
+The permit, the fact and the lease are one transaction; the request follows after it. Should we
+die in between, the lease comes due and the attempt counts as spent: never two requests for one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from contracts.attempts import Accepted, KeyRef, RunAttempt
+from contracts.failures import (
+    Evidence,
+    Failure,
+    FailureClass,
+    Refused,
+    TimedOut,
+    Unreachable,
+)
+from contracts.providers import PROVIDERS
+from contracts.stream import ProviderError
+from contracts.subjects import command_subject
+from services.discussion import accounts, admission, prompting
+from services.discussion.accounts import AccountRef
+from services.discussion.aggregate import (
+    Due,
+    Going,
+    Hear,
+    HoldBack,
+    Parked,
+    ParkTurn,
+    StartAttempt,
+    Turn,
+)
+from services.discussion.outcomes import Outcomes
+from services.discussion.reactions import gate_name
+from services.discussion.settings import keyless_addresses
+from services.discussion.sql import SQL
+from services.discussion.store import Loaded, Store
+from services.discussion.wakeups import Wakeup, drop
+from services.discussion.words import explain
+from shared.bus import Bus
+from shared.database import Connection
+from shared.ids import fresh
+
+SEND_WITHIN = timedelta(seconds=10)
+"""A request that has not left the adapter by then is not sent any more."""
+
+ACCEPT_WITHIN = timedelta(seconds=5)
+ANSWER_WITHIN = timedelta(seconds=600)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """With which key, at which address, on whose account."""
+
+    ref: AccountRef
+    key: KeyRef | None
+
+    @property
+    def key_name(self) -> str:
+        return f"{self.key.key}:{self.key.version}" if self.key else ""
+
+
+class Turns:
+    """Starts what is due."""
+
+    def __init__(self, store: Store, bus: Bus, outcomes: Outcomes) -> None:
+        self._store = store
+        self._bus = bus
+        self._outcomes = outcomes
+        self._log = structlog.stdlib.get_logger("turns")
+
+    async def due(self, wakeup: Wakeup) -> None:
+        """Handler of `turn` wake-ups."""
+        async with self._store.transaction() as conn:
+            loaded = await self._store.load(conn, wakeup.discussion)
+            turn = _due_turn(loaded, wakeup.subject)
+            if turn is None:
+                await drop(conn, wakeup)
+                return
+            request = await self._begin(conn, wakeup, loaded, turn)
+        if request is not None:
+            await self._send(request)
+
+    async def _begin(
+        self, conn: Connection, wakeup: Wakeup, loaded: Loaded, turn: Turn
+    ) -> RunAttempt | None:
+        """The request to make, or None if the turn has to wait or is parked."""
+        provider, _, model = turn.model.partition("/")
+        access = await self._access(conn, wakeup.workspace, provider)
+        if access is None:
+            await self._park(conn, loaded, turn, f"key:{provider}", _no_access(turn.model))
+            return None
+        if closed := await self._closed_gate(conn, access, model):
+            gate, failure = closed
+            await self._park(conn, loaded, turn, gate, failure)
+            return None
+        account = await accounts.lock(conn, access.ref)
+        now = await self._store.clock(conn)
+        attempt = fresh()
+        verdict = admission.admit(
+            account,
+            accounts.declared(provider),
+            attempt=attempt,
+            key=access.key_name,
+            now=now,
+        )
+        await accounts.save(conn, access.ref, verdict.account)
+        if isinstance(verdict, admission.Denied):
+            await self._hold_back(conn, wakeup, loaded, turn, access, verdict)
+            return None
+        await self._take_place(conn, wakeup, turn, access, attempt)
+        await self._store.change(
+            conn,
+            loaded,
+            StartAttempt(
+                turn=turn.id,
+                attempt=attempt,
+                endpoint=access.ref.endpoint,
+                key=access.key.key if access.key else "",
+                key_version=access.key.version if access.key else 0,
+            ),
+        )
+        opened = loaded.opened
+        assert opened is not None
+        known = prompting.known(turn.model)
+        return RunAttempt(
+            workspace=wakeup.workspace,
+            discussion=loaded.id,
+            turn=turn.id,
+            attempt=attempt,
+            provider=provider,
+            endpoint=access.ref.endpoint,
+            model=model,
+            key=access.key,
+            messages=prompting.messages(opened, turn.participant),
+            parameters=prompting.parameters(opened, turn.model),
+            expires_at=now + SEND_WITHIN,
+            deadline=now + ANSWER_WITHIN,
+            thinks=bool(known and known.thinks),
+        )
+
+    async def _access(self, conn: Connection, workspace: str, provider: str) -> Access | None:
+        row = PROVIDERS.get(provider)
+        if row is None:
+            return None
+        if not row.needs_key:
+            address = keyless_addresses().get(provider)
+            ref = AccountRef(workspace, provider, address or "", "local")
+            return Access(ref=ref, key=None) if address else None
+        key = await conn.fetchrow(SQL["usable_key"], workspace, provider)
+        if key is None:
+            return None
+        ref = AccountRef(workspace, provider, key["endpoint"], key["account"] or key["key"])
+        return Access(ref=ref, key=KeyRef(key=key["key"], version=key["version"]))
+
+    async def _closed_gate(
+        self, conn: Connection, access: Access, model: str
+    ) -> tuple[str, Failure] | None:
+        """What the turn is parked for, and why, if one of its gates is closed."""
+        names = {
+            gate_name(class_, access.ref, model, access.key_name): kind
+            for class_, kind in (
+                (FailureClass.AUTH, "key"),
+                (FailureClass.MODEL, "model"),
+                (FailureClass.BILLING, "billing"),
+            )
+        }
+        row = await conn.fetchrow(SQL["closed_gates"], access.ref.workspace, list(names))
+        if row is None:
+            return None
+        failure = msgspec.json.decode(row["failure"], type=Failure)
+        return f"{names[row['gate']]}:{access.ref.provider}", failure
+
+    async def _park(
+        self, conn: Connection, loaded: Loaded, turn: Turn, gate: str, failure: Failure
+    ) -> None:
+        await self._store.change(conn, loaded, ParkTurn(turn=turn.id, gate=gate, failure=failure))
+
+    async def _hold_back(
+        self,
+        conn: Connection,
+        wakeup: Wakeup,
+        loaded: Loaded,
+        turn: Turn,
+        access: Access,
+        denied: admission.Denied,
+    ) -> None:
+        await self._store.change(
+            conn,
+            loaded,
+            HoldBack(turn=turn.id, reason=denied.reason, not_before=denied.not_before),
+        )
+        await conn.execute(
+            SQL["set_wakeup"],
+            "turn",
+            turn.id,
+            wakeup.workspace,
+            loaded.id,
+            denied.not_before,
+            access.ref.places if denied.reason == "concurrency" else "",
+            turn.model.encode(),
+        )
+
+    async def _take_place(
+        self, conn: Connection, wakeup: Wakeup, turn: Turn, access: Access, attempt: str
+    ) -> None:
+        provider, _, model = turn.model.partition("/")
+        now = await self._store.clock(conn)
+        await conn.execute(
+            SQL["begin_attempt"],
+            attempt,
+            wakeup.workspace,
+            wakeup.discussion,
+            turn.id,
+            provider,
+            model,
+            access.ref.endpoint,
+            access.ref.account,
+            access.key.key if access.key else "",
+            access.key.version if access.key else 0,
+            now,
+        )
+        await conn.execute(
+            SQL["set_wakeup"],
+            "lease",
+            attempt,
+            wakeup.workspace,
+            wakeup.discussion,
+            now + admission.LEASE,
+            "",
+            b"",
+        )
+
+    async def _send(self, request: RunAttempt) -> None:
+        """Exactly once. Only what proves that nothing was sent is taken back."""
+        try:
+            await self._bus.request(
+                command_subject("provider_adapter", "attempt"),
+                request,
+                Accepted,
+                within=ACCEPT_WITHIN,
+            )
+        except Unreachable:
+            await self._not_sent(request, "unreachable", "no adapter is running")
+        except Refused as refused:
+            await self._not_sent(request, "busy", refused.problem.title)
+        except TimedOut:
+            # Nobody knows. The attempt is spent; its lease finds out what became of it.
+            self._log.warning("the adapter did not accept in time", attempt=request.attempt)
+
+    async def _not_sent(self, request: RunAttempt, hint: str, why: str) -> None:
+        async with self._store.transaction() as conn:
+            now = await self._store.clock(conn)
+            error = ProviderError(
+                at=now,
+                workspace=request.workspace,
+                discussion=request.discussion,
+                turn=request.turn,
+                attempt=request.attempt,
+                class_=FailureClass.TRANSIENT,
+                evidence=Evidence(message=why),
+                sent=False,
+                hint=hint,
+            )
+            await self._outcomes.apply(conn, request.discussion, Hear(error))
+
+
+def _due_turn(loaded: Loaded, turn: str) -> Turn | None:
+    state = loaded.state
+    found = state.turns.get(turn) if isinstance(state, Going) else None
+    return found if found is not None and isinstance(found.phase, Due | Parked) else None
+
+
+def _no_access(model: str) -> Failure:
+    provider = model.partition("/")[0]
+    row = PROVIDERS.get(provider)
+    title = row.title if row else provider
+    if row is not None and not row.needs_key:
+        return Failure(
+            class_=FailureClass.MODEL,
+            title=f"{title} is not running",
+            detail="This provider has no address here.",
+            next_step="Start Parley with it, or ask again with another model.",
+            retryable=True,
+        )
+    failure = explain(FailureClass.AUTH, model)
+    return msgspec.structs.replace(
+        failure,
+        title=f"There is no working key for {title}",
+        detail="None of its keys is active; GET /api/v1/keys says what is wrong with each.",
+    )

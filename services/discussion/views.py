@@ -1,0 +1,127 @@
+"""A discussion as people read it, made from its facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from contracts.discussion import (
+    AttemptCut,
+    AttemptFailed,
+    AttemptStarted,
+    DiscussionCancelled,
+    DiscussionCompleted,
+    DiscussionEvent,
+    DiscussionFailed,
+    DiscussionOpened,
+    DiscussionView,
+    TurnCancelled,
+    TurnCompleted,
+    TurnFailed,
+    TurnParked,
+    TurnRestarted,
+    TurnScheduled,
+    TurnState,
+    TurnView,
+    TurnWaiting,
+)
+from services.discussion.aggregate import replay
+from services.discussion.overview import overview
+
+TITLE = 80
+"""Characters of the topic that make its title."""
+
+
+def title_of(topic: str) -> str:
+    """The first line of what was asked, cut at a word."""
+    line = " ".join(topic.split())
+    if len(line) <= TITLE:
+        return line
+    return line[: TITLE - 1].rsplit(" ", 1)[0] + "…"
+
+
+def view(facts: Sequence[DiscussionEvent]) -> DiscussionView:
+    """What `GET /api/v1/discussions/{id}` shows; `facts` begin with DiscussionOpened."""
+    opened, *later = facts
+    assert isinstance(opened, DiscussionOpened)
+    turns: dict[str, TurnView] = {}
+    for fact in later:
+        _apply(turns, fact, opened)
+    return DiscussionView(
+        id=opened.discussion,
+        state=overview(replay(facts), facts[-1]),
+        mode=opened.mode,
+        title=opened.title,
+        topic=opened.topic,
+        created_at=opened.at,
+        updated_at=facts[-1].at,
+        version=len(facts),
+        participants=opened.participants,
+        turns=list(turns.values()),
+    )
+
+
+def _apply(turns: dict[str, TurnView], fact: DiscussionEvent, opened: DiscussionOpened) -> None:
+    match fact:
+        case TurnScheduled(turn=id, participant=index):
+            who = opened.participants[index]
+            turns[id] = TurnView(
+                id=id,
+                model=who.model,
+                state=TurnState.SCHEDULED,
+                attempts=0,
+                persona=who.persona,
+                name=who.name,
+                color=who.color,
+            )
+        case TurnWaiting(turn=id, failure=failure):
+            turns[id] = replace(turns[id], state=TurnState.WAITING, failure=failure)
+        case TurnParked(turn=id, failure=failure):
+            turns[id] = replace(turns[id], state=TurnState.PARKED, failure=failure)
+        case AttemptStarted(turn=id, attempt=attempt):
+            turns[id] = replace(
+                turns[id],
+                state=TurnState.RUNNING,
+                attempts=turns[id].attempts + 1,
+                attempt=attempt,
+                failure=None,
+            )
+        case AttemptFailed(turn=id, sent=False):
+            turns[id] = replace(turns[id], attempts=turns[id].attempts - 1)
+        case AttemptFailed(turn=id) | AttemptCut(turn=id):
+            turns[id] = replace(turns[id], text=fact.text, reasoning=fact.reasoning)
+        case TurnRestarted(turn=id):
+            turns[id] = replace(turns[id], text="", reasoning="")
+        case TurnCompleted(turn=id):
+            turns[id] = replace(
+                turns[id],
+                state=TurnState.COMPLETED,
+                model=fact.model,
+                text=fact.text,
+                reasoning=fact.reasoning,
+                tool_calls=fact.tool_calls,
+                finish_reason=fact.finish_reason,
+                usage=fact.usage,
+                cost=fact.cost,
+                first_token_ms=fact.first_token_ms,
+                duration_ms=fact.duration_ms,
+                failure=None,
+            )
+        case TurnFailed(turn=id):
+            turns[id] = replace(
+                turns[id],
+                state=TurnState.FAILED,
+                failure=fact.failure,
+                text=fact.text,
+                reasoning=fact.reasoning,
+            )
+        case TurnCancelled(turn=id):
+            turns[id] = replace(turns[id], state=TurnState.CANCELLED)
+        case (
+            DiscussionOpened() | DiscussionCompleted() | DiscussionFailed() | DiscussionCancelled()
+        ):
+            pass
+        case _:
+            assert_never(fact)

@@ -1,0 +1,131 @@
+"""The alarm clock: rows that are due are claimed, handed to who knows them, and looked at again
+should that one die. No timer lives in memory, so none is lost with a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import asyncpg
+import structlog
+
+from services.discussion.sql import SQL
+from shared.database import Connection, Pool, transaction
+from shared.journal import WrongVersion
+
+POLL = timedelta(milliseconds=200)
+"""How late a wake-up can be that another process has set."""
+
+CLAIM = timedelta(seconds=20)
+"""After this a claimed wake-up is taken for abandoned. Longer than any handler runs."""
+
+AGAIN = timedelta(seconds=1)
+"""After a handler's error, times the tries so far."""
+
+LONGEST_AGAIN = timedelta(seconds=30)
+
+AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wakeup:
+    kind: str
+    subject: str
+    workspace: str
+    discussion: str
+    tries: int
+    payload: bytes
+
+
+Handler = Callable[[Wakeup], Awaitable[None]]
+"""Does what is due and removes or moves the wake-up in the transaction of its effect."""
+
+
+class Wakeups:
+    """Claims what is due and hands it out, at most `AT_ONCE` at a time."""
+
+    def __init__(self, pool: Pool, handlers: Mapping[str, Handler]) -> None:
+        self._pool = pool
+        self._handlers = handlers
+        self._signal = asyncio.Event()
+        self._busy: set[asyncio.Task[None]] = set()
+        self._log = structlog.stdlib.get_logger("wakeups")
+
+    def look(self) -> None:
+        """Something may be due now: look at once instead of at the next poll."""
+        self._signal.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._signal.clear()
+            claimed = await self._claim()
+            for wakeup in claimed:
+                task = asyncio.create_task(self._handle(wakeup), name=f"wake {wakeup.kind}")
+                self._busy.add(task)
+                task.add_done_callback(self._done)
+            if len(self._busy) >= AT_ONCE:
+                await asyncio.wait(self._busy, return_when=asyncio.FIRST_COMPLETED)
+            elif not claimed:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        try:
+            await asyncio.wait_for(self._signal.wait(), POLL.total_seconds())
+        except TimeoutError:
+            pass
+
+    async def _claim(self) -> list[Wakeup]:
+        room = AT_ONCE - len(self._busy)
+        try:
+            async with transaction(self._pool) as conn:
+                rows = await conn.fetch(SQL["claim_wakeups"], room, CLAIM)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            # Without the database nothing is admitted; what is due stays due.
+            self._log.warning("cannot look for wake-ups", error=type(error).__name__)
+            await asyncio.sleep(AGAIN.total_seconds())
+            return []
+        return [
+            Wakeup(
+                kind=row["kind"],
+                subject=row["subject"],
+                workspace=row["workspace"],
+                discussion=row["discussion"],
+                tries=row["tries"],
+                payload=bytes(row["payload"]),
+            )
+            for row in rows
+        ]
+
+    async def _handle(self, wakeup: Wakeup) -> None:
+        try:
+            await self._handlers[wakeup.kind](wakeup)
+        except (WrongVersion, asyncpg.DeadlockDetectedError):
+            await self._postpone(wakeup, timedelta(0))  # somebody was faster: look again
+        except Exception:
+            self._log.exception("wake-up failed", kind=wakeup.kind, subject=wakeup.subject)
+            await self._postpone(wakeup, min(AGAIN * wakeup.tries, LONGEST_AGAIN))
+
+    async def _postpone(self, wakeup: Wakeup, wait: timedelta) -> None:
+        try:
+            async with self._pool.acquire() as conn:
+                await postpone(conn, wakeup, wait)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            self._log.warning("wake-up comes back when its claim ends", subject=wakeup.subject)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._busy.discard(task)
+        self._signal.set()
+
+
+async def postpone(conn: Connection, wakeup: Wakeup, wait: timedelta) -> None:
+    """Due again after `wait`, for whoever is there then."""
+    await conn.execute(SQL["postpone_wakeup"], wakeup.kind, wakeup.subject, wait)
+
+
+async def drop(conn: Connection, wakeup: Wakeup) -> None:
+    """It has done its work."""
+    await conn.execute(SQL["drop_wakeup"], wakeup.kind, wakeup.subject)
