@@ -91,5 +91,5 @@ def _give(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]), listen="0.0.0.0:4222", store=Path("/data/jetstream"))
+    make(Path(sys.argv[1]), listen="0.0.0.0:4222", store=Path("/data"))
     print("credentials are made")
