@@ -11,21 +11,19 @@ import os
 import secrets
 import shutil
 import signal
-import socket
-from collections.abc import Mapping
 from contextlib import closing
 from datetime import timedelta
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self
 
+import nkeys
 
-from contracts.subjects import ADMIN, INTEGRATION, SERVICES
 from local.children import Child, OnLine
+from local.ports import LOOPBACK, remembered_port
+from shared.topology import CREDENTIALS, broker_config
 
-_NKEYS: Any = import_module("nkeys")  # it has no types
-CREDENTIALS = (*SERVICES, ADMIN, INTEGRATION)
 _ANSWERS_WITHIN = timedelta(seconds=60)  # it reads its streams first, and they may be long
 
 
@@ -38,6 +36,8 @@ class EmbeddedBroker:
 
     It listens on loopback only: on `port`, else on the port it had before, else on any free one.
     """
+
+    name = "nats-server"
 
     def __init__(self, home: Path, *, port: int = 0, output: OnLine | None = None) -> None:
         self._folder = home.resolve() / "nats"
@@ -54,7 +54,7 @@ class EmbeddedBroker:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"nats://127.0.0.1:{self._port}"
+        return f"nats://{LOOPBACK}:{self._port}"
 
     def seed_file(self, credential: str) -> Path:
         """The secret half of a service's key, or of `admin` or `integration`."""
@@ -64,9 +64,10 @@ class EmbeddedBroker:
         """Make what is missing, start the server, wait until it greets."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         public = {name: _public_key(self.seed_file(name)) for name in CREDENTIALS}
-        self._port = self._choose_port()
+        self._port = self._port or self._asked_port or remembered_port(self._folder / "port")
         config = self._folder / "nats-server.conf"
-        config.write_text(self._configuration(public))
+        listen = f"{LOOPBACK}:{self._port}"
+        config.write_text(broker_config(public, listen=listen, store=self._folder / "jetstream"))
         child = await Child.start(
             "nats-server",
             [_program(), "-c", config],
@@ -80,7 +81,6 @@ class EmbeddedBroker:
         except BaseException:
             await self.stop()
             raise
-        (self._folder / "port").write_text(f"{self._port}\n")
         return self.url
 
     async def wait(self) -> int:
@@ -108,21 +108,6 @@ class EmbeddedBroker:
         """Stop it."""
         await self.stop()
 
-    def _choose_port(self) -> int:
-        """The same port as before wherever possible: clients then find it again after a restart."""
-        if self._asked_port:
-            return self._asked_port
-        known = self._port or _read_port(self._folder / "port")
-        return known if known and port_is_free(known) else free_port()
-
-    def _configuration(self, public: Mapping[str, str]) -> str:
-        users = "".join(f"  {{ nkey: {key} }}\n" for key in public.values())
-        return (
-            f"listen: 127.0.0.1:{self._port}\nmax_payload: 8MB\n"
-            f'jetstream {{ store_dir: "{self._folder}/jetstream", sync_interval: always }}\n'
-            f"authorization {{ users: [\n{users}] }}\n"
-        )
-
     async def _until_it_greets(self, child: Child) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _ANSWERS_WITHIN.total_seconds()
@@ -131,7 +116,7 @@ class EmbeddedBroker:
                 await child.wait()
                 raise child.died()
             try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                reader, writer = await asyncio.open_connection(LOOPBACK, self._port)
             except OSError:
                 await asyncio.sleep(0.01)
                 continue
@@ -141,41 +126,15 @@ class EmbeddedBroker:
         raise NoBroker(f"nats-server did not answer on {self.url}; see {self._output}.")
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return cast("int", probe.getsockname()[1])
-
-
-def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Could a server listen there now? A connection that is still closing does not count."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-        return True
-
-
-def _read_port(file: Path) -> int:
-    try:
-        return int(file.read_text())
-    except (OSError, ValueError):
-        return 0
-
-
 def _public_key(seed_file: Path) -> str:
     """The public half; both are made when there is none."""
     if not seed_file.exists():
         made = seed_file.with_suffix(".new")
         made.unlink(missing_ok=True)
         made.touch(mode=0o600)
-        made.write_bytes(_NKEYS.encode_seed(secrets.token_bytes(32), _NKEYS.PREFIX_BYTE_USER))
+        made.write_bytes(nkeys.encode_seed(secrets.token_bytes(32), nkeys.PREFIX_BYTE_USER))
         made.rename(seed_file)
-    pair = _NKEYS.from_seed(bytearray(seed_file.read_bytes().strip()))
+    pair = nkeys.from_seed(bytearray(seed_file.read_bytes().strip()))
     return bytes(pair.public_key).decode()
 
 

@@ -72,6 +72,8 @@ class EmbeddedPostgres:
     cut would take: for tests.
     """
 
+    name = "postgres"
+
     def __init__(self, home: Path, *, fast: bool = False, output: OnLine | None = None) -> None:
         self.home = home.resolve()
         self._fast = fast

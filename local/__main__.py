@@ -1,0 +1,5 @@
+"""`python -m local …` is the `parley` command."""
+
+from local.cli import main
+
+main()

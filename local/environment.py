@@ -1,0 +1,54 @@
+"""What a service is told by its environment: what it needs, and never a provider's key.
+
+The launcher takes the keys out of its own environment and hands them to key_vault once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+
+from contracts.providers import PROVIDERS
+
+_OF_THE_MACHINE = (
+    "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",
+)  # fmt: skip
+_OF_THE_LAUNCHER = {
+    "PARLEY_DATABASE_URL",  # the administrator's; each service gets its own
+    "PARLEY_NATS_URL",
+    "PARLEY_NATS_SEED_FILE",
+    "PARLEY_NATS_PORT",
+    "PARLEY_HOME",
+    "PARLEY_HOST",
+    "PARLEY_PORT",
+    "PARLEY_LOCAL_MODEL",
+    "PARLEY_METRICS_PORT",  # five processes cannot share one
+    "PARLEY_TOKEN",  # of `parley ask`
+    "PARLEY_URL",
+}
+
+
+def take_keys(environment: MutableMapping[str, str]) -> dict[str, str]:
+    """The providers' keys, by provider, taken out of the environment."""
+    found = {name: environment.pop(f"{name.upper()}_API_KEY", "").strip() for name in PROVIDERS}
+    return {name: key for name, key in found.items() if key}
+
+
+def for_services(environment: Mapping[str, str]) -> dict[str, str]:
+    """What all services get: nothing by default, then what is known to be needed."""
+    ours = {
+        name for name in environment if name.startswith("PARLEY_") and name not in _OF_THE_LAUNCHER
+    }
+    providers = {f"{name.upper()}_LIMITS" for name in PROVIDERS} | {
+        region.env for row in PROVIDERS.values() for region in row.regions
+    }
+    wanted = {*_OF_THE_MACHINE, *ours, *providers}
+    kept = {name: environment[name] for name in sorted(wanted) if name in environment}
+    return {**kept, "PYTHONUNBUFFERED": "1"}
+
+
+def without_password(dsn: str) -> str:
+    """The address as it may be shown."""
+    scheme, _, rest = dsn.partition("://")
+    who_and_where, slash, what = rest.partition("/")
+    return f"{scheme}://{who_and_where.rpartition('@')[2]}{slash}{what}"

@@ -1,0 +1,118 @@
+"""`parley up`: the whole system in the foreground, until Ctrl-C, SIGTERM or a closed terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import AsyncGenerator, MutableMapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+from rich.console import Console
+
+from local.home import Facts, Home, HomeRefused
+from local.logbook import Logbook
+from local.system import System
+from shared.hardening import harden
+
+_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def up(environment: MutableMapping[str, str]) -> int:
+    """Run until told to stop. Answers the exit status: 0 when it was told, 1 when it could not."""
+    harden()  # this process holds the keys of its environment until the vault has them
+    console = Console()
+    home = Home.chosen()
+    try:
+        home.prepare()
+        with home.locked():
+            return asyncio.run(_run(home, environment, Logbook(home.logs, console)))
+    except HomeRefused as refused:
+        Console(stderr=True).print(str(refused), style="red", soft_wrap=True, highlight=False)
+        return 1
+
+
+@asynccontextmanager
+async def running(
+    home: Home, environment: MutableMapping[str, str], log: Logbook
+) -> AsyncGenerator[Facts]:
+    """The system runs inside, and is stopped on the way out, however that is left."""
+    system = System(home, environment, log)
+    try:
+        yield await system.start()
+    finally:
+        await system.stop()
+
+
+async def _run(home: Home, environment: MutableMapping[str, str], log: Logbook) -> int:
+    begun = time.monotonic()
+    _leave_on_signals()
+    try:
+        log.say(f"starting in {home.path}")
+        async with running(home, environment, log) as facts:
+            log.say(f"ready after {time.monotonic() - begun:.1f} s")
+            log.show(welcome(facts, home))
+            try:
+                await asyncio.Event().wait()
+            finally:
+                log.say("stopping")
+    except asyncio.CancelledError:
+        log.say("stopped; everything is kept for the next time")
+        return 0
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and all was stopped
+        for cause in _causes(error):
+            log.say(str(cause) or repr(cause), style="bold red")
+            log.keep("".join(traceback.format_exception(cause)))
+        return 1
+    return 0
+
+
+def _leave_on_signals() -> None:
+    """The first signal stops everything in order, the second one leaves: the children follow."""
+    loop, here = asyncio.get_running_loop(), asyncio.current_task()
+    assert here is not None
+
+    def leave() -> None:
+        for number in _STOP:
+            loop.add_signal_handler(number, os._exit, 130)
+        here.cancel()
+
+    for number in _STOP:
+        loop.add_signal_handler(number, leave)
+
+
+def _causes(error: Exception) -> list[Exception]:
+    """What really happened, out of the groups that concurrent work wraps it in."""
+    if not isinstance(error, ExceptionGroup):
+        return [error]
+    group = cast("ExceptionGroup[Exception]", error)
+    return [cause for part in group.exceptions for cause in _causes(part)]
+
+
+def welcome(facts: Facts, home: Home) -> str:
+    """What a person needs to know first."""
+    parley = Path(sys.executable).with_name("parley")
+    command = _short(parley) if parley.exists() else f"{_short(Path(sys.executable))} -m local"
+    return f"""
+  Open    {facts.url}/#token={home.token()}
+          (this link signs you in; the token is kept in {_short(home.owner_token)})
+  Ask     {command} ask "How do we announce the beta?" --persona riley-engstrom
+  Check   {command} doctor
+  HTTP    curl -H "Authorization: Bearer $(cat {_short(home.owner_token)})" \
+{facts.url}/api/v1/personas
+  Read    {facts.url}/docs
+  Stop    Ctrl-C
+"""
+
+
+def _short(path: Path) -> str:
+    """Relative to where the person is, where that is shorter."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

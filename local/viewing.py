@@ -1,0 +1,153 @@
+"""A discussion as somebody who watches it knows it: whose turn says what, up to now.
+
+Facts and live text come in; text is put together by its offset in code points, so that a doubled
+piece changes nothing and a missing one shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from contracts.discussion import Participant, TurnView
+from contracts.failures import Failure
+from contracts.stream import ChunkKind, Usage
+from local.api import Sent
+
+
+@dataclass
+class Turn:
+    """One answer in the making."""
+
+    id: str
+    persona: str
+    model: str
+    state: str = "scheduled"
+    text: str = ""
+    thinking: int = 0
+    """Characters of reasoning so far; they are counted, not shown."""
+    note: str = ""
+    failure: Failure | None = None
+    usage: Usage | None = None
+    gap: bool = False
+    """Live text is missing until the next snapshot."""
+
+    @property
+    def settled(self) -> bool:
+        return self.state in {"completed", "failed", "cancelled"}
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """Every field of any event that a viewer looks at."""
+
+    turn: str = ""
+    kind: ChunkKind = ChunkKind.TEXT
+    offset: int = 0
+    text: str = ""
+    reasoning: str = ""
+    persona: str = ""
+    model: str = ""
+    provider: str = ""
+    participant: int = 0
+    participants: list[Participant] = []
+    reason: str = ""
+    not_before: datetime | None = None
+    failure: Failure | None = None
+    usage: Usage | None = None
+    state: str = ""
+
+
+@dataclass
+class Discussion:
+    """What the viewer knows so far."""
+
+    turns: dict[str, Turn] = field(default_factory=dict[str, Turn])
+    state: str = "running"
+    _participants: list[Participant] = field(default_factory=list[Participant])
+
+    @property
+    def ended(self) -> bool:
+        return self.state in {"completed", "failed", "cancelled"}
+
+    @property
+    def parked(self) -> bool:
+        """Nothing goes on by itself any more until somebody mends something."""
+        open_turns = [turn for turn in self.turns.values() if not turn.settled]
+        return bool(open_turns) and all(turn.state == "parked" for turn in open_turns)
+
+    def see(self, sent: Sent) -> None:
+        """Take in one event of the stream."""
+        said = msgspec.json.decode(sent.data, type=_Said)
+        match sent.name:
+            case "DiscussionOpened":
+                self._participants = said.participants
+            case "TurnScheduled":
+                self._schedule(said)
+            case "resync":
+                self.turns.clear()
+            case "lost":
+                for turn in self.turns.values():
+                    turn.gap = not turn.settled
+            case "end":
+                self.state = said.state
+            case _ if said.turn in self.turns:
+                _change(self.turns[said.turn], sent.name, said)
+            case _:
+                pass
+
+    def adopt(self, turns: list[TurnView], state: str) -> None:
+        """Take over what the edge says of it as a whole."""
+        self.state = state
+        for view in turns:
+            turn = self.turns.setdefault(
+                view.id, Turn(view.id, view.name or view.persona or view.model, view.model)
+            )
+            turn.state, turn.text, turn.failure = view.state, view.text, view.failure
+
+    def _schedule(self, said: _Said) -> None:
+        known = self._participants[said.participant : said.participant + 1]
+        name = (known[0].name if known else "") or said.persona or said.model
+        self.turns[said.turn] = Turn(said.turn, name, said.model)
+
+
+def _change(turn: Turn, event: str, said: _Said) -> None:
+    match event:
+        case "AttemptStarted":
+            turn.state, turn.note = "running", ""
+            turn.model = f"{said.provider}/{said.model}"
+        case "StreamChunk" if said.kind is ChunkKind.TEXT:
+            _append(turn, said)
+        case "StreamChunk" if said.kind is ChunkKind.REASONING:
+            turn.thinking = max(turn.thinking, said.offset + len(said.text))
+        case "TurnText":
+            turn.text, turn.thinking, turn.gap = said.text, len(said.reasoning), False
+        case "TurnRestarted":
+            turn.text, turn.thinking, turn.note = "", 0, "starting again"
+        case "TurnWaiting":
+            turn.state = "waiting"
+            turn.note = f"waiting ({said.reason}){_until(said.not_before)}"
+        case "TurnParked":
+            turn.state, turn.failure = "parked", said.failure
+        case "TurnCompleted":
+            turn.state, turn.text, turn.usage = "completed", said.text, said.usage
+            turn.model, turn.note, turn.gap = said.model or turn.model, "", False
+        case "TurnFailed":
+            turn.state, turn.text, turn.failure, turn.note = "failed", said.text, said.failure, ""
+        case "TurnCancelled":
+            turn.state = "cancelled"
+        case _:
+            pass
+
+
+def _append(turn: Turn, said: _Said) -> None:
+    known = len(turn.text)
+    if said.offset > known:
+        turn.gap = True
+    elif not turn.gap:
+        turn.text += said.text[known - said.offset :]
+
+
+def _until(when: datetime | None) -> str:
+    return f" until {when.astimezone():%H:%M:%S}" if when is not None else ""
