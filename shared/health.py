@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import make_wsgi_app
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 class _Silent(WSGIRequestHandler):
@@ -26,7 +26,7 @@ def serve(name: str, host: str, port: int) -> None:
     """Answer on `host:port` until the process ends; port 0 opens nothing."""
     if port == 0:
         return
-    metrics = make_wsgi_app()
+    metrics = cast("WSGIApplication", make_wsgi_app())
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO") == "/healthz":

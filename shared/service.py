@@ -8,7 +8,6 @@ it starts it again, and the log in PostgreSQL knows what was in progress.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import sys
@@ -26,6 +25,11 @@ from shared.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from shared.database import Pool
+
+if sys.platform == "win32":
+    from asyncio import new_event_loop
+else:
+    from uvloop import new_event_loop
 
 DRAIN = timedelta(seconds=10)
 """How long a service may take to finish what it has begun, once told to stop."""
@@ -56,7 +60,7 @@ class Service(Generic[S]):
     async def connect_database(self) -> Pool:
         """A pool on this service's own schema; closed when the service stops."""
         # Here, since a service that remembers nothing has no database driver in its image.
-        from shared.database import connect
+        from shared.database import connect  # noqa: PLC0415
 
         pool = await connect(self.settings.database_url, self.name)
         self.on_stop(pool.close)
@@ -117,15 +121,9 @@ def main(name: str, settings: type[S], wire: Callable[[Service[S]], Awaitable[No
     told = settings()
     start_logging(told)
     health.serve(name, told.metrics_host, told.metrics_port)
-    with contextlib.suppress(ImportError):  # not on Windows, nor where it was not installed
-        import uvloop
-
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    sys.exit(asyncio.run(_live(name, told, wire)))
-
-
-async def _live(name: str, told: S, wire: Callable[[Service[S]], Awaitable[None]]) -> int:
-    return await Service(name, told).run(wire)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        code = runner.run(Service(name, told).run(wire))
+    sys.exit(code)
 
 
 def start_logging(settings: ServiceSettings) -> None:

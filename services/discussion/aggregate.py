@@ -76,7 +76,7 @@ class ParkTurn:
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Hear:
     """The adapter says how an attempt ended."""
 
@@ -97,7 +97,7 @@ class CutAttempt:
     cost: Cost | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Cancel:
     by: str = ""
 

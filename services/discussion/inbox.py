@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import asyncpg
 import msgspec
 
@@ -55,7 +58,7 @@ class Inbox:
         self._openings = openings
         self._probes = probes
 
-    def verbs(self) -> list[Verb]:
+    def verbs(self) -> Sequence[Verb[Any]]:
         return [
             Verb("open", OpenDiscussion, self._openings.open),
             Verb("cancel", CancelDiscussion, self.cancel),

@@ -99,7 +99,7 @@ class Outcomes:
 
     async def _salvage(self, subject: str) -> tuple[str, str]:
         """What the chunk stream still has of the answer: text and reasoning."""
-        said = {kind: "" for kind in ChunkKind}
+        said = dict.fromkeys(ChunkKind, "")
         for stored in await self._bus.stored_chunks(subject):
             chunk = _decode_chunk.decode(stored.data)
             have = said[chunk.kind]

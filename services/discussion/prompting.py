@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace as copy
+
 from contracts.attempts import Message, Parameters
 from contracts.discussion import DiscussionOpened
 from contracts.providers import PROVIDERS, Model
 from contracts.providers import Provider as Row
-from msgspec.structs import replace as copy
 
 SHORT = 1_024
 """Tokens of an answer unless asked otherwise: providers charge rate limits by it beforehand."""

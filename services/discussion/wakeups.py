@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -73,10 +74,8 @@ class Wakeups:
                 await self._rest()
 
     async def _rest(self) -> None:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._signal.wait(), POLL.total_seconds())
-        except TimeoutError:
-            pass
 
     async def _claim(self) -> list[Wakeup]:
         room = AT_ONCE - len(self._busy)
@@ -105,7 +104,7 @@ class Wakeups:
             await self._handlers[wakeup.kind](wakeup)
         except (WrongVersion, asyncpg.DeadlockDetectedError):
             await self._postpone(wakeup, timedelta(0))  # somebody was faster: look again
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it was, the wake-up must come again
             self._log.exception("wake-up failed", kind=wakeup.kind, subject=wakeup.subject)
             await self._postpone(wakeup, min(AGAIN * wakeup.tries, LONGEST_AGAIN))
 

@@ -45,7 +45,7 @@ def _after(class_: FailureClass, next_step: str, *, final: bool) -> str:
     return f"Nothing to do: it is tried again by itself. {next_step}".strip()
 
 
-def _words(
+def _words(  # noqa: C901, PLR0912 - one case for each failure there is
     class_: FailureClass, hint: str, who: str, name: str, provider: str
 ) -> tuple[str, str, str]:
     match class_, hint:
@@ -58,8 +58,10 @@ def _words(
         case FailureClass.AUTH, _:
             return (
                 f"{who} refused the key",
-                "The key is not accepted on the address it is bound to: it was revoked, or it "
-                "belongs to another region or product of the same vendor.",
+                (
+                    "The key is not accepted on the address it is bound to: it was revoked, or "
+                    "it belongs to another region or product of the same vendor."
+                ),
                 f"Add a valid key: parley keys add {provider}. What waits goes on by itself then.",
             )
         case FailureClass.MODEL, _:
