@@ -19,7 +19,7 @@ _LONGEST_PAUSE = 60.0
 _LONGEST_LINE = 16 << 20
 
 
-class Problem(Exception):  # noqa: N818 - the name of the standard, RFC 9457
+class Problem(Exception):
     """The edge said no, or was not there; the message says why and what to do."""
 
     def __init__(self, title: str, detail: str = "", next_step: str = "") -> None:
@@ -116,7 +116,7 @@ class Api:
         )
 
 
-class _AtItsEnd(Exception):  # noqa: N818 - no error
+class _AtItsEnd(Exception):
     """204: the discussion has ended and everything of it was seen."""
 
 

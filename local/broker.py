@@ -27,7 +27,7 @@ from shared.topology import CREDENTIALS, broker_config
 _ANSWERS_WITHIN = timedelta(seconds=60)  # it reads its streams first, and they may be long
 
 
-class NoBroker(Exception):  # noqa: N818 - says what is the matter
+class NoBroker(Exception):
     """NATS cannot be run here; the message says why and what to do."""
 
 

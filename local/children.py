@@ -35,7 +35,7 @@ class Identity:
     gid: int
 
 
-class ChildDied(Exception):  # noqa: N818 - says what happened
+class ChildDied(Exception):
     """A program ended that should be running; its last words are in the message."""
 
     def __init__(self, name: str, status: int, last_words: Sequence[str]) -> None:

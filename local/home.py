@@ -18,7 +18,7 @@ STATEFUL = ("key_vault", "discussion", "persona")
 """The services with a schema of their own in the database."""
 
 
-class HomeRefused(Exception):  # noqa: N818 - says what is the matter
+class HomeRefused(Exception):
     """The home cannot be used now; the message says why and what to do."""
 
 

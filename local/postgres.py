@@ -41,7 +41,7 @@ _SOCKET_NAME = "/.s.PGSQL.5432.lock"
 _ORPHANS_LEAVE_WITHIN = timedelta(seconds=30)
 
 
-class CannotRun(Exception):  # noqa: N818 - says what happened
+class CannotRun(Exception):
     """PostgreSQL cannot be run here; the message says why and what to do."""
 
 

@@ -25,7 +25,7 @@ _ASK_AGAIN = timedelta(milliseconds=40)
 _LEAVES_WITHIN = timedelta(seconds=6)
 
 
-class NotReady(Exception):  # noqa: N818 - says what is the matter
+class NotReady(Exception):
     """A program runs but does not answer; its log tells why."""
 
 

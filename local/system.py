@@ -35,7 +35,7 @@ _GROUND, _SERVICES, _DOOR = range(3)
 _KILLED_RUN_LEAVES_WITHIN = timedelta(seconds=5)
 
 
-class CannotStart(Exception):  # noqa: N818 - says what is the matter
+class CannotStart(Exception):
     """Parley cannot start as it was told to; the message says what to change."""
 
 

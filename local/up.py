@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
+import structlog
 from rich.console import Console
 
 from local.home import Facts, Home, HomeRefused
@@ -51,6 +52,7 @@ async def running(
 
 async def _run(home: Home, environment: MutableMapping[str, str], log: Logbook) -> int:
     begun = time.monotonic()
+    _keep_remarks(log)
     _leave_on_signals()
     try:
         log.say(f"starting in {home.path}")
@@ -84,6 +86,17 @@ def _leave_on_signals() -> None:
 
     for number in _STOP:
         loop.add_signal_handler(number, leave)
+
+
+def _keep_remarks(log: Logbook) -> None:
+    """What shared parts remark while they work for the launcher goes into its file."""
+    line = structlog.processors.KeyValueRenderer(key_order=["event"])
+
+    def keep(logger: object, level: str, event: structlog.typing.EventDict) -> str:
+        log.keep(f"{level}: {line(logger, level, event)}")
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[structlog.processors.format_exc_info, keep])
 
 
 def _causes(error: Exception) -> list[Exception]:
