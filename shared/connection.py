@@ -56,6 +56,8 @@ class Connection:
     def __init__(self, service: str) -> None:
         self.service = service
         self.client = NatsClient(self._denied)
+        self.turn = asyncio.Lock()
+        """Held while a durable message is put on the wire."""
         self._up = asyncio.Event()
         self._inbox = ""
         self._tokens = 0

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from shared.connection import Connection, NotPermitted
-from shared.message import write_headers
+from shared.message import checked_subject, write_headers
 
 MESSAGE_ID: Final = "Nats-Msg-Id"
 
@@ -59,14 +59,17 @@ async def publish_durable(
     block = write_headers({**headers, MESSAGE_ID: id})
     if len(block) + len(payload) > client.max_payload:
         raise NeverStored(f"{len(payload)} bytes on {subject}: the broker takes no such message.")
-    if not await connection.until_connected(deadline):
-        raise NotStored(f"The broker was away; {subject} was not sent.")
+    checked_subject(subject)
     reply, expected = connection.expect(subject, durable=True)
     try:
         async with asyncio.timeout_at(deadline):
-            if client.crowded:
-                await client.room()
-            client.put(subject, payload, reply, block)
+            # One after the other, so that waiting for room changes nobody's place in the order.
+            async with connection.turn:
+                if not await connection.until_connected(deadline):
+                    raise NotStored(f"The broker was away; {subject} was not sent.")
+                if client.crowded:
+                    await client.room()
+                client.put(subject, payload, reply, block)
             answer = await expected.answer
     except NotPermitted as error:
         raise NeverStored(str(error)) from error
