@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import make_wsgi_app
+import prometheus_client
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -26,7 +26,7 @@ def serve(name: str, host: str, port: int) -> None:
     """Answer on `host:port` until the process ends; port 0 opens nothing."""
     if port == 0:
         return
-    metrics = cast("WSGIApplication", make_wsgi_app())
+    metrics = cast("WSGIApplication", prometheus_client.make_wsgi_app())  # pyright: ignore[reportUnknownMemberType] - typed as a bare Callable
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO") == "/healthz":

@@ -1,0 +1,138 @@
+"""No sliding minute ever holds more requests than the account may make."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.providers import Limits
+from services.discussion.accounts import BadLimits, parse_limits
+from services.discussion.admission import (
+    LEASE,
+    Account,
+    Admitted,
+    Denied,
+    admit,
+    gcra,
+    learn,
+    proven,
+    release,
+    silence,
+)
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(seconds=60)
+DELIVERY = timedelta(seconds=2)
+
+
+def second(number: float) -> datetime:
+    return NOON + timedelta(seconds=number)
+
+
+@given(
+    rpm=st.integers(1, 1000),
+    waits=st.lists(st.floats(0, 20), min_size=1, max_size=60),
+    late=st.lists(st.floats(0, 2), min_size=1, max_size=7),
+)
+@settings(max_examples=200)
+def test_no_sliding_minute_exceeds_the_limit(
+    rpm: int, waits: list[float], late: list[float]
+) -> None:
+    """Asked greedily after random pauses, and delivered up to two seconds late."""
+    account, now, arrivals = Account(), NOON, list[datetime]()
+    for number in range(min(3 * rpm, 400)):
+        now += timedelta(seconds=waits[number % len(waits)] if number % 17 == 0 else 0)
+        verdict = admit(account, Limits(rpm=rpm), attempt=str(number), key="", now=now)
+        if isinstance(verdict, Denied):
+            now = verdict.not_before
+            verdict = admit(account, Limits(rpm=rpm), attempt=str(number), key="", now=now)
+        assert isinstance(verdict, Admitted), "the time that was named must be true"
+        account = release(verdict.account, str(number))
+        arrivals.append(now + timedelta(seconds=late[number % len(late)]))
+    window: deque[datetime] = deque()
+    for arrival in sorted(arrivals):
+        window.append(arrival)
+        while window[0] <= arrival - MINUTE:
+            window.popleft()
+        assert len(window) <= rpm
+
+
+@pytest.mark.parametrize("rpm", [1, 2, 3, 10, 33, 34, 50, 100, 500, 1000])
+def test_the_limit_is_nearly_used(rpm: int) -> None:
+    """Safety is not had by standing still: over an hour, well over half of the limit is used."""
+    interval, _ = gcra(rpm)
+
+    assert timedelta(hours=1) / interval >= 0.6 * 60 * rpm
+
+
+def test_as_many_at_once_as_there_are_places() -> None:
+    limits, account = Limits(concurrency=2), Account()
+    for attempt in ("a", "b"):
+        verdict = admit(account, limits, attempt=attempt, key="", now=NOON)
+        assert isinstance(verdict, Admitted)
+        account = verdict.account
+
+    third = admit(account, limits, attempt="c", key="", now=NOON)
+
+    assert isinstance(third, Denied)
+    assert third.reason == "concurrency"
+    freed = admit(release(account, "a"), limits, attempt="c", key="", now=NOON)
+    assert isinstance(freed, Admitted)
+
+
+def test_a_place_that_nobody_renews_is_free_again() -> None:
+    limits = Limits(concurrency=1)
+    first = admit(Account(), limits, attempt="a", key="", now=NOON)
+
+    later = admit(first.account, limits, attempt="b", key="", now=NOON + LEASE)
+
+    assert isinstance(later, Admitted)
+
+
+def test_a_key_that_has_proven_nothing_runs_alone() -> None:
+    limits = Limits(concurrency=15)
+    first = admit(Account(), limits, attempt="a", key="k:1", now=NOON)
+
+    assert isinstance(admit(first.account, limits, attempt="b", key="k:1", now=NOON), Denied)
+    known = proven(first.account, "k:1")
+    assert isinstance(admit(known, limits, attempt="b", key="k:1", now=NOON), Admitted)
+    assert isinstance(admit(known, limits, attempt="b", key="k:2", now=NOON), Denied)
+
+
+def test_silence_is_kept_and_never_shortened() -> None:
+    quiet = silence(Account(), second(60), "throttled")
+
+    denied = admit(silence(quiet, second(7), "throttled"), Limits(), attempt="a", key="", now=NOON)
+
+    assert isinstance(denied, Denied)
+    assert (denied.reason, denied.not_before) == ("throttled", second(60))
+    assert isinstance(admit(quiet, Limits(), attempt="a", key="", now=second(60)), Admitted)
+
+
+def test_limits_that_the_provider_names_only_lower_ours() -> None:
+    account = learn(learn(Account(), {"rpm": 3}), {"rpm": 50, "tpm": 7})
+
+    assert account.learnt == {"rpm": 3}
+
+
+def test_what_was_never_sent_is_given_back_whole() -> None:
+    limits = Limits(rpm=3)
+    once = admit(Account(), limits, attempt="a", key="", now=NOON)
+
+    back = release(once.account, "a", refund=gcra(3)[0])
+
+    assert isinstance(admit(back, limits, attempt="b", key="", now=NOON), Admitted)
+
+
+def test_limits_are_read_as_the_operator_writes_them() -> None:
+    assert parse_limits("rpm=100, concurrency=20") == Limits(rpm=100, concurrency=20)
+
+
+@pytest.mark.parametrize("told", ["rpm", "rpm=0", "rpm=-1", "rpm=ten", "rqm=1", "rpm=1e3", "=5"])
+def test_limits_that_make_no_sense_are_refused_with_the_reason(told: str) -> None:
+    with pytest.raises(BadLimits):
+        parse_limits(told)

@@ -1,0 +1,346 @@
+"""Personas answer, each in its own time, until the last has ended."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from contracts.attempts import Parameters
+from contracts.discussion import (
+    AttemptCut,
+    AttemptFailed,
+    AttemptStarted,
+    DiscussionCancelled,
+    DiscussionCompleted,
+    DiscussionEvent,
+    DiscussionFailed,
+    DiscussionOpened,
+    DiscussionState,
+    Mode,
+    Participant,
+    TurnCancelled,
+    TurnCompleted,
+    TurnFailed,
+    TurnParked,
+    TurnRestarted,
+    TurnScheduled,
+    TurnState,
+    TurnWaiting,
+)
+from contracts.failures import Evidence, FailureClass
+from contracts.stream import ProviderError, StreamCompleted, Usage
+from services.discussion import aggregate
+from services.discussion.aggregate import (
+    AlreadyOpened,
+    Cancel,
+    Command,
+    CutAttempt,
+    Discussion,
+    Hear,
+    HoldBack,
+    NotDue,
+    NotOpened,
+    Open,
+    StartAttempt,
+)
+from services.discussion.views import view
+from services.discussion.words import explain
+from tests.spec import Specification
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+KIMI = "kimi/kimi-k2.6"
+
+
+def decide(command: Command, state: Discussion) -> list[DiscussionEvent]:
+    names = (f"new-{number}" for number in itertools.count(1))
+    return aggregate.decide(command, state, now=NOON, dice=lambda: 0.5, new_id=lambda: next(names))
+
+
+discussion = Specification(decide, aggregate.evolve, NotOpened())
+
+
+def opened(*personas: str) -> DiscussionOpened:
+    return DiscussionOpened(
+        at=NOON,
+        discussion="d",
+        workspace="default",
+        mode=Mode.PARALLEL if len(personas) > 1 else Mode.SINGLE,
+        participants=[Participant(model=KIMI, persona=persona) for persona in personas],
+        parameters=Parameters(max_completion_tokens=64),
+        title="Tea",
+        topic="Tea?",
+    )
+
+
+def scheduled(turn: str, participant: int = 0, persona: str = "riley") -> TurnScheduled:
+    return TurnScheduled(
+        at=NOON, discussion="d", turn=turn, participant=participant, persona=persona, model=KIMI
+    )
+
+
+def started(turn: str, attempt: str, number: int = 1) -> AttemptStarted:
+    return AttemptStarted(
+        at=NOON,
+        discussion="d",
+        turn=turn,
+        attempt=attempt,
+        number=number,
+        provider="kimi",
+        model="kimi-k2.6",
+        endpoint="https://api.test/v1",
+        key="k",
+        key_version=1,
+    )
+
+
+def answer(turn: str, attempt: str, text: str = "Yes.") -> StreamCompleted:
+    return StreamCompleted(
+        at=NOON,
+        workspace="default",
+        discussion="d",
+        turn=turn,
+        attempt=attempt,
+        text=text,
+        finish_reason="stop",
+        model="kimi-k2.6",
+    )
+
+
+def error(turn: str, attempt: str, class_: FailureClass, **more: object) -> ProviderError:
+    plain = ProviderError(
+        at=NOON, workspace="default", discussion="d", turn=turn, attempt=attempt, class_=class_
+    )
+    return msgspec.structs.replace(plain, **more)
+
+
+def completed(turn: str, attempt: str, text: str = "Yes.") -> TurnCompleted:
+    return TurnCompleted(
+        at=NOON,
+        discussion="d",
+        turn=turn,
+        attempt=attempt,
+        model=KIMI,
+        finish_reason="stop",
+        usage=Usage(),
+        text=text,
+    )
+
+
+def failed(turn: str, attempt: str, class_: FailureClass, **more: object) -> AttemptFailed:
+    plain = AttemptFailed(at=NOON, discussion="d", turn=turn, attempt=attempt, class_=class_)
+    return msgspec.structs.replace(plain, **more)
+
+
+def start(turn: str, attempt: str) -> StartAttempt:
+    return StartAttempt(
+        turn=turn, attempt=attempt, endpoint="https://api.test/v1", key="k", key_version=1
+    )
+
+
+def kinds(events: list[DiscussionEvent]) -> list[type]:
+    return [type(event) for event in events]
+
+
+ALONE = (opened("riley"), scheduled("t1"))
+RUNNING = (*ALONE, started("t1", "a1"))
+
+
+def test_everybody_is_asked_at_once() -> None:
+    both = opened("riley", "morgan")
+
+    discussion.given().when(Open(both)).then(
+        both, scheduled("new-1", 0, "riley"), scheduled("new-2", 1, "morgan")
+    )
+
+
+def test_a_discussion_opens_once() -> None:
+    discussion.given(*ALONE).when(Open(opened("riley"))).then_rejected(AlreadyOpened)
+
+
+def test_an_attempt_is_counted_when_it_begins() -> None:
+    discussion.given(*ALONE).when(start("t1", "a1")).then(started("t1", "a1"))
+
+
+def test_a_turn_has_one_attempt_at_a_time() -> None:
+    discussion.given(*RUNNING).when(start("t1", "a2")).then_rejected(NotDue, turn="t1")
+
+
+def test_the_last_answer_ends_it() -> None:
+    discussion.given(*RUNNING).when(Hear(answer("t1", "a1"))).then(
+        completed("t1", "a1"), DiscussionCompleted(at=NOON, discussion="d")
+    )
+
+
+def test_the_others_are_waited_for() -> None:
+    discussion.given(
+        opened("riley", "morgan"),
+        scheduled("t1"),
+        scheduled("t2", 1, "morgan"),
+        started("t1", "a1"),
+    ).when(Hear(answer("t1", "a1"))).then(completed("t1", "a1"))
+
+
+def test_a_stale_attempt_has_no_say() -> None:
+    cut = AttemptCut(at=NOON, discussion="d", turn="t1", attempt="a1", reason="silence")
+
+    discussion.given(*RUNNING, cut).when(Hear(answer("t1", "a1"))).then_nothing()
+
+
+def test_what_comes_after_the_end_changes_nothing() -> None:
+    over = (*RUNNING, completed("t1", "a1"), DiscussionCompleted(at=NOON, discussion="d"))
+
+    discussion.given(*over).when(Hear(answer("t1", "a1"))).then_nothing()
+    discussion.given(*over).when(Cancel("me")).then_nothing()
+
+
+def test_a_passing_failure_waits() -> None:
+    wait = NOON + timedelta(seconds=0.5)
+
+    discussion.given(*RUNNING).when(Hear(error("t1", "a1", FailureClass.TRANSIENT))).then(
+        failed("t1", "a1", FailureClass.TRANSIENT),
+        TurnWaiting(
+            at=NOON,
+            discussion="d",
+            turn="t1",
+            reason="transient",
+            not_before=wait,
+            failure=explain(FailureClass.TRANSIENT, KIMI, not_before=wait),
+        ),
+    )
+
+
+def test_after_three_failures_it_is_given_up() -> None:
+    history: list[DiscussionEvent] = [*RUNNING]
+    for number in (1, 2):
+        events = decide(
+            Hear(error("t1", f"a{number}", FailureClass.OVERLOADED)), aggregate.replay(history)
+        )
+        assert kinds(events) == [AttemptFailed, TurnWaiting]
+        history += [*events, started("t1", f"a{number + 1}", number + 1)]
+
+    last = decide(Hear(error("t1", "a3", FailureClass.OVERLOADED)), aggregate.replay(history))
+
+    assert kinds(last) == [AttemptFailed, TurnFailed, DiscussionFailed]
+
+
+@pytest.mark.parametrize(
+    ("class_", "gate"),
+    [
+        (FailureClass.AUTH, "key:kimi"),
+        (FailureClass.BILLING, "billing:kimi"),
+        (FailureClass.MODEL, "model:kimi"),
+    ],
+)
+def test_what_a_person_must_mend_is_parked_and_has_no_timer(
+    class_: FailureClass, gate: str
+) -> None:
+    events = decide(Hear(error("t1", "a1", class_)), aggregate.replay(RUNNING))
+
+    assert kinds(events) == [AttemptFailed, TurnParked]
+    assert isinstance(events[1], TurnParked)
+    assert events[1].gate == gate
+    assert events[1].failure.not_before is None
+    assert events[1].failure.next_step
+
+
+def test_a_faulty_request_is_never_sent_again() -> None:
+    events = decide(Hear(error("t1", "a1", FailureClass.REQUEST)), aggregate.replay(RUNNING))
+
+    assert kinds(events) == [AttemptFailed, TurnFailed, DiscussionFailed]
+
+
+def test_what_was_never_sent_costs_the_turn_nothing() -> None:
+    history: list[DiscussionEvent] = [*RUNNING]
+    for number in range(1, 8):
+        unsent = error("t1", f"a{number}", FailureClass.TRANSIENT, sent=False, hint="unreachable")
+        events = decide(Hear(unsent), aggregate.replay(history))
+        assert kinds(events) == [AttemptFailed, TurnWaiting]
+        history += [*events, started("t1", f"a{number + 1}")]
+
+    assert view(history).turns[0].attempts == 1
+
+
+def test_text_that_broke_off_is_withdrawn_before_it_begins_anew() -> None:
+    broken = error("t1", "a1", FailureClass.MIDSTREAM, text="Ye")
+
+    events = decide(Hear(broken), aggregate.replay(RUNNING))
+
+    assert kinds(events) == [AttemptFailed, TurnRestarted, TurnWaiting]
+
+
+def test_text_that_broke_off_twice_is_kept_as_it_is() -> None:
+    once = decide(
+        Hear(error("t1", "a1", FailureClass.MIDSTREAM, text="Ye")), aggregate.replay(RUNNING)
+    )
+    again = [*RUNNING, *once, started("t1", "a2", 2)]
+
+    events = decide(
+        Hear(error("t1", "a2", FailureClass.MIDSTREAM, text="Yes, b")), aggregate.replay(again)
+    )
+
+    assert kinds(events) == [AttemptFailed, TurnFailed, DiscussionFailed]
+    assert isinstance(events[1], TurnFailed)
+    assert (events[1].text, events[1].partial) == ("Yes, b", True)
+
+
+def test_an_attempt_without_a_pulse_that_said_nothing_is_tried_once_more() -> None:
+    first = decide(CutAttempt(turn="t1", attempt="a1", reason="silence"), aggregate.replay(RUNNING))
+    assert kinds(first) == [AttemptCut, TurnWaiting]
+    again = [*RUNNING, *first, started("t1", "a2", 2)]
+
+    second = decide(CutAttempt(turn="t1", attempt="a2", reason="silence"), aggregate.replay(again))
+
+    assert kinds(second) == [AttemptCut, TurnFailed, DiscussionFailed]
+
+
+def test_a_member_that_failed_does_not_fail_the_others() -> None:
+    history = (
+        opened("riley", "morgan"),
+        scheduled("t1"),
+        scheduled("t2", 1, "morgan"),
+        started("t1", "a1"),
+        started("t2", "a2"),
+        completed("t1", "a1"),
+    )
+
+    events = decide(Hear(error("t2", "a2", FailureClass.REQUEST)), aggregate.replay(history))
+
+    assert events[-1] == DiscussionCompleted(at=NOON, discussion="d", failed=["t2"])
+
+
+def test_waiting_is_stated_when_its_reason_changes() -> None:
+    held = HoldBack(turn="t1", reason="rate", not_before=NOON + timedelta(seconds=9))
+    said = TurnWaiting(
+        at=NOON, discussion="d", turn="t1", reason="rate", not_before=held.not_before
+    )
+
+    discussion.given(*ALONE).when(held).then(said)
+    discussion.given(*ALONE, said).when(held).then_nothing()
+
+
+def test_cancelling_ends_every_open_turn() -> None:
+    discussion.given(*RUNNING).when(Cancel("me")).then(
+        TurnCancelled(at=NOON, discussion="d", turn="t1"),
+        DiscussionCancelled(at=NOON, discussion="d", cancelled_by="me"),
+    )
+
+
+def test_the_view_tells_what_the_facts_say() -> None:
+    shown = view([*RUNNING, completed("t1", "a1"), DiscussionCompleted(at=NOON, discussion="d")])
+
+    assert shown.state is DiscussionState.COMPLETED
+    (turn,) = shown.turns
+    assert (turn.state, turn.text, turn.attempts) == (TurnState.COMPLETED, "Yes.", 1)
+
+
+def test_a_parked_discussion_says_so_and_why() -> None:
+    refused = error("t1", "a1", FailureClass.AUTH, evidence=Evidence(status=401))
+
+    shown = view([*RUNNING, *decide(Hear(refused), aggregate.replay(RUNNING))])
+
+    assert shown.state is DiscussionState.PARKED
+    assert shown.turns[0].failure is not None
+    assert "parley keys add kimi" in shown.turns[0].failure.next_step
