@@ -43,6 +43,7 @@ async def running(
     home: Home, environment: MutableMapping[str, str], log: Logbook
 ) -> AsyncGenerator[Facts]:
     """The system runs inside, and is stopped on the way out, however that is left."""
+    _keep_remarks(log)
     system = System(home, environment, log)
     try:
         yield await system.start()
@@ -52,8 +53,7 @@ async def running(
 
 async def _run(home: Home, environment: MutableMapping[str, str], log: Logbook) -> int:
     begun = time.monotonic()
-    _keep_remarks(log)
-    _leave_on_signals()
+    stop_on_signals()
     try:
         log.say(f"starting in {home.path}")
         async with running(home, environment, log) as facts:
@@ -74,8 +74,11 @@ async def _run(home: Home, environment: MutableMapping[str, str], log: Logbook) 
     return 0
 
 
-def _leave_on_signals() -> None:
-    """The first signal stops everything in order, the second one leaves: the children follow."""
+def stop_on_signals() -> None:
+    """The first signal cancels this task, which stops everything in order.
+
+    The second one leaves at once; the children notice and follow.
+    """
     loop, here = asyncio.get_running_loop(), asyncio.current_task()
     assert here is not None
 
