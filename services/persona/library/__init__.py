@@ -10,7 +10,7 @@ from contracts.ids import token
 from services.persona.aggregate import Description, Seed
 
 
-class UnreadablePersona(ValueError):  # noqa: N818 - says what is the matter
+class UnreadablePersona(ValueError):
     """The file must begin with `---`, lines of `name: value`, `---`, and then the prompt."""
 
     def __init__(self, file: str, problem: str) -> None:
