@@ -23,21 +23,21 @@ class SealingError(Exception):
     """Something sealed, or the key for it, is not what it should be."""
 
 
-class CannotOpen(SealingError):  # noqa: N818 - says what happened
+class CannotOpen(SealingError):
     """It was sealed to somebody else, for something else, or was altered on the way."""
 
     def __init__(self) -> None:
         super().__init__(type(self).__doc__)
 
 
-class BadSignature(SealingError):  # noqa: N818 - says what happened
+class BadSignature(SealingError):
     """The signature is not the vault's over these bytes for this purpose: believe none of it."""
 
     def __init__(self) -> None:
         super().__init__(type(self).__doc__)
 
 
-class BadKey(SealingError):  # noqa: N818 - says what happened
+class BadKey(SealingError):
     """These bytes are no usable public or private key."""
 
     def __init__(self) -> None:

@@ -1,0 +1,1 @@
+"""Provider keys and access tokens: the only room that can open a key at rest."""

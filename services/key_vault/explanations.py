@@ -1,0 +1,153 @@
+"""What a provider's answer about a key means, in words a person can act on."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from contracts.attempts import ProbeResult
+from contracts.failures import Evidence, FailureClass
+from contracts.keys import KeyView
+from contracts.providers import Provider
+from services.key_vault.aggregate import Accepted, Denied, NoAnswer, Verdict
+from shared.redaction import redact
+
+_MAY_PASS = frozenset(
+    {
+        FailureClass.THROTTLED,
+        FailureClass.OVERLOADED,
+        FailureClass.TRANSIENT,
+        FailureClass.AMBIGUOUS,
+        FailureClass.MIDSTREAM,
+        FailureClass.UNKNOWN,
+    }
+)
+"""After these the same question may have another answer later."""
+
+_VERIFY = "verify the key again"
+
+
+def verdict(row: Provider, key: KeyView, result: ProbeResult, form: str | None) -> Verdict:
+    """What `GET /models` says of the key; `form` is the region that the key looks made for."""
+    if result.failure is None:
+        return Accepted(models=len(result.models))
+    if result.failure is FailureClass.AUTH and result.sent:
+        return denied(row, key, result.evidence, result.hint, form)
+    return _unanswered(row, key, result)
+
+
+def may_pass(result: ProbeResult) -> bool:
+    """Whether asking again by itself makes sense."""
+    return result.failure in _MAY_PASS or not result.sent
+
+
+NOBODY_TO_ASK = NoAnswer(
+    "The provider has not been asked yet: the part of Parley that does this does not answer.",
+    f"It is tried again by itself; to try now, {_VERIFY}.",
+)
+
+
+def misplaced(row: Provider, key: KeyView, form: str) -> Denied:
+    """A key of another product of the same vendor: told by its form, not even sent."""
+    host = _host(key)
+    return Denied(
+        f"The form of this key says that it belongs to the region “{form}” of {row.title}, "
+        f"not to {host}; it was not sent there.",
+        f"Add it again with the region “{form}”, or add a key that was made for {host}.",
+    )
+
+
+def denied(row: Provider, key: KeyView, evidence: Evidence, hint: str, form: str | None) -> Denied:
+    """The provider refused the key itself: why that may be, and what to do."""
+    host, said = _host(key), _said(evidence)
+    clean = _redacted(evidence)
+    if form is not None and form != key.region:
+        return Denied(
+            f"{host} refused the key{said}: its form says that it belongs to the region “{form}”.",
+            f"Add it again with the region “{form}”, or add a key that was made for {host}.",
+            clean,
+        )
+    if evidence.status == 403 or hint == "permission":
+        return Denied(
+            f"{host} knows the key but does not let it in{said}.",
+            "Look in the provider's console at what the key may do and from which addresses, "
+            f"then {_VERIFY}.",
+            clean,
+        )
+    # A vendor with several regions gives the same answer to a wrong key and to a key of another
+    # region, and asking the other region would show the key to another company.
+    others = [
+        region
+        for region in row.regions
+        if region.name != key.region and region.name not in row.key_prefixes.values()
+    ]
+    if others:
+        where = " or ".join(f"“{region.name}” ({_name(region.base_url)})" for region in others)
+        return Denied(
+            f"{host} refused the key{said}: it is mistyped or revoked, or it was made for another "
+            f"region of {row.title}, whose accounts are separate.",
+            f"If it was made for {where}, add it again with that region; otherwise make a new key "
+            f"in the provider's console ({row.docs}) and add that.",
+            clean,
+        )
+    return Denied(
+        f"{host} refused the key{said}: it is mistyped, revoked, or made for something else.",
+        f"Make a new key in the provider's console ({row.docs}) and add that.",
+        clean,
+    )
+
+
+def _unanswered(row: Provider, key: KeyView, result: ProbeResult) -> NoAnswer:
+    host, said, clean = _host(key), _said(result.evidence), _redacted(result.evidence)
+    match result.failure:
+        case _ if not result.sent:
+            return NoAnswer(
+                f"{host} could not be reached.",
+                "Is this machine online, and is the address right? It is asked again by itself; "
+                f"to ask now, {_VERIFY}.",
+                clean,
+            )
+        case FailureClass.BILLING:
+            return NoAnswer(
+                f"{host} says that the account has no balance or quota left{said}.",
+                f"Top up the account, then {_VERIFY}.",
+                clean,
+            )
+        case FailureClass.MODEL | FailureClass.REQUEST:
+            return NoAnswer(
+                f"There is no list of models at {key.endpoint}/models{said}.",
+                f"Is that the address of {row.title}? The operator can change it; then {_VERIFY}.",
+                clean,
+            )
+        case FailureClass.THROTTLED:
+            reason = f"{host} is limiting requests just now{said}."
+        case _:
+            reason = f"{host} did not answer as it should{said}."
+    return NoAnswer(reason, f"It is asked again by itself; to ask now, {_VERIFY}.", clean)
+
+
+def _said(evidence: Evidence) -> str:
+    """In brackets: the status and the provider's own name for the error, as far as known."""
+    parts = [str(evidence.status) if evidence.status else "", evidence.type or evidence.code]
+    said = " ".join(part for part in parts if part)
+    return f" ({redact(said)})" if said else ""
+
+
+def _redacted(evidence: Evidence) -> Evidence:
+    return Evidence(
+        status=evidence.status,
+        type=redact(evidence.type),
+        code=redact(evidence.code),
+        message=redact(evidence.message),
+        retry_after=evidence.retry_after,
+        limits=evidence.limits,
+        request=evidence.request,
+    )
+
+
+def _host(key: KeyView) -> str:
+    return _name(key.endpoint)
+
+
+def _name(url: str) -> str:
+    """Host and port, without what an operator may have put before an @."""
+    return urlsplit(url).netloc.rpartition("@")[2]

@@ -1,0 +1,124 @@
+"""Keys from the environment: put into the vault at its first start, and never read again.
+
+The launcher takes them out of the environment and writes them to our standard input as one line of
+JSON. At later starts they are only compared, by fingerprint: a key that has changed out there is
+announced. It is not taken over, since a key nobody remembers setting would come back like a ghost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+from msgspec import DecodeError, Struct
+from msgspec.json import Decoder
+
+from contracts.failures import Invalid
+from services.key_vault.aggregate import Add, AlreadyHere
+from services.key_vault.sql import SQL
+from services.key_vault.store import Store
+from services.key_vault.submission import cleaned, endpoint_of, provider_named
+from services.key_vault.tokens import DEFAULT_WORKSPACE
+from shared.database import transaction
+from shared.ids import fresh
+from shared.redaction import REDACTOR
+
+_MILESTONE = "keys of the environment"
+_LIMIT = 1 << 20
+
+log = structlog.stdlib.get_logger("handover")
+
+
+class Handover(Struct, frozen=True):
+    """What the launcher hands over."""
+
+    keys: dict[str, str] = {}
+    """By provider."""
+
+
+async def read_line() -> bytes:
+    """The line on standard input; empty if there is none."""
+    reader = asyncio.StreamReader(limit=_LIMIT)
+    try:
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
+        )
+    except (OSError, ValueError):
+        return sys.stdin.buffer.readline(_LIMIT)  # a file: it never makes us wait
+    return await reader.readline()
+
+
+async def take_over(store: Store, line: bytes, environment: Mapping[str, str]) -> bool:
+    """Add the keys at the first start, compare them at later ones; whether any was added."""
+    try:
+        keys = _decode(line or b"{}").keys
+    except DecodeError:
+        # Without the exception: it might quote.
+        log.warning("what was handed over is not readable; no key was taken over")
+        return False
+    if await store.pool.fetchval(SQL["reached"], _MILESTONE):
+        await _compare(store, keys)
+        return False
+    added = [
+        provider for provider in keys if await _add(store, provider, keys[provider], environment)
+    ]
+    await store.pool.execute(SQL["reach"], _MILESTONE)
+    return bool(added)
+
+
+_decode = Decoder(Handover).decode
+
+
+async def _add(store: Store, provider: str, pasted: str, environment: Mapping[str, str]) -> bool:
+    """Keep the key; verifying it is left to whoever is there to ask, later."""
+    with REDACTOR.knowing(pasted):
+        variable = f"{provider.upper()}_API_KEY"
+        try:
+            row = provider_named(provider)
+            secret = cleaned(pasted.encode()).secret
+        except Invalid as refusal:
+            log.warning(
+                "a key of the environment was not taken", variable=variable, why=str(refusal)
+            )
+            return False
+        region = row.region(None)
+        command = Add(
+            key=fresh(),
+            region=region.name,
+            endpoint=endpoint_of(region, environment),
+            fingerprint=store.identity.fingerprint(secret),
+            label=variable,
+            by="environment",
+        )
+        try:
+            key = await store.add(DEFAULT_WORKSPACE, provider, command, secret)
+        except AlreadyHere:
+            return False
+        async with transaction(store.pool) as conn:
+            await conn.execute(SQL["keep_handover"], provider, command.fingerprint)
+            await conn.execute(SQL["plan_check"], key, DEFAULT_WORKSPACE, timedelta(0))
+        log.info("took a key over from the environment", variable=variable, key=key)
+        return True
+
+
+async def _compare(store: Store, keys: Mapping[str, str]) -> None:
+    rows = [
+        *await store.pool.fetch(SQL["fingerprints"], DEFAULT_WORKSPACE),
+        *await store.pool.fetch(SQL["list_handovers"]),
+    ]
+    known = {(row["provider"], row["fingerprint"]) for row in rows}
+    for provider, pasted in keys.items():
+        try:
+            secret = cleaned(pasted.encode()).secret
+        except Invalid:
+            continue
+        if (provider, store.identity.fingerprint(secret)) not in known:
+            log.warning(
+                "a key of the environment is not the one in the vault, and is not used",
+                variable=f"{provider.upper()}_API_KEY",
+                next_step="Keys are taken from the environment at the first start only. "
+                "To use it, add it on the keys page or with `parley keys add`.",
+            )

@@ -1,0 +1,141 @@
+"""What others may ask of the vault: rows, changed by each event in its own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never, cast
+
+from asyncpg import Record
+
+from contracts.event import Event
+from contracts.keys import (
+    EndpointChanged,
+    Identity,
+    KeyActivated,
+    KeyAdded,
+    KeyDisabled,
+    KeyEvent,
+    KeyNotVerified,
+    KeyProven,
+    KeyQuarantined,
+    KeyRevoked,
+    KeyRotated,
+    KeyState,
+    KeySuspected,
+    KeyVerified,
+    KeyView,
+    Role,
+    TokenIssued,
+    TokenRevoked,
+)
+from services.key_vault.sql import SQL
+from shared.database import Connection
+
+NEW_KEY = (
+    "It has not been verified with the provider yet.",
+    "This happens by itself within a minute.",
+)
+
+
+async def project(conn: Connection, events: Iterable[Event]) -> None:
+    """Bring the tables `keys` and `tokens` up to these events."""
+    for event in events:
+        await _project(conn, cast(KeyEvent, event))
+
+
+async def _project(conn: Connection, event: KeyEvent) -> None:
+    match event:
+        case KeyAdded():
+            await conn.execute(
+                SQL["add_key"],
+                event.key,
+                event.workspace,
+                event.provider,
+                event.version,
+                KeyState.PENDING,
+                event.endpoint,
+                event.region,
+                event.fingerprint,
+                event.label,
+                event.at,
+            )
+            await conn.execute(SQL["explain_key"], event.key, *NEW_KEY)
+        case KeyNotVerified():
+            await conn.execute(SQL["explain_key"], event.key, event.reason, event.next_step)
+        case KeyActivated():
+            await conn.execute(
+                SQL["activate_key"], event.key, KeyState.ACTIVE, event.at, event.account
+            )
+        case KeyProven():
+            await conn.execute(SQL["prove_key"], event.key)
+        case KeyRotated():
+            await conn.execute(
+                SQL["rotate_key"], event.key, event.version, event.fingerprint, event.account
+            )
+        case KeySuspected() | KeyQuarantined() | KeyDisabled() | KeyRevoked():
+            state, *words = _put_aside(event)
+            await conn.execute(SQL["move_key"], event.key, state, event.at, *words)
+        case KeyVerified() | EndpointChanged():
+            pass  # no row depends on these
+        case TokenIssued():
+            await conn.execute(
+                SQL["add_token"],
+                event.token,
+                event.workspace,
+                event.role,
+                event.label,
+                event.expires_at,
+            )
+        case TokenRevoked():
+            await conn.execute(SQL["revoke_token"], event.token, event.at)
+        case _:
+            assert_never(event)
+
+
+def _put_aside(
+    event: KeySuspected | KeyQuarantined | KeyDisabled | KeyRevoked,
+) -> tuple[KeyState, str, str]:
+    """The state that takes a key out of use, why, and what to do."""
+    match event:
+        case KeySuspected():
+            return KeyState.SUSPECT, event.reason, event.next_step
+        case KeyQuarantined():
+            return KeyState.QUARANTINED, event.reason, event.next_step
+        case KeyDisabled(cause="replaced"):
+            return KeyState.DISABLED, f"Replaced by the key {event.replaced_by}.", ""
+        case KeyDisabled():
+            return KeyState.DISABLED, "Disabled by hand.", "Enable it to use it again."
+        case KeyRevoked():
+            return KeyState.REVOKED, "Revoked.", "Add a new key."
+
+
+# --- Rows as answers ------------------------------------------------------------------------
+
+
+def key_view(row: Record) -> KeyView:
+    return KeyView(
+        id=row["key"],
+        version=row["version"],
+        provider=row["provider"],
+        state=KeyState(row["state"]),
+        endpoint=row["endpoint"],
+        region=row["region"],
+        fingerprint=row["fingerprint"],
+        label=row["label"],
+        account=row["account"],
+        since=row["since"],
+        activated_at=row["activated_at"],
+        proven=row["proven"],
+        reason=row["reason"],
+        next_step=row["next_step"],
+    )
+
+
+def identity(row: Record) -> Identity:
+    return Identity(
+        token=row["token"],
+        workspace=row["workspace"],
+        role=Role(row["role"]),
+        label=row["label"],
+        expires_at=row["expires_at"],
+    )

@@ -1,0 +1,118 @@
+-- The vault's own keys
+
+-- name: find_identity
+SELECT sealed FROM identity;
+
+-- name: keep_identity
+INSERT INTO identity (sealed) VALUES ($1) ON CONFLICT DO NOTHING;
+
+-- Where a stream stands
+
+-- name: stream_version
+SELECT coalesce((SELECT version FROM streams WHERE stream = $1), 0);
+
+-- Secrets
+
+-- name: keep_secret
+INSERT INTO secrets (key, version, sealed) VALUES ($1, $2, $3);
+
+-- name: find_secret
+SELECT sealed FROM secrets WHERE key = $1 AND version = $2;
+
+-- Keys: the projection
+
+-- name: find_key
+SELECT * FROM keys WHERE key = $1 AND workspace = $2;
+
+-- The state cannot change between the check and the note of the loan.
+-- name: find_key_to_lend
+SELECT * FROM keys WHERE key = $1 AND workspace = $2 FOR SHARE;
+
+-- name: list_keys
+SELECT * FROM keys WHERE workspace = $1 AND ($2::text IS NULL OR provider = $2) ORDER BY key DESC;
+
+-- name: fingerprints
+SELECT provider, fingerprint FROM keys WHERE workspace = $1 AND state <> 'revoked';
+
+-- name: add_key
+INSERT INTO keys
+    (key, workspace, provider, version, state, endpoint, region, fingerprint, label, since)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
+-- name: move_key
+UPDATE keys SET state = $2, since = $3, reason = $4, next_step = $5 WHERE key = $1;
+
+-- name: activate_key
+UPDATE keys
+SET state = $2, since = $3, activated_at = $3, account = $4, reason = '', next_step = ''
+WHERE key = $1;
+
+-- name: explain_key
+UPDATE keys SET reason = $2, next_step = $3 WHERE key = $1;
+
+-- name: prove_key
+UPDATE keys SET proven = true WHERE key = $1;
+
+-- name: rotate_key
+UPDATE keys SET version = $2, fingerprint = $3, account = $4, proven = false WHERE key = $1;
+
+-- Loans
+
+-- name: note_lease
+INSERT INTO leases (workspace, key, version, endpoint, request, purpose, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
+
+-- name: forget_leases
+DELETE FROM leases WHERE at < now() - $1::interval;
+
+-- Questions still to be put
+
+-- name: plan_check
+INSERT INTO checks (key, workspace, due) VALUES ($1, $2, now() + $3::interval)
+ON CONFLICT (key) DO UPDATE SET due = excluded.due, tries = 0;
+
+-- name: postpone_check
+UPDATE checks SET due = now() + $2::interval WHERE key = $1;
+
+-- name: drop_check
+DELETE FROM checks WHERE key = $1;
+
+-- Pushed into the future when taken: if whoever took it dies, it comes due again.
+-- name: take_check
+UPDATE checks SET due = now() + $1::interval, tries = tries + 1
+WHERE key = (SELECT key FROM checks WHERE due <= now() ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING key, workspace, tries;
+
+-- Access tokens
+
+-- name: keep_token_hash
+INSERT INTO token_hashes (hash, token) VALUES ($1, $2);
+
+-- name: find_token
+SELECT tokens.* FROM tokens JOIN token_hashes USING (token) WHERE hash = $1;
+
+-- name: any_token
+SELECT EXISTS (SELECT FROM tokens);
+
+-- name: add_token
+INSERT INTO tokens (token, workspace, role, label, expires_at) VALUES ($1, $2, $3, $4, $5);
+
+-- name: revoke_token
+UPDATE tokens SET revoked_at = $2 WHERE token = $1 AND revoked_at IS NULL;
+
+-- The first start
+
+-- name: lock_first_start
+SELECT pg_advisory_xact_lock(hashtextextended('parley key_vault first start', 0));
+
+-- name: reached
+SELECT EXISTS (SELECT FROM milestones WHERE name = $1);
+
+-- name: reach
+INSERT INTO milestones (name) VALUES ($1) ON CONFLICT DO NOTHING;
+
+-- name: keep_handover
+INSERT INTO handovers (provider, fingerprint) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: list_handovers
+SELECT provider, fingerprint FROM handovers;

@@ -1,0 +1,189 @@
+"""How the vault remembers: rings of keys in the journal, secrets beside it, open questions.
+
+Whatever belongs together is written in one transaction: the facts, the rows made from them, the
+secret, the answer to a command that may come twice, the question that is to be put next.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar, cast
+
+from asyncpg import Record
+
+from contracts.event import Event
+from contracts.failures import NotFound
+from contracts.ids import token
+from contracts.keys import (
+    KEY_EVENTS,
+    KeyActivated,
+    KeyAdded,
+    KeyDisabled,
+    KeyQuarantined,
+    KeyRevoked,
+    KeySuspected,
+    KeyView,
+)
+from services.key_vault.aggregate import Add, Command, KeyRing, RingEvent, decide, replay
+from services.key_vault.at_rest import bound_to_key, decrypt, encrypt
+from services.key_vault.identity import VaultIdentity
+from services.key_vault.projections import key_view, project
+from services.key_vault.sql import SQL
+from shared.database import Connection, Pool, transaction
+from shared.idempotency import remember, remembered
+from shared.journal import Journal, WrongVersion
+
+UNASKED = timedelta(seconds=30)
+"""A new key is verified at once by whoever took it in; if that process dies, after this long."""
+
+CONFIRM = (timedelta(seconds=30), timedelta(seconds=60))
+"""A refusal of a key that has worked is confirmed once, not at once: a gateway may hiccup."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A command that may come twice: its name, and what tells that it is the same one."""
+
+    name: str
+    body: bytes
+
+
+class Store:
+    """The vault's memory. `wake` is called when there is news for the others."""
+
+    def __init__(self, pool: Pool, identity: VaultIdentity, wake: Callable[[], None]) -> None:
+        self.pool = pool
+        self.journal: Journal[Event] = Journal(KEY_EVENTS)
+        self.identity = identity
+        self._wake = wake
+
+    # --- Keys -------------------------------------------------------------------------------
+
+    async def key(self, workspace: str, key: str) -> KeyView:
+        """The key as people see it; NotFound also if it is another workspace's."""
+        row = await self.pool.fetchrow(SQL["find_key"], key, workspace)
+        if row is None:
+            raise NotFound("There is no such key.")
+        return key_view(row)
+
+    async def keys(self, workspace: str, provider: str | None = None) -> list[KeyView]:
+        """The newest first."""
+        rows = await self.pool.fetch(SQL["list_keys"], workspace, provider)
+        return [key_view(row) for row in rows]
+
+    async def add(
+        self, workspace: str, provider: str, command: Add, secret: str, once: Once | None = None
+    ) -> str:
+        """Keep a new key; answers its id, or that of the one which the same command made before.
+
+        AlreadyHere: the ring has it already.
+        """
+        sealed = encrypt(
+            self.identity.kek,
+            secret.encode(),
+            bound_to_key(workspace, command.key, 1, command.endpoint),
+        )
+
+        async def work(conn: Connection) -> str:
+            if once is not None:
+                former = await remembered(conn, once.name, once.body)
+                if former is not None:
+                    return former.decode()
+            await conn.execute(SQL["keep_secret"], command.key, 1, sealed)
+            await self._change(conn, workspace, provider, command)
+            if once is not None:
+                await remember(conn, once.name, once.body, command.key.encode())
+            return command.key
+
+        return await self._in_transaction(work)
+
+    async def change(self, workspace: str, provider: str, command: Command) -> Sequence[RingEvent]:
+        """Load, decide, append; again if somebody else was faster."""
+        return await self._in_transaction(
+            lambda conn: self._change(conn, workspace, provider, command)
+        )
+
+    async def _change(
+        self, conn: Connection, workspace: str, provider: str, command: Command
+    ) -> Sequence[RingEvent]:
+        stream = ring_name(workspace, provider)
+        recorded = await self.journal.load(conn, stream)
+        facts = [cast(RingEvent, fact.event) for fact in recorded]
+        ring = replay(KeyRing(workspace, provider), facts)
+        events = decide(command, ring, now=datetime.now(UTC))
+        await self.append(conn, stream, len(recorded), events, workspace)
+        for event in events:
+            await _plan(conn, event)
+        return events
+
+    async def append(
+        self,
+        conn: Connection,
+        stream: str,
+        expected: int,
+        events: Sequence[Event],
+        workspace: str,
+    ) -> None:
+        """Write the facts and the rows that follow from them."""
+        await self.journal.append(conn, stream, expected, events, workspace=workspace)
+        await project(conn, events)
+
+    async def _in_transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        while True:
+            try:
+                async with transaction(self.pool) as conn:
+                    result = await work(conn)
+            except WrongVersion:
+                continue
+            self._wake()
+            return result
+
+    # --- Secrets ----------------------------------------------------------------------------
+
+    async def secret(self, key: KeyView, workspace: str) -> str:
+        """The key itself."""
+        sealed: bytes | None = await self.pool.fetchval(SQL["find_secret"], key.id, key.version)
+        if sealed is None:
+            raise NotFound("The key's secret has been destroyed.")
+        bound = bound_to_key(workspace, key.id, key.version, key.endpoint)
+        return decrypt(self.identity.kek, sealed, bound).decode()
+
+    # --- Questions still to be put ----------------------------------------------------------
+
+    async def take_check(self, busy: timedelta) -> Record | None:
+        """A key about which its provider is to be asked now; ours for as long as `busy`."""
+        return await self.pool.fetchrow(SQL["take_check"], busy)
+
+    async def plan_check(self, workspace: str, key: str, after: timedelta) -> None:
+        await self.pool.execute(SQL["plan_check"], key, workspace, after)
+
+    async def postpone_check(self, key: str, after: timedelta) -> None:
+        await self.pool.execute(SQL["postpone_check"], key, after)
+
+    async def drop_check(self, key: str) -> None:
+        await self.pool.execute(SQL["drop_check"], key)
+
+
+def ring_name(workspace: str, provider: str) -> str:
+    """The stream of the ring. No provider's name has an underscore, so it cannot be mistaken."""
+    return token(f"{provider}_{workspace}")
+
+
+async def _plan(conn: Connection, event: RingEvent) -> None:
+    """After each fact about a key, whether and when its provider is to be asked."""
+    match event:
+        case KeyAdded():
+            await conn.execute(SQL["plan_check"], event.key, event.workspace, UNASKED)
+        case KeySuspected():
+            soonest, latest = CONFIRM
+            pause = soonest + (latest - soonest) * random.random()  # noqa: S311 - no secret
+            await conn.execute(SQL["plan_check"], event.key, event.workspace, pause)
+        case KeyActivated() | KeyQuarantined() | KeyDisabled() | KeyRevoked():
+            await conn.execute(SQL["drop_check"], event.key)
+        case _:
+            pass  # these leave the question as open as it was

@@ -1,0 +1,160 @@
+"""Does the provider take the key? Asked by way of discussion, which alone decides about waiting.
+
+A person's wish to verify is carried out at once. What must be asked later (a confirmation, a
+provider that was away, a vault that died between taking a key in and verifying it) is a row with a
+time, so any replica can ask, and nothing is forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+import asyncpg
+import structlog
+from msgspec.structs import replace
+
+from contracts.attempts import ProbeResult
+from contracts.discussion import ProbeKey
+from contracts.failures import Conflict, Refused, TimedOut, Unreachable
+from contracts.keys import KeyState, KeyView
+from contracts.providers import PROVIDERS, Provider
+from contracts.subjects import command_subject
+from services.key_vault.aggregate import Judge, NoAnswer, Verdict
+from services.key_vault.at_rest import AtRestError
+from services.key_vault.explanations import NOBODY_TO_ASK, may_pass, misplaced, verdict
+from services.key_vault.store import Store
+from services.key_vault.submission import region_by_form
+from shared.bus import Bus
+
+PATIENCE = timedelta(seconds=10)
+"""How long a provider may take to list its models, with all that lies between."""
+
+_BUSY = PATIENCE * 3
+"""If a question has not been settled by then, whoever put it is gone."""
+
+_SOONEST = timedelta(seconds=5)
+_LATEST = timedelta(minutes=15)
+"""Between these, doubling, a question is put again that could not be settled. It costs nothing,
+and less than once in a quarter of an hour is what billing gates allow themselves too."""
+
+_POLL = timedelta(seconds=1)
+_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+_GONE = frozenset({KeyState.DISABLED, KeyState.REVOKED})
+_OPEN = frozenset({KeyState.PENDING, KeyState.SUSPECT})
+
+log = structlog.stdlib.get_logger("verification")
+
+
+class Verification:
+    """Asks providers about keys and draws the conclusions."""
+
+    def __init__(self, store: Store, bus: Bus) -> None:
+        self._store = store
+        self._bus = bus
+        self._woken = asyncio.Event()
+
+    async def verify(self, workspace: str, key: str) -> KeyView:
+        """Ask now; the key as it is afterwards, with what was said if that changed nothing."""
+        before = await self._store.key(workspace, key)
+        if before.state in _GONE:
+            raise Conflict(
+                f"This key is {before.state}, so it is not verified. {before.reason}".strip(),
+                next_step="Add the key again if it is to be used.",
+            )
+        said, again = await self._look(workspace, before)
+        after = await self._store.key(workspace, key)
+        if not isinstance(said, NoAnswer):
+            return after
+        if after.state is KeyState.PENDING and again:
+            await self._store.plan_check(workspace, key, _SOONEST)
+        elif after.state is KeyState.PENDING:
+            await self._store.drop_check(key)
+        return replace(after, reason=said.reason, next_step=said.next_step)
+
+    async def _look(self, workspace: str, key: KeyView) -> tuple[Verdict, bool]:
+        """Find out, and put on record; also whether asking again later makes sense."""
+        said, again = await self._ask(workspace, key)
+        command = Judge(key=key.id, version=key.version, verdict=said)
+        events = await self._store.change(workspace, key.provider, command)
+        log.info(
+            "looked at a key",
+            key=key.id,
+            provider=key.provider,
+            endpoint=key.endpoint,
+            verdict=type(said).__name__,
+            facts=[type(event).__name__ for event in events],
+        )
+        return said, again
+
+    async def _ask(self, workspace: str, key: KeyView) -> tuple[Verdict, bool]:
+        row = PROVIDERS[key.provider]
+        form = region_by_form(row, await self._store.secret(key, workspace))
+        if form is not None and form != key.region and _is_the_vendors_own(row, key):
+            return misplaced(row, key, form), False
+        question = ProbeKey(
+            workspace=workspace,
+            provider=key.provider,
+            endpoint=key.endpoint,
+            key=key.id,
+            version=key.version,
+        )
+        try:
+            result = await self._bus.request(
+                command_subject("discussion", "probe"), question, ProbeResult, within=PATIENCE
+            )
+        except (Refused, Unreachable, TimedOut) as error:
+            log.warning("could not have a key looked at", key=key.id, error=str(error))
+            return NOBODY_TO_ASK, True
+        return verdict(row, key, result, form), may_pass(result)
+
+    # --- What is still to be asked ----------------------------------------------------------
+
+    def wake(self) -> None:
+        """There may be something to ask now."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Put the questions that have come due, for ever."""
+        while True:
+            self._woken.clear()
+            try:
+                while await self._put_one():
+                    pass
+            except _LOST as error:
+                log.warning("cannot look up what to verify", error=str(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL.total_seconds()):
+                    await self._woken.wait()
+
+    async def _put_one(self) -> bool:
+        check = await self._store.take_check(_BUSY)
+        if check is None:
+            return False
+        key = await self._store.key(check["workspace"], check["key"])
+        if key.state not in _OPEN:
+            await self._store.drop_check(key.id)
+            return True
+        try:
+            said, again = await self._look(check["workspace"], key)
+        except AtRestError:
+            log.exception("a key cannot be read", alert=True, key=key.id)
+            return True
+        # A confirmation must be had, whatever stood in its way.
+        if isinstance(said, NoAnswer) and (again or key.state is KeyState.SUSPECT):
+            await self._store.postpone_check(key.id, pause(check["tries"]))
+        else:
+            await self._store.drop_check(key.id)
+        return True
+
+
+def pause(tries: int) -> timedelta:
+    """How long to leave it after so many tries."""
+    return min(_SOONEST * 2 ** min(tries, 16), _LATEST)
+
+
+def _is_the_vendors_own(row: Provider, key: KeyView) -> bool:
+    """At an address of the operator's choosing, the operator decides what keys look like."""
+    return any(region.base_url.rstrip("/") == key.endpoint for region in row.regions)
