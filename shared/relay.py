@@ -56,7 +56,7 @@ class Broker(Protocol):
         subject: str,
         payload: bytes,
         *,
-        id: str,  # noqa: A002 - the bus's own word
+        id: str,
         headers: Mapping[str, str] | None = None,
         within: timedelta,
     ) -> int: ...
@@ -102,14 +102,16 @@ class Relay:
         while True:
             try:
                 async with self._connection() as connection:
-                    while not await connection.fetchval(_SQL["try_to_lead"]):
-                        await self._rest(self._poll)
+                    while not await connection.fetchval(_SQL["try_to_lead"]):  # noqa: ASYNC110
+                        # Another process's lock. Waiting inside PostgreSQL would hold a snapshot,
+                        # and with it the cleaning of the outbox.
+                        await asyncio.sleep(self._poll.total_seconds())
                     await self._lead(connection)
             except _LOST as error:
                 log.warning("relay lost its connection", service=self._service, error=str(error))
             finally:
                 _LEADS.set(0)
-            await self._rest(_RECONNECT)
+            await asyncio.sleep(_RECONNECT.total_seconds())
 
     async def replay(self, from_position: int) -> int:
         """Publish again what the journal has from this position on; answers how many events.
@@ -147,7 +149,7 @@ class Relay:
         while True:
             self._woken.clear()
             if not await self._round(connection):
-                await self._rest(self._poll)
+                await self._until_woken_or_polled()
 
     async def _round(self, connection: asyncpg.Connection[asyncpg.Record]) -> bool:
         """Publish what comes next; whether it is worth looking again at once."""
@@ -211,9 +213,9 @@ class Relay:
                 return
             done.stored.append(row["position"])
 
-    async def _rest(self, longest: timedelta) -> None:
+    async def _until_woken_or_polled(self) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(longest.total_seconds()):
+            async with asyncio.timeout(self._poll.total_seconds()):
                 await self._woken.wait()
 
 

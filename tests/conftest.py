@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from itertools import count
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from tests import databases
+from tests import brokers, databases
+from tests.brokers import Broker, OwnBroker
 from tests.databases import Database
 
 _NUMBERS = count(1)
@@ -32,3 +34,26 @@ async def database(database_template: str) -> AsyncGenerator[Database]:
     """A database of this test's own, with every service's room and journal in it."""
     async with databases.copy(database_template, f"parley_test_{next(_NUMBERS)}") as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Broker]:
+    """A NATS server; ask for `broker` instead."""
+    with brokers.server(tmp_path_factory.mktemp("nats")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def broker(nats_server: Broker) -> AsyncGenerator[Broker]:
+    """The session's NATS server with the declared streams, all of them empty."""
+    await nats_server.clear()
+    mine = Broker(nats_server.url, nats_server.seed_file)
+    yield mine
+    await mine.close()
+
+
+@pytest_asyncio.fixture
+async def own_broker(tmp_path: Path) -> AsyncGenerator[OwnBroker]:
+    """A NATS server of this test's own, to be stopped and started."""
+    async with brokers.own(tmp_path) as running:
+        yield running
