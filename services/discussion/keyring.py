@@ -21,6 +21,7 @@ from contracts.keys import (
     KeyRevoked,
     KeyRotated,
     KeyState,
+    KeySuspected,
     KeyView,
     ListKeys,
     ReportKey,
@@ -37,12 +38,15 @@ CONSUMER = "discussion-keys"
 VAULT_WITHIN = timedelta(seconds=5)
 PARKED_WOKEN = 1_000
 
-KeyFact = KeyAdded | KeyActivated | KeyRotated | KeyQuarantined | KeyDisabled | KeyRevoked
+KeyFact = (
+    KeyAdded | KeyActivated | KeyRotated | KeySuspected | KeyQuarantined | KeyDisabled | KeyRevoked
+)
 
 STATE_AFTER: dict[type[Event], KeyState] = {
     KeyAdded: KeyState.PENDING,
     KeyActivated: KeyState.ACTIVE,
     KeyRotated: KeyState.ACTIVE,
+    KeySuspected: KeyState.SUSPECT,
     KeyQuarantined: KeyState.QUARANTINED,
     KeyDisabled: KeyState.DISABLED,
     KeyRevoked: KeyState.REVOKED,

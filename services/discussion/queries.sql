@@ -121,9 +121,9 @@ ON CONFLICT (key) DO UPDATE
     WHERE keys.version <= excluded.version
 
 -- name: usable_key
-SELECT key, version, endpoint, account FROM keys
-WHERE workspace = $1 AND provider = $2 AND state = 'active'
-ORDER BY activated_at DESC
+SELECT key, version, endpoint, account, state = 'suspect' AS suspect FROM keys
+WHERE workspace = $1 AND provider = $2 AND state IN ('active', 'suspect')
+ORDER BY state, activated_at DESC
 LIMIT 1
 
 -- name: save_catalog

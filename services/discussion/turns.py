@@ -60,6 +60,8 @@ class Access:
 
     ref: AccountRef
     key: KeyRef | None
+    suspect: bool = False
+    """The key was refused although it has worked; what needs it waits for the confirmation."""
 
     @property
     def key_name(self) -> str:
@@ -95,6 +97,9 @@ class Turns:
         access = await self._access(conn, wakeup.workspace, provider)
         if access is None:
             await self._park(conn, loaded, turn, f"key:{provider}", _no_access(turn.model))
+            return None
+        if access.suspect:
+            await self._hold_back(conn, wakeup, loaded, turn, access, await self._doubt(conn))
             return None
         if closed := await self._closed_gate(conn, access, model):
             gate, failure = closed
@@ -157,7 +162,11 @@ class Turns:
         if key is None:
             return None
         ref = AccountRef(workspace, provider, key["endpoint"], key["account"] or key["key"])
-        return Access(ref=ref, key=KeyRef(key=key["key"], version=key["version"]))
+        return Access(
+            ref=ref,
+            key=KeyRef(key=key["key"], version=key["version"]),
+            suspect=key["suspect"],
+        )
 
     async def _closed_gate(
         self, conn: Connection, access: Access, model: str
@@ -176,6 +185,10 @@ class Turns:
             return None
         failure = msgspec.json.decode(row["failure"], type=Failure)
         return f"{names[row['gate']]}:{access.ref.provider}", failure
+
+    async def _doubt(self, conn: Connection) -> admission.Denied:
+        now = await self._store.clock(conn)
+        return admission.Denied(admission.Account(), "suspect", now + admission.RECHECK)
 
     async def _park(
         self, conn: Connection, loaded: Loaded, turn: Turn, gate: str, failure: Failure
@@ -203,7 +216,7 @@ class Turns:
             wakeup.workspace,
             loaded.id,
             denied.not_before,
-            access.ref.places if denied.reason == "concurrency" else "",
+            _waits_for(access, denied.reason),
             turn.model.encode(),
         )
 
@@ -269,6 +282,17 @@ class Turns:
                 hint=hint,
             )
             await self._outcomes.apply(conn, request.discussion, Hear(error))
+
+
+def _waits_for(access: Access, reason: str) -> str:
+    """The event that may end the wait before its time."""
+    match reason:
+        case "concurrency":
+            return access.ref.places
+        case "suspect":
+            return f"key:{access.ref.provider}@{access.ref.workspace}"
+        case _:
+            return ""
 
 
 def _due_turn(loaded: Loaded, turn: str) -> Turn | None:
