@@ -67,6 +67,7 @@ class Connection:
         self._reconnected: list[Callable[[], Awaitable[None] | None]] = []
         self._lost: list[Callable[[], None]] = []
         self._rejected: asyncio.Future[None] | None = None
+        self._trouble: type[Exception] | None = None
 
     # --- Connecting -------------------------------------------------------------------------
 
@@ -136,6 +137,10 @@ class Connection:
         """Call when the connection breaks."""
         self._lost.append(callback)
 
+    def no_longer_on_loss(self, callback: Callable[[], None]) -> None:
+        """Do not call it any more."""
+        self._lost.remove(callback)
+
     async def close(self) -> None:
         """Let what was published reach the broker, then leave."""
         if self.client.is_connected:
@@ -151,7 +156,9 @@ class Connection:
             if not self._rejected.done():
                 self._rejected.set_result(None)
             return
-        log.debug("trouble with the broker", error=type(error).__name__, detail=str(error)[:200])
+        if self._trouble != type(error):
+            self._trouble = type(error)  # once is enough: it is tried several times a second
+            log.debug("trouble with the broker", error=type(error).__name__, what=str(error)[:200])
 
     async def _went_away(self) -> None:
         self._up.clear()
@@ -167,6 +174,7 @@ class Connection:
 
     async def _came_back(self) -> None:
         self._up.set()
+        self._trouble = None
         RECONNECTS.inc()
         log.info("found the broker again")
         for callback in self._reconnected:

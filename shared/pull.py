@@ -123,12 +123,16 @@ class Consuming:
         self._news = asyncio.Event()
         """Set when a message is done with, a request for more has ended, or it is time to stop."""
         self._request = _NO_REQUEST
+        self._requests = 0
+        self._inbox = connection.client.new_inbox()
         self._stopping = False
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
         """Until `stop`."""
         self._connection.on_loss(self._lost)
+        # Of its own, since a delivery comes to the inbox under the subject it was published to.
+        inbox = await self._connection.listen(f"{self._inbox}.*", self._heard)
         alive = asyncio.create_task(self._say_still_working())
         try:
             while not self._stopping:
@@ -140,6 +144,8 @@ class Consuming:
             for task in self._lane_tasks:
                 task.cancel()
             await asyncio.gather(alive, *self._lane_tasks, return_exceptions=True)
+            self._connection.no_longer_on_loss(self._lost)
+            await self._connection.forget(inbox)
             self._stopped.set()
 
     async def stop(self) -> None:
@@ -162,36 +168,23 @@ class Consuming:
         loop = asyncio.get_running_loop()
         if not await self._connection.until_connected(loop.time() + 1.0):
             return
-        request = _Request(wanted=room)
-        self._request = request
-        reply = self._connection.expect_many(lambda message: self._heard(request, message))
+        self._requests += 1
+        request = self._request = _Request(
+            reply=f"{self._inbox}.{self._requests:x}", wanted=room, heard_at=loop.time()
+        )
         asked = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
         query = {
             "batch": room,
             "expires": _nanoseconds(_OPEN_FOR),
             "idle_heartbeat": _nanoseconds(_HEARTBEAT),
         }
-        try:
-            self._connection.client.put(asked, msgspec.json.encode(query), reply)
-            request.heard_at = loop.time()
-            while not request.ended and not self._stopping:
-                await self._wait_for_news(_SILENCE.total_seconds())
-                if loop.time() - request.heard_at >= _SILENCE.total_seconds():
-                    request.ended = True
-        finally:
-            # Late ones are still taken: they were delivered to us and would come again only
-            # after `ack_wait`. The token is forgotten with the next request but one.
-            request.give_up = lambda: self._connection.give_up(reply)
-            self._forget_old(request)
+        self._connection.client.put(asked, msgspec.json.encode(query), request.reply)
+        while not request.ended and not self._stopping:
+            await self._wait_for_news(_SILENCE.total_seconds())
+            if loop.time() - request.heard_at >= _SILENCE.total_seconds():
+                request.ended = True
         if request.unanswered and not self._stopping:
             await asyncio.sleep(_ASK_AGAIN)
-
-    _old: _Request | None = None
-
-    def _forget_old(self, request: _Request) -> None:
-        if self._old is not None:
-            self._old.give_up()
-        self._old = request
 
     async def _wait_for_news(self, seconds: float | None) -> None:
         with contextlib.suppress(TimeoutError):
@@ -203,7 +196,8 @@ class Consuming:
         self._request.ended = True
         self._news.set()
 
-    def _heard(self, request: _Request, message: Message) -> None:
+    def _heard(self, message: Message) -> None:
+        request = self._request
         request.heard_at = asyncio.get_running_loop().time()
         status = message.status
         if status == 0:
@@ -212,7 +206,7 @@ class Consuming:
                 request.ended = True
                 self._news.set()
             self._take(message)
-        elif status != 100:  # 100 is a heartbeat
+        elif status != 100 and message.subject == request.reply:  # 100 is a heartbeat
             # 404, 408: nothing there; 409: over, for one reason or another; 503: no such
             # consumer, or JetStream is still waking up.
             request.ended = True
@@ -344,14 +338,14 @@ class Consuming:
 class _Request:
     """A request for more."""
 
+    reply: str
     wanted: int
-    heard_at: float = 0.0
+    heard_at: float
     ended: bool = False
     unanswered: bool = False
-    give_up: Callable[[], None] = lambda: None
 
 
-_NO_REQUEST: Final = _Request(wanted=0, ended=True)
+_NO_REQUEST: Final = _Request(reply="", wanted=0, heard_at=0.0, ended=True)
 
 
 def _declared(stream: str, consumer: str) -> tuple[int, timedelta]:
