@@ -13,7 +13,7 @@ from contracts.providers import PROVIDERS, Provider, Region
 LONGEST = 512
 """Characters. A longer header would make every call with the key fail at some proxy."""
 
-_CAME_ALONG = re.compile(r"(?:authorization\s*:\s*)?bearer\s+", re.IGNORECASE)
+_CAME_ALONG = re.compile(r"(?:authorization\s*:\s*)?bearer(?:\s+|\Z)", re.IGNORECASE)
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
 _QUOTES = "\"'`"
 
