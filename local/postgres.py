@@ -251,7 +251,7 @@ class EmbeddedPostgres:
             "jit": "off",
         }
         if self._fast:
-            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+            settings |= {"fsync": "off", "full_page_writes": "off"}
         child = await Child.start(
             "postgres",
             [
