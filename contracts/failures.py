@@ -221,7 +221,9 @@ _BY_STATUS: dict[int, type[Refused]] = {
 
 def refusal(problem: Problem) -> Refused:
     """The exception that `problem` stands for, on the side that asked."""
-    error = _BY_STATUS.get(problem.status, Refused)(problem.detail)
+    by_slug = {cls.slug: cls for cls in (*_BY_STATUS.values(), IdempotencyMismatch)}
+    cls = by_slug.get(problem.type) or _BY_STATUS.get(problem.status, Refused)
+    error = cls(problem.detail)
     error.problem = problem
     return error
 

@@ -43,7 +43,9 @@ class StreamChunk(Struct, frozen=True, kw_only=True, tag="stream.chunk.v1", tag_
     """A piece of live text. An empty one is a pulse: the provider is silent but alive.
 
     `offset` counts Unicode code points of this attempt and kind, from 0: a reader that holds
-    `offset` characters appends; one that holds more has seen it; one that holds fewer missed some.
+    `offset` characters appends; one that holds more has seen that part of it and appends the rest,
+    if any (after an outage of the broker a chunk may repeat all text from 0); one that holds fewer
+    missed some.
     For `tool_call`, `text` is the raw JSON of the provider's tool-call delta list and `offset`
     counts its code points likewise.
     """
@@ -80,6 +82,8 @@ class StreamCompleted(_Outcome, frozen=True, kw_only=True, tag="stream.completed
     model: str
     """The model that really answered, as the provider names it."""
     reasoning: str = ""
+    refusal: str = ""
+    """What the model said instead of an answer, where the provider tells the two apart."""
     tool_calls: list[dict[str, Any]] = []
     """Whole calls, OpenAI's form: id, type, function{name, arguments}."""
     usage: Usage = Usage()
@@ -106,7 +110,8 @@ class ProviderError(
     duration_ms: int = 0
     hint: str = ""
     """A slug that sharpens the class: `region`, `context_length`, `content_filter`, `expired`,
-    `lease`, `cancelled`, `truncated`, `permission`, `daily`."""
+    `lease`, `cancelled`, `truncated`, `permission`, `daily`, `connect`, `stalled`, `deadline`,
+    `shutdown`, `path`, `too_large`, `unreadable`, `internal`."""
 
 
 Outcome = StreamStarted | StreamCompleted | ProviderError

@@ -45,6 +45,7 @@ async def wire(service: Service[Settings]) -> None:
     await probes.schedule_keyless()
     service.spawn(relay.run(), "relay")
     service.spawn(wakeups.run(), "wakeups")
+    service.on_stop(wakeups.stop)
     service.spawn(
         bus.consume(
             OUTCOMES.name,

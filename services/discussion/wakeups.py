@@ -53,6 +53,7 @@ class Wakeups:
         self._handlers = handlers
         self._signal = asyncio.Event()
         self._busy: set[asyncio.Task[None]] = set()
+        self._leaving = False
         self._log = structlog.stdlib.get_logger("wakeups")
 
     def look(self) -> None:
@@ -60,8 +61,8 @@ class Wakeups:
         self._signal.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
-        while True:
+        """Until `stop`."""
+        while not self._leaving:
             self._signal.clear()
             claimed = await self._claim()
             for wakeup in claimed:
@@ -72,6 +73,13 @@ class Wakeups:
                 await asyncio.wait(self._busy, return_when=asyncio.FIRST_COMPLETED)
             elif not claimed:
                 await self._rest()
+
+    async def stop(self) -> None:
+        """Claim nothing more, and finish what was begun."""
+        self._leaving = True
+        self._signal.set()
+        if self._busy:
+            await asyncio.wait(self._busy)
 
     async def _rest(self) -> None:
         with suppress(TimeoutError):

@@ -1,0 +1,460 @@
+"""The discussion service on a true database and broker, its neighbours stood in for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from contracts.attempts import Parameters, ProbeResult, RunAttempt
+from contracts.discussion import (
+    CancelDiscussion,
+    DiscussionList,
+    DiscussionState,
+    DiscussionView,
+    GetDiscussion,
+    GetHistory,
+    History,
+    ListDiscussions,
+    ListModels,
+    Mode,
+    ModelList,
+    OpenDiscussion,
+    Opened,
+    ProbeKey,
+    WantedParticipant,
+)
+from contracts.failures import IdempotencyMismatch, Invalid, NotFound
+from contracts.keys import Done, KeyState, KeyView
+from contracts.subjects import command_subject
+from services.discussion.__main__ import wire
+from services.discussion.settings import Settings
+from shared.bus import Bus
+from shared.service import Service
+from tests.brokers import Broker
+from tests.databases import Database
+from tests.eventually import eventually
+from tests.neighbours import Adapter, Vault, answer, completed, error, neighbours
+
+WITHIN = timedelta(seconds=10)
+KIMI = "kimi/kimi-k2.6"
+
+
+@dataclass
+class House:
+    """Discussion and its neighbours, asked as the edge would ask."""
+
+    edge: Bus
+    adapter: Adapter
+    vault: Vault
+    database: Database
+    broker: Broker
+
+    async def ask(self, verb: str, command: msgspec.Struct, answer: type[Any]) -> Any:
+        return await self.edge.request(
+            command_subject("discussion", verb), command, answer, within=WITHIN
+        )
+
+    async def open(self, *personas: str, **more: Any) -> str:
+        wanted = [WantedParticipant(persona=slug, model=KIMI) for slug in personas]
+        opened = await self.ask(
+            "open",
+            OpenDiscussion(
+                workspace="default",
+                mode=Mode.SINGLE if len(wanted) == 1 else Mode.PARALLEL,
+                participants=wanted,
+                topic="Tea?",
+                **more,
+            ),
+            Opened,
+        )
+        return opened.discussion
+
+    async def view(self, discussion: str) -> DiscussionView:
+        command = GetDiscussion(workspace="default", discussion=discussion)
+        return await self.ask("get", command, DiscussionView)
+
+    async def reaches(self, discussion: str, *states: DiscussionState) -> DiscussionView:
+        async def there() -> DiscussionView | None:
+            view = await self.view(discussion)
+            return view if view.state in states else None
+
+        found = await eventually(there, within=timedelta(seconds=20))
+        assert found is not None
+        return found
+
+    async def kimi_works(self) -> None:
+        """A verified key, and the catalog that its verification brought."""
+        probed = await self.vault.bus.request(
+            command_subject("discussion", "probe"),
+            ProbeKey(
+                workspace="default",
+                provider="kimi",
+                endpoint="https://api.test/v1",
+                key="k1",
+                version=1,
+            ),
+            ProbeResult,
+            within=WITHIN,
+        )
+        assert probed.failure is None
+        await self.vault.activate("k1")
+
+        async def listed() -> bool:
+            models = await self.ask("models", ListModels(workspace="default"), ModelList)
+            return any(model.id == KIMI for model in models.items)
+
+        await eventually(listed)
+
+
+@pytest_asyncio.fixture
+async def house(database: Database, broker: Broker) -> AsyncGenerator[House]:
+    adapter, vault = await neighbours(broker)
+    async with running(database, broker):
+        edge = await broker.bus("edge")
+        made = House(edge, adapter, vault, database, broker)
+        yield made
+
+
+class running:  # noqa: N801 - read as a phrase: `async with running(...)`
+    """The discussion service, until the block ends."""
+
+    def __init__(self, database: Database, broker: Broker) -> None:
+        self._service = Service(
+            "discussion",
+            Settings(
+                nats_url=broker.url,
+                nats_seed_file=broker.seed_file("discussion"),
+                database_url=database.dsn("discussion"),
+            ),
+        )
+
+    async def __aenter__(self) -> Service[Settings]:
+        self._ready = asyncio.Event()
+
+        async def then(service: Service[Settings]) -> None:
+            await wire(service)
+            self._ready.set()
+
+        self._task = asyncio.create_task(self._service.run(then))
+        async with asyncio.timeout(20):
+            await self._ready.wait()
+        return self._service
+
+    async def __aexit__(self, *_: object) -> None:
+        self._service.stop()
+        async with asyncio.timeout(20):
+            assert await self._task == 0
+
+
+async def test_two_personas_answer(house: House) -> None:
+    await house.kimi_works()
+
+    discussion = await house.open("riley-engstrom", "morgan-castellano")
+    view = await house.reaches(discussion, DiscussionState.COMPLETED)
+
+    assert [turn.persona for turn in view.turns] == ["riley-engstrom", "morgan-castellano"]
+    assert {turn.text for turn in view.turns} == {"kimi-k2.6 says hello."}
+    assert [turn.attempts for turn in view.turns] == [1, 1]
+    assert view.turns[0].cost is not None
+    prompts = {attempt.messages[0].content for attempt in house.adapter.attempts}
+    assert prompts == {"You are Riley Engstrom.", "You are Morgan Castellano."}
+
+
+async def test_history_is_contiguous_and_ends_with_the_end(house: House) -> None:
+    await house.kimi_works()
+    discussion = await house.open("riley-engstrom")
+    await house.reaches(discussion, DiscussionState.COMPLETED)
+
+    history = await house.ask(
+        "history", GetHistory(workspace="default", discussion=discussion), History
+    )
+
+    assert [entry.version for entry in history.items] == list(range(1, history.version + 1))
+    assert [entry.name for entry in history.items] == [
+        "DiscussionOpened",
+        "TurnScheduled",
+        "AttemptStarted",
+        "TurnCompleted",
+        "DiscussionCompleted",
+    ]
+    assert history.state is DiscussionState.COMPLETED
+
+
+async def test_a_new_key_runs_alone_until_it_has_proven_itself(house: House) -> None:
+    await house.kimi_works()
+    may_end = asyncio.Event()
+
+    async def slowly(adapter: Adapter, command: RunAttempt) -> None:
+        async def later() -> None:
+            await may_end.wait()
+            await answer(adapter, command)
+
+        tasks.append(asyncio.create_task(later()))
+
+    tasks: list[asyncio.Task[None]] = []
+    house.adapter.script = slowly
+    discussion = await house.open("riley-engstrom", "morgan-castellano")
+
+    async def one_runs_one_waits() -> bool:
+        view = await house.view(discussion)
+        return sorted(turn.state.value for turn in view.turns) == ["running", "waiting"]
+
+    await eventually(one_runs_one_waits)
+    assert len(house.adapter.attempts) == 1
+    may_end.set()
+    await house.reaches(discussion, DiscussionState.COMPLETED)
+    await asyncio.gather(*tasks)
+    assert [report.accepted for report in house.vault.reports] == [True]
+
+
+async def test_a_refused_key_parks_and_a_new_one_wakes(house: House) -> None:
+    await house.kimi_works()
+
+    async def refuse(adapter: Adapter, command: RunAttempt) -> None:
+        await adapter.end(error(command, "auth", evidence={"status": 401}))
+
+    house.adapter.script = refuse
+    discussion = await house.open("riley-engstrom")
+    view = await house.reaches(discussion, DiscussionState.PARKED)
+    assert view.turns[0].failure is not None
+    assert view.turns[0].failure.class_ == "auth"
+    another = await house.open("morgan-castellano")
+    await house.reaches(another, DiscussionState.PARKED)
+    assert len(house.adapter.attempts) == 1, "behind a closed gate nothing is asked"
+
+    house.adapter.script = None
+    await house.vault.activate("k1", version=2)
+
+    for parked in (discussion, another):
+        woken = await house.reaches(parked, DiscussionState.COMPLETED)
+        assert woken.turns[0].state.value == "completed"
+
+    async def reported() -> bool:
+        return [report.accepted for report in house.vault.reports] == [False, True]
+
+    await eventually(reported)
+
+
+async def test_a_passing_fault_is_tried_again(house: House) -> None:
+    await house.kimi_works()
+
+    async def stumble(adapter: Adapter, command: RunAttempt) -> None:
+        if len(adapter.attempts) < 3:
+            await adapter.end(error(command, "transient", evidence={"status": 503}))
+        else:
+            await answer(adapter, command)
+
+    house.adapter.script = stumble
+
+    discussion = await house.open("riley-engstrom")
+    view = await house.reaches(discussion, DiscussionState.COMPLETED)
+
+    assert view.turns[0].attempts == 3
+    assert len({attempt.attempt for attempt in house.adapter.attempts}) == 3
+
+
+async def test_nothing_is_asked_of_a_provider_without_a_key(house: House) -> None:
+    with pytest.raises(Invalid) as refused:
+        await house.open("riley-engstrom")
+
+    assert refused.value.problem.type == "no-key"
+    assert "parley keys add kimi" in refused.value.problem.next_step
+
+
+async def test_a_key_added_a_moment_ago_is_known(house: House) -> None:
+    """key_vault's fact may still be on its way; then key_vault itself is asked."""
+    house.vault.keys.append(
+        KeyView(
+            id="k1",
+            version=1,
+            provider="kimi",
+            state=KeyState.ACTIVE,
+            endpoint="https://api.test/v1",
+            region="ai",
+            fingerprint="f",
+        )
+    )
+    await house.vault.bus.request(
+        command_subject("discussion", "probe"),
+        ProbeKey(
+            workspace="default",
+            provider="kimi",
+            endpoint="https://api.test/v1",
+            key="k1",
+            version=1,
+        ),
+        ProbeResult,
+        within=WITHIN,
+    )
+
+    discussion = await house.open("riley-engstrom")
+
+    await house.reaches(discussion, DiscussionState.COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("persona", "model", "slug"),
+    [
+        ("rilly-engstrom", KIMI, "unknown-persona"),
+        ("riley-engstrom", "kimi/kimi-k26", "unknown-model"),
+        ("riley-engstrom", "kimi/kimi-k2-0711-preview", "retired-model"),
+        ("riley-engstrom", "nobody/x", "unknown-provider"),
+    ],
+)
+async def test_what_is_not_there_is_refused_before_anything_is_paid(
+    house: House, persona: str, model: str, slug: str
+) -> None:
+    await house.kimi_works()
+
+    with pytest.raises(Invalid) as refused:
+        await house.ask(
+            "open",
+            OpenDiscussion(
+                workspace="default",
+                mode=Mode.SINGLE,
+                participants=[WantedParticipant(persona=persona, model=model)],
+                topic="Tea?",
+            ),
+            Opened,
+        )
+
+    assert refused.value.problem.type == slug
+    assert refused.value.problem.nearest or refused.value.problem.successor
+    assert house.adapter.attempts == []
+
+
+async def test_cancelling_stops_what_runs(house: House) -> None:
+    await house.kimi_works()
+
+    async def never(adapter: Adapter, command: RunAttempt) -> None:
+        await adapter.say(command, "Well,")
+
+    house.adapter.script = never
+    discussion = await house.open("riley-engstrom")
+    await eventually(lambda: _truth(house.adapter.attempts))
+    cancel = CancelDiscussion(workspace="default", discussion=discussion)
+
+    await house.ask("cancel", cancel, Done)
+    await house.ask("cancel", cancel, Done)
+
+    view = await house.view(discussion)
+    assert view.state is DiscussionState.CANCELLED
+    await eventually(lambda: _truth(house.adapter.cancelled))
+    assert house.adapter.cancelled == [house.adapter.attempts[0].attempt]
+
+
+async def test_an_idempotency_key_opens_one_discussion(house: House) -> None:
+    await house.kimi_works()
+    once = {"idempotency_key": "same", "body_hmac": b"x"}
+
+    first = await house.open("riley-engstrom", **once)
+    second = await house.open("riley-engstrom", **once)
+
+    assert first == second
+    with pytest.raises(IdempotencyMismatch):
+        await house.open("riley-engstrom", idempotency_key="same", body_hmac=b"y")
+
+
+async def test_foreign_and_garbled_ids_are_not_found(house: House) -> None:
+    for discussion in ("", "*", "x" * 1000, "01890a5d-ac96-774b-bcce-b302099a8057"):
+        with pytest.raises(NotFound):
+            await house.view(discussion)
+
+
+async def test_an_attempt_whose_adapter_died_is_found_and_its_text_kept(house: House) -> None:
+    """The lease is shortened here instead of waiting for it."""
+    await house.kimi_works()
+
+    async def die(adapter: Adapter, command: RunAttempt) -> None:
+        if len(adapter.attempts) == 1:
+            await adapter.say(command, "Half a sen")
+        else:
+            await answer(adapter, command)
+
+    house.adapter.script = die
+    discussion = await house.open("riley-engstrom")
+    await eventually(lambda: _truth(house.adapter.attempts))
+    pool = await house.database.pool("discussion")
+    await pool.execute(
+        "CREATE OR REPLACE FUNCTION clock() RETURNS timestamptz LANGUAGE sql VOLATILE "
+        "AS $$SELECT clock_timestamp() + interval '31 seconds'$$"
+    )
+
+    view = await house.reaches(discussion, DiscussionState.COMPLETED)
+
+    assert view.turns[0].attempts == 2
+    assert view.turns[0].text == "kimi-k2.6 says hello."
+    history = await house.ask(
+        "history", GetHistory(workspace="default", discussion=discussion), History
+    )
+    cut = next(entry.event for entry in history.items if entry.name == "AttemptCut")
+    assert cut["text"] == "Half a sen"
+
+
+async def test_a_restart_loses_nothing(database: Database, broker: Broker) -> None:
+    adapter, vault = await neighbours(broker)
+    edge = await broker.bus("edge")
+    house = House(edge, adapter, vault, database, broker)
+    waiting: list[RunAttempt] = []
+
+    async def hold(adapter: Adapter, command: RunAttempt) -> None:
+        waiting.append(command)
+
+    async with running(database, broker):
+        await house.kimi_works()
+        done = await house.open("riley-engstrom")
+        before = await house.reaches(done, DiscussionState.COMPLETED)
+        adapter.script = hold
+        discussion = await house.open("riley-engstrom")
+        await eventually(lambda: _truth(waiting))
+    await adapter.end(completed(waiting[0], "While you were away."))
+
+    async with running(database, broker):
+        view = await house.reaches(discussion, DiscussionState.COMPLETED)
+        assert view.turns[0].text == "While you were away."
+        assert await house.view(done) == before
+        listed = await house.ask("list", ListDiscussions(workspace="default"), DiscussionList)
+        assert [line.id for line in listed.items] == [discussion, done]
+    assert len(adapter.attempts) == 2
+
+
+async def test_without_an_adapter_a_turn_waits_and_goes_on_when_there_is_one(
+    database: Database, broker: Broker
+) -> None:
+    adapter, vault = await neighbours(broker)
+    house = House(await broker.bus("edge"), adapter, vault, database, broker)
+    async with running(database, broker):
+        await house.kimi_works()
+        await adapter.bus.drain()
+        discussion = await house.open("riley-engstrom")
+        view = await house.reaches(discussion, DiscussionState.WAITING)
+        assert view.turns[0].attempts == 0
+        back = Adapter(await broker.bus("provider_adapter"))
+        await back.serve()
+
+        view = await house.reaches(discussion, DiscussionState.COMPLETED)
+
+        assert view.turns[0].attempts == 1
+
+
+async def test_options_reach_the_provider(house: House) -> None:
+    await house.kimi_works()
+
+    discussion = await house.open(
+        "riley-engstrom", parameters=Parameters(max_completion_tokens=7, temperature=0.5)
+    )
+    await house.reaches(discussion, DiscussionState.COMPLETED)
+
+    sent = house.adapter.attempts[0].parameters
+    assert (sent.max_completion_tokens, sent.temperature) == (7, 0.5)
+
+
+async def _truth(things: list[Any]) -> bool:
+    return bool(things)
