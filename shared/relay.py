@@ -139,8 +139,9 @@ class Relay:
             await connection.execute("SET synchronous_commit = off")
             yield connection
         finally:
-            with suppress(*_LOST):
-                await connection.close(timeout=1)
+            # Not `close`, which fails when a statement was just cancelled. The server sees the
+            # socket close, and with it goes the lock.
+            connection.terminate()
 
     async def _lead(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         """Leadership lasts as long as the connection; each look at the outbox proves it anew."""

@@ -19,8 +19,6 @@ import nkeys
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
-from testcontainers.core.container import DockerContainer
-from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from contracts.subjects import ADMIN, inbox
 from local.broker import EmbeddedBroker
@@ -147,19 +145,13 @@ async def own(home: Path) -> AsyncGenerator[OwnBroker]:
 
 @contextmanager
 def _container(home: Path) -> Generator[Broker]:
+    from tests import containers  # noqa: PLC0415 - half a second that most runs need not wait
+
     seeds = {name: home / f"{name}.nk" for name in topology.CREDENTIALS}
     public = {name: _make_key(file) for name, file in seeds.items()}
     config = topology.broker_config(public, listen="0.0.0.0:4222", store="/tmp/jetstream")
-    container = (
-        DockerContainer("nats:2")
-        .with_copy_into_container(config.encode(), "/parley.conf")
-        .with_command(["-c", "/parley.conf"])
-        .with_exposed_ports(4222)
-        .waiting_for(LogMessageWaitStrategy("Server is ready"))
-    )
-    with container:
-        host, port = container.get_container_host_ip(), container.get_exposed_port(4222)
-        yield Broker(f"nats://{host}:{port}", seeds.__getitem__)
+    with containers.nats(config) as url:
+        yield Broker(url, seeds.__getitem__)
 
 
 def _make_key(seed_file: Path) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +15,6 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-from testcontainers.core.container import DockerContainer
-from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from local.postgres import EmbeddedPostgres
 from shared import database as parley
@@ -44,17 +41,10 @@ def _embedded(home: Path) -> Generator[str]:
 
 @contextmanager
 def _container() -> Generator[str]:
-    password = secrets.token_urlsafe(12)
-    container = (
-        DockerContainer("postgres:17")
-        .with_env("POSTGRES_PASSWORD", password)
-        .with_exposed_ports(5432)
-        # The image starts a server of its own first, to set itself up.
-        .waiting_for(LogMessageWaitStrategy("ready to accept connections", times=2))
-    )
-    with container:
-        host, port = container.get_container_host_ip(), container.get_exposed_port(5432)
-        yield f"postgresql://postgres:{password}@{host}:{port}/postgres"
+    from tests import containers  # noqa: PLC0415 - half a second that most runs need not wait
+
+    with containers.postgres() as admin_dsn:
+        yield admin_dsn
 
 
 async def make_template(admin_dsn: str) -> str:
