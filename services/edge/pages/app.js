@@ -1,0 +1,130 @@
+// The page: who is signed in, what the address asks for, and what every view needs to know.
+
+import { call, get, openSession } from "/pages/api.js";
+import { DiscussionView } from "/pages/views/discussion.js";
+import { compose } from "/pages/views/compose.js";
+import { keys } from "/pages/views/keys.js";
+import { problemBox } from "/pages/views/problem.js";
+import { Sidebar } from "/pages/views/sidebar.js";
+import { signIn } from "/pages/views/signin.js";
+
+const main = document.getElementById("main");
+const sidebar = new Sidebar();
+const known = { personas: [], models: [], providers: [], manages: false };
+let view = null;
+
+/** A link with `#token=…` signs in; the token leaves the address, and the history, at once. */
+async function arrive() {
+  const token = /^#token=(.+)$/.exec(location.hash)?.[1];
+  if (token) {
+    history.replaceState(null, "", "#/");
+    try {
+      await openSession(decodeURIComponent(token));
+    } catch (problem) {
+      askWho(problem);
+      return;
+    }
+  }
+  await enter();
+}
+
+async function enter() {
+  try {
+    await Promise.all([learn(), sidebar.refresh()]);
+  } catch (problem) {
+    if (problem.status === 401) askWho();
+    else lookLater(problem);
+    return;
+  }
+  document.body.classList.add("inside");
+  await show();
+}
+
+function askWho(problem = null) {
+  document.body.classList.remove("inside");
+  document.title = "Parley";
+  leave();
+  signIn(main, { signedIn: () => void enter(), problem });
+}
+
+/** The server is starting or gone: say so, and look again by ourselves, ever more slowly. */
+function lookLater(problem, count = 0) {
+  main.replaceChildren(Object.assign(document.createElement("section"), { className: "centred narrow" }));
+  main.firstChild.append(problemBox(problem));
+  setTimeout(() => {
+    get("/api/v1/personas").then(() => enter(), (again) => (again.status === 401 ? askWho() : lookLater(again, count + 1)));
+  }, Math.random() * Math.min(60_000, 2_000 * 2 ** count) + 500);
+}
+
+async function learn() {
+  const [personas, models, providers, session] = await Promise.all([
+    get("/api/v1/personas"), get("/api/v1/models"), get("/api/v1/providers"), get("/api/v1/session"),
+  ]);
+  known.personas = personas?.items ?? [];
+  known.models = models?.items ?? [];
+  known.providers = providers?.items ?? [];
+  known.manages = ["owner", "admin"].includes(session?.role);
+  foot();
+  return known.providers;
+}
+
+function foot() {
+  sidebar.readiness(known.providers, {
+    manages: known.manages,
+    signOut: () => void call("DELETE", "/api/v1/session").catch(() => undefined).finally(() => askWho()),
+  });
+}
+
+function leave() {
+  view?.close?.();
+  view = null;
+}
+
+async function show() {
+  leave();
+  if (document.getElementById("side").classList.contains("open")) sidebar.toggle(false);
+  const discussion = /^#\/d\/([\w-]+)$/.exec(location.hash)?.[1] ?? "";
+  sidebar.mark(discussion);
+  foot();
+  scrollTo(0, 0);
+  if (discussion) {
+    const opened = new DiscussionView(main, discussion, {
+      personas: known.personas,
+      told: ({ title, state, problem }) => {
+        if (problem?.status === 401) return askWho();
+        document.title = `${title.slice(0, 80)} · Parley`;
+        const before = opened.lastState;
+        opened.lastState = state;
+        sidebar.mark(discussion, { state });
+        if (before !== undefined && before !== state) void sidebar.refresh().catch(() => undefined);
+      },
+    });
+    view = opened;
+    await opened.open();
+  } else if (location.hash === "#/keys") {
+    document.title = "Keys and providers · Parley";
+    await keys(main, { ...known, changed: learn });
+  } else {
+    document.title = "Parley";
+    compose(main, {
+      ...known,
+      asked: (id) => {
+        location.hash = `#/d/${id}`;
+        void sidebar.refresh().catch(() => undefined);
+      },
+    });
+  }
+}
+
+addEventListener("hashchange", () => {
+  if (location.hash.startsWith("#token=")) void arrive();
+  else if (document.body.classList.contains("inside")) void show();
+});
+
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible" && document.body.classList.contains("inside")) {
+    void sidebar.refresh().catch(() => undefined);
+  }
+});
+
+void arrive();

@@ -1,0 +1,283 @@
+// What is known of one discussion, from its view and its events. No network and no page in here:
+// the same events in any of the orders that a lossy line can make of them give the same transcript.
+
+const TERMINAL = new Set(["completed", "failed", "cancelled"]);
+
+export const isTerminal = (state) => TERMINAL.has(state);
+
+/** Length in Unicode code points, in which offsets count; a JavaScript string counts UTF-16 units. */
+export function points(text) {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
+}
+
+/** `text` without its first `count` code points. */
+export function skip(text, count) {
+  let at = 0;
+  for (const point of text) {
+    if (count === 0) break;
+    at += point.length;
+    count -= 1;
+  }
+  return text.slice(at);
+}
+
+/** Text that grows by pieces, each of which knows where it belongs. */
+class Growing {
+  constructor(text = "") {
+    this.replace(text);
+  }
+
+  replace(text) {
+    this.text = text;
+    this.length = points(text);
+  }
+
+  /** Whether the piece added anything; null when something before it is missing. */
+  add(offset, piece) {
+    if (offset > this.length) return null;
+    const rest = skip(piece, this.length - offset);
+    if (!rest) return false;
+    this.text += rest;
+    this.length += points(rest);
+    return true;
+  }
+}
+
+function newTurn(id) {
+  return {
+    id, persona: "", name: "", color: "", model: "", state: "scheduled",
+    body: new Growing(), thought: new Growing(),
+    attempt: "", spoke: "", over: new Set(), attempts: 0,
+    reason: "", notBefore: null, failure: null,
+    finishReason: "", usage: null, cost: null, firstTokenMs: null, durationMs: null,
+  };
+}
+
+/** Outcomes of `apply`. */
+export const STALE = "stale"; // known already, or of no interest
+export const CHANGED = "changed";
+export const GAP = "gap"; // something is missing: ask again
+
+export class Transcript {
+  constructor() {
+    this.forget();
+  }
+
+  /** Begin anew; what comes next is the whole story from its first event. */
+  forget() {
+    this.version = 0;
+    this.id = "";
+    this.state = "running";
+    this.mode = "";
+    this.title = "";
+    this.topic = "";
+    this.createdAt = null;
+    this.participants = [];
+    this.turns = new Map();
+  }
+
+  get terminal() {
+    return isTerminal(this.state);
+  }
+
+  /** Take over what `GET /api/v1/discussions/{id}` says, unless the events have told more. */
+  adopt(view) {
+    if ((view.version ?? 0) < this.version) return;
+    const before = this.turns;
+    this.version = view.version ?? 0;
+    this.id = view.id;
+    this.state = view.state;
+    this.mode = view.mode;
+    this.title = view.title ?? "";
+    this.topic = view.topic || view.title || "";
+    this.createdAt = view.created_at ?? null;
+    this.participants = view.participants ?? [];
+    this.turns = new Map((view.turns ?? []).map((told) => [told.id, fromView(told, before.get(told.id))]));
+  }
+
+  /** One event of the stream; `id` is 0 for live text, which is in no log. */
+  apply(name, data, id = 0) {
+    if (id > 0) {
+      if (id <= this.version) return STALE;
+      if (id > this.version + 1) return GAP;
+      this.version = id;
+    }
+    const happen = EVENTS[name];
+    if (!happen) return id > 0 ? CHANGED : STALE;
+    const outcome = happen.call(this, data) ?? CHANGED;
+    if (id > 0 && !this.terminal) this.state = this.#underWay();
+    return id > 0 && outcome === STALE ? CHANGED : outcome;
+  }
+
+  turn(id) {
+    let turn = this.turns.get(id);
+    if (!turn) this.turns.set(id, (turn = newTurn(id)));
+    return turn;
+  }
+
+  #underWay() {
+    const states = new Set([...this.turns.values()].map((turn) => turn.state));
+    if (states.has("running") || states.has("scheduled")) return "running";
+    if (states.has("waiting")) return "waiting";
+    return states.has("parked") ? "parked" : "running";
+  }
+}
+
+function fromView(told, before) {
+  const turn = newTurn(told.id);
+  Object.assign(turn, {
+    persona: told.persona ?? "", name: told.name ?? "", color: told.color ?? "",
+    model: told.model ?? "", state: told.state, attempts: told.attempts ?? 0,
+    attempt: told.attempt ?? "", spoke: told.attempt ?? "", failure: told.failure ?? null,
+    notBefore: told.failure?.not_before ?? null, finishReason: told.finish_reason ?? "",
+    usage: told.usage ?? null, cost: told.cost ?? null,
+    firstTokenMs: told.first_token_ms ?? null, durationMs: told.duration_ms ?? null,
+  });
+  turn.body.replace(told.text ?? "");
+  turn.thought.replace(told.reasoning ?? "");
+  const sameAttempt = before && before.spoke && before.spoke === turn.attempt;
+  if (sameAttempt && !isTerminal(turn.state)) {
+    // The view may know less of a running answer than the live text has already told.
+    if (before.body.length > turn.body.length) turn.body = before.body;
+    if (before.thought.length > turn.thought.length) turn.thought = before.thought;
+  }
+  return turn;
+}
+
+/** A live piece may overtake the fact that its attempt began: it announces the attempt itself. */
+function speaks(turn, attempt) {
+  if (isTerminal(turn.state) || turn.over.has(attempt)) return false;
+  turn.state = "running";
+  turn.attempt = attempt;
+  return true;
+}
+
+const EVENTS = {
+  DiscussionOpened(data) {
+    this.id = data.discussion;
+    this.mode = data.mode;
+    this.title = data.title ?? "";
+    this.topic = data.topic || data.title || "";
+    this.createdAt = data.at ?? null;
+    this.participants = data.participants ?? [];
+  },
+
+  TurnScheduled(data) {
+    const turn = this.turn(data.turn);
+    const who = this.participants[data.participant] ?? {};
+    turn.persona = data.persona ?? who.persona ?? "";
+    turn.name = who.name ?? "";
+    turn.color = who.color ?? "";
+    turn.model = data.model ?? who.model ?? "";
+  },
+
+  TurnWaiting(data) {
+    const turn = this.turn(data.turn);
+    Object.assign(turn, {
+      state: "waiting", reason: data.reason ?? "", notBefore: data.not_before ?? null,
+      failure: data.failure ?? null,
+    });
+  },
+
+  TurnParked(data) {
+    const turn = this.turn(data.turn);
+    Object.assign(turn, { state: "parked", reason: "", notBefore: null, failure: data.failure ?? null });
+  },
+
+  AttemptStarted(data) {
+    const turn = this.turn(data.turn);
+    Object.assign(turn, {
+      state: "running", attempt: data.attempt, model: `${data.provider}/${data.model}`,
+      reason: "", notBefore: null, failure: null,
+    });
+    turn.attempts += 1;
+  },
+
+  AttemptFailed(data) {
+    const turn = this.turn(data.turn);
+    turn.over.add(data.attempt);
+    if (data.sent === false) turn.attempts = Math.max(0, turn.attempts - 1);
+  },
+
+  AttemptCut(data) {
+    const turn = this.turn(data.turn);
+    turn.over.add(data.attempt);
+  },
+
+  TurnRestarted(data) {
+    const turn = this.turn(data.turn);
+    turn.over.add(data.attempt);
+    if (turn.spoke && turn.spoke !== data.attempt) return; // the next attempt speaks already
+    turn.body.replace("");
+    turn.thought.replace("");
+    turn.spoke = "";
+  },
+
+  TurnCompleted(data) {
+    const turn = this.turn(data.turn);
+    Object.assign(turn, {
+      state: "completed", model: data.model, finishReason: data.finish_reason ?? "",
+      usage: data.usage ?? null, cost: data.cost ?? null, failure: null, reason: "", notBefore: null,
+      firstTokenMs: data.first_token_ms ?? null, durationMs: data.duration_ms ?? null,
+    });
+    turn.body.replace(data.text ?? "");
+    turn.thought.replace(data.reasoning ?? "");
+  },
+
+  TurnFailed(data) {
+    const turn = this.turn(data.turn);
+    Object.assign(turn, { state: "failed", failure: data.failure ?? null, reason: "", notBefore: null });
+    turn.body.replace(data.text ?? "");
+    turn.thought.replace(data.reasoning ?? "");
+  },
+
+  TurnCancelled(data) {
+    Object.assign(this.turn(data.turn), { state: "cancelled", reason: "", notBefore: null, failure: null });
+  },
+
+  DiscussionCompleted() {
+    this.state = "completed";
+  },
+
+  DiscussionFailed() {
+    this.state = "failed";
+  },
+
+  DiscussionCancelled() {
+    this.state = "cancelled";
+  },
+
+  /** All the text so far of a running turn, told on every (re)connection. */
+  TurnText(data) {
+    const turn = this.turn(data.turn);
+    if (!speaks(turn, data.attempt)) return STALE;
+    turn.spoke = data.attempt;
+    const same = turn.body.text === data.text && turn.thought.text === (data.reasoning ?? "");
+    turn.body.replace(data.text ?? "");
+    turn.thought.replace(data.reasoning ?? "");
+    return same ? STALE : CHANGED;
+  },
+
+  /** Live text: appended where it fits, skipped where it is known, asked for again after a hole. */
+  StreamChunk(data) {
+    const turn = this.turn(data.turn);
+    if (data.kind === "tool_call" || !speaks(turn, data.attempt)) return STALE;
+    if (turn.spoke && turn.spoke !== data.attempt && data.offset === 0) {
+      turn.body.replace("");
+      turn.thought.replace("");
+    }
+    turn.spoke = data.attempt;
+    const added = (data.kind === "reasoning" ? turn.thought : turn.body).add(data.offset, data.text);
+    if (added === null) return GAP;
+    return added ? CHANGED : STALE;
+  },
+
+  resync() {
+    this.forget();
+  },
+};
+
+/** Every name that a discussion's stream can carry, but for its `end`. */
+export const EVENT_NAMES = Object.keys(EVENTS);

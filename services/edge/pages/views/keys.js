@@ -1,0 +1,162 @@
+// The keys to the providers: what state they are in, what to do about it, and adding one.
+
+import { fresh, get, post } from "/pages/api.js";
+import { announce, h, icon } from "/pages/dom.js";
+import { ago, left, plural } from "/pages/words.js";
+import { problemBox } from "/pages/views/problem.js";
+
+const MEANING = {
+  pending: "being checked",
+  active: "in use",
+  suspect: "being checked again",
+  quarantined: "refused by the provider",
+  disabled: "not in use",
+  revoked: "revoked",
+};
+
+export async function keys(place, { providers, manages, changed }) {
+  const list = h("div", { class: "stack" });
+  const standing = h("div", { class: "stack" });
+  place.replaceChildren(h("section", { class: "centred stack-wide" },
+    h("header", {},
+      h("h1", { tabindex: "-1" }, manages ? "Keys and providers" : "Providers"),
+      manages ? h("p", { class: "lead" }, "A key is sealed on its way into the vault, encrypted there, and shown to nobody again.") : null),
+    manages ? h("section", { class: "stack", "aria-labelledby": "your-keys" }, h("h2", { id: "your-keys" }, "Your keys"), list) : null,
+    manages ? addForm(providers, async () => {
+      await Promise.all([showKeys(list), showProviders()]);
+    }) : null,
+    h("section", { class: "stack", "aria-labelledby": "providers" }, h("h2", { id: "providers" }, "Providers"), standing)));
+  place.querySelector("h1").focus({ preventScroll: true });
+  standing.replaceChildren(...providers.map(providerCard));
+  if (manages) await showKeys(list);
+
+  async function showProviders() {
+    standing.replaceChildren(...(await changed()).map(providerCard));
+  }
+}
+
+async function showKeys(list) {
+  try {
+    const found = (await get("/api/v1/keys"))?.items ?? [];
+    list.replaceChildren(...(found.length ? found.map(keyCard) : [h("p", { class: "hint" }, "None yet. Until there is one, the tiny local model answers.")]));
+  } catch (problem) {
+    list.replaceChildren(problemBox(problem));
+  }
+}
+
+function keyCard(key) {
+  const answer = h("div", { "aria-live": "polite" });
+  const check = h("button", {
+    class: "quiet", type: "button",
+    onclick: async () => {
+      check.disabled = true;
+      try {
+        const told = await post(`/api/v1/keys/${encodeURIComponent(key.id)}/verify`);
+        card.replaceWith(keyCard({ ...key, ...told }));
+        announce(`The key is ${told.state}.`);
+      } catch (problem) {
+        answer.replaceChildren(problemBox(problem));
+      } finally {
+        check.disabled = false;
+      }
+    },
+  }, icon("again"), "Check again");
+  const tone = { active: "good", quarantined: "bad", suspect: "held", pending: "held" }[key.state] ?? "";
+  const card = h("article", { class: "card key" },
+    h("div", { class: "key-head" },
+      h("strong", {}, key.label || key.provider), key.label ? h("span", { class: "hint" }, key.provider) : null,
+      h("span", { class: `badge ${tone}` }, `${key.state}: ${MEANING[key.state] ?? ""}`)),
+    h("dl", {},
+      h("dt", {}, "Endpoint"), h("dd", {}, h("code", {}, key.endpoint)),
+      h("dt", {}, "Fingerprint"), h("dd", {}, h("code", {}, key.fingerprint)),
+      key.since ? [h("dt", {}, "Since"), h("dd", {}, h("time", { datetime: key.since }, ago(key.since)))] : null),
+    key.reason ? h("p", {}, key.reason) : null,
+    key.next_step ? h("p", { class: "next" }, key.next_step) : null,
+    answer,
+    ["disabled", "revoked"].includes(key.state) ? null : h("div", { class: "actions" }, check));
+  return card;
+}
+
+function addForm(providers, added) {
+  const keyed = providers.filter((provider) => provider.needs_key !== false);
+  const provider = h("select", { id: "provider", onchange: () => showRegions() },
+    keyed.map((row) => h("option", { value: row.name }, row.title)));
+  const region = h("select", { id: "region" });
+  const regionField = h("div", { class: "field" }, h("label", { for: "region" }, "Endpoint"), h("div", { class: "select" }, region, icon("chevron")),
+    h("p", { class: "hint" }, "Accounts of one endpoint are unknown to the others: take the one that your key was made for."));
+  const secret = h("input", { id: "secret", type: "password", autocomplete: "off", spellcheck: "false", required: true });
+  const label = h("input", { id: "label", type: "text", autocomplete: "off", maxlength: "100" });
+  const answer = h("div", { "aria-live": "polite" });
+  const button = h("button", { class: "strong" }, "Add the key");
+
+  function showRegions() {
+    const regions = keyed.find((row) => row.name === provider.value)?.regions ?? [];
+    regionField.hidden = regions.length < 2;
+    region.replaceChildren(...regions.map((one) => h("option", { value: one.name }, one.endpoint ? `${one.endpoint} (${one.name})` : one.name)));
+  }
+  showRegions();
+
+  return h("form", {
+    class: "card stack",
+    "aria-labelledby": "add-key",
+    onsubmit: async (event) => {
+      event.preventDefault();
+      button.disabled = true;
+      answer.replaceChildren(h("p", { class: "hint" }, "Asking the provider…"));
+      const wanted = { provider: provider.value, secret: secret.value };
+      if (label.value.trim()) wanted.label = label.value.trim();
+      if (!regionField.hidden && region.value) wanted.region = region.value;
+      try {
+        const key = await post("/api/v1/keys", wanted, { headers: { "Idempotency-Key": fresh() } });
+        secret.value = label.value = "";
+        answer.replaceChildren(verdict(key));
+        announce(`The key is ${key.state}.`);
+        await added();
+      } catch (problem) {
+        answer.replaceChildren(problemBox(problem));
+      } finally {
+        button.disabled = false;
+      }
+    },
+  },
+  h("h2", { id: "add-key" }, "Add a key"),
+  h("div", { class: "fields" },
+    h("div", { class: "field" }, h("label", { for: "provider" }, "Provider"), h("div", { class: "select" }, provider, icon("chevron"))),
+    h("div", { class: "field" }, h("label", { for: "label" }, "Label ", h("span", { class: "hint" }, "(if you like)")), label)),
+  regionField,
+  h("div", { class: "field" }, h("label", { for: "secret" }, "Key"), secret),
+  answer,
+  button);
+}
+
+function verdict(key) {
+  const good = key.state === "active";
+  return h("div", { class: `note ${good ? "good" : key.state === "quarantined" ? "bad" : "held"}` },
+    icon(good ? "check" : "warning"),
+    h("div", {},
+      h("p", { class: "note-title" }, good ? "The provider accepted the key: it is in use" : `The key is kept, and it is ${key.state}`),
+      key.reason ? h("p", {}, key.reason) : null,
+      key.next_step ? h("p", { class: "next" }, key.next_step) : null));
+}
+
+function providerCard(provider) {
+  const limits = Object.entries(provider.limits ?? {}).map(([name, value]) => `${name} ${value}`).join(", ");
+  const facts = [
+    provider.available ? plural(provider.models ?? 0, "model") : "",
+    limits ? `limits: ${limits}` : "",
+    provider.in_flight ? `${provider.in_flight} being answered` : "",
+    provider.waiting ? `${provider.waiting} waiting${provider.not_before ? `, next ${left(provider.not_before)}` : ""}` : "",
+    provider.parked ? `${provider.parked} parked` : "",
+  ].filter(Boolean).join(" · ");
+  return h("article", { class: "card key" },
+    h("div", { class: "key-head" },
+      h("strong", {}, provider.title),
+      h("span", { class: `badge ${provider.available ? "good" : ""}` }, provider.available ? "ready" : "not ready")),
+    provider.endpoint ? h("p", { class: "hint" }, h("code", {}, provider.endpoint)) : null,
+    provider.reason && !provider.available ? h("p", {}, provider.reason) : null,
+    facts ? h("p", { class: "hint" }, facts) : null,
+    (provider.gates ?? []).map((gate) => h("div", { class: "note held" }, icon("parked"), h("div", {},
+      h("p", { class: "note-title" }, gate.failure?.title ?? gate.gate),
+      gate.failure?.detail ? h("p", {}, gate.failure.detail) : null,
+      gate.failure?.next_step ? h("p", { class: "next" }, gate.failure.next_step) : null))));
+}

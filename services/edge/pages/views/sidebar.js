@@ -1,0 +1,99 @@
+// At the side: what was asked lately, and whether there is anybody to answer.
+
+import { get } from "/pages/api.js";
+import { h, icon } from "/pages/dom.js";
+import { ago, plural, STATES } from "/pages/words.js";
+
+export class Sidebar {
+  #items = [];
+  #next = "";
+  #here = "";
+
+  constructor() {
+    this.list = document.getElementById("recent");
+    this.foot = document.getElementById("foot");
+    this.side = document.getElementById("side");
+    this.scrim = document.getElementById("scrim");
+    this.menu = document.getElementById("menu");
+    this.menu.addEventListener("click", () => this.toggle(true));
+    document.getElementById("close").addEventListener("click", () => this.toggle(false));
+    this.scrim.addEventListener("click", () => this.toggle(false));
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.side.classList.contains("open")) this.toggle(false);
+    });
+  }
+
+  /** On a phone the list is a drawer. */
+  toggle(open) {
+    const was = this.side.classList.contains("open");
+    this.side.classList.toggle("open", open);
+    this.scrim.hidden = !open;
+    this.menu.setAttribute("aria-expanded", String(open));
+    if (open) document.getElementById("close").focus();
+    else if (was) this.menu.focus();
+  }
+
+  /** The newest discussions anew; older ones that were asked for stay. */
+  async refresh() {
+    const page = await get("/api/v1/discussions");
+    const fresh = page?.items ?? [];
+    const known = new Set(fresh.map((item) => item.id));
+    const older = this.#items.filter((item) => !known.has(item.id) && fresh.length && item.id < fresh.at(-1).id);
+    if (!older.length) this.#next = page?.next_cursor ?? "";
+    this.#items = [...fresh, ...older];
+    this.#draw();
+  }
+
+  async #older() {
+    const page = await get(`/api/v1/discussions?cursor=${encodeURIComponent(this.#next)}`);
+    const known = new Set(this.#items.map((item) => item.id));
+    this.#items.push(...(page?.items ?? []).filter((item) => !known.has(item.id)));
+    this.#next = page?.next_cursor ?? "";
+    this.#draw();
+  }
+
+  /** Which discussion is open, and what is known of it here before the list is. */
+  mark(id, known = null) {
+    const before = this.#here;
+    this.#here = id;
+    const item = this.#items.find((one) => one.id === id);
+    const stale = item && known && item.state !== known.state;
+    if (stale) item.state = known.state;
+    if (before !== id || stale) this.#draw();
+  }
+
+  #draw() {
+    if (!this.#items.length) {
+      this.list.replaceChildren(h("p", { class: "hint" }, "What you ask will be listed here."));
+      return;
+    }
+    const focused = document.activeElement?.closest?.("#recent a")?.getAttribute("href");
+    this.list.replaceChildren(
+      h("ul", {}, this.#items.map((item) => h("li", {},
+        h("a", { href: `#/d/${item.id}`, "aria-current": item.id === this.#here ? "page" : null },
+          h("span", { class: "recent-title" }, item.title || "Untitled"),
+          h("span", { class: "recent-meta" },
+            h("span", { class: `dot ${item.state}`, "aria-hidden": "true" }),
+            h("span", {}, STATES[item.state] ?? item.state), h("span", { "aria-hidden": "true" }, "·"),
+            h("time", { datetime: item.created_at }, ago(item.created_at))))))),
+      ...(this.#next ? [h("button", { class: "quiet", type: "button", onclick: () => void this.#older().catch(() => undefined) }, "Older")] : []));
+    if (focused) this.list.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  /** One line a provider: can it answer? */
+  readiness(providers, { manages, signOut }) {
+    this.foot.replaceChildren(
+      h("ul", { class: "readiness", "aria-label": "Providers" }, providers.map((provider) => {
+        const waits = (provider.gates ?? []).length > 0;
+        const state = provider.available ? (waits ? "waiting" : "completed") : "idle";
+        return h("li", {},
+          h("span", { class: `dot ${state}`, "aria-hidden": "true" }),
+          h("span", {}, provider.title),
+          h("span", { class: "hint" }, provider.available ? plural(provider.models ?? 0, "model") : provider.needs_key === false ? "off" : "no key"));
+      })),
+      h("div", { class: "side-links" },
+        h("a", { class: "foot-link", href: "#/keys", "aria-current": location.hash === "#/keys" ? "page" : null },
+          icon("key"), manages ? "Keys and providers" : "Providers"),
+        h("button", { class: "quiet square", type: "button", "aria-label": "Sign out", title: "Sign out", onclick: signOut }, icon("leave"))));
+  }
+}
