@@ -85,6 +85,8 @@ class Stream:
     duplicate_window: timedelta = timedelta(minutes=2)
     allow_direct: bool = False
     consumers: tuple[Consumer, ...] = ()
+    keeper: str = ""
+    """Service that makes it again when the broker was away: what is in memory goes with it."""
 
 
 EVENTS = Stream(
@@ -124,6 +126,7 @@ CHUNKS = Stream(
     max_consumers=16,
     max_bytes=256 << 20,
     allow_direct=True,
+    keeper="discussion",
 )
 
 QUARANTINE = Stream(
@@ -229,6 +232,8 @@ def permissions(service: str) -> Permissions:
     if VERBS[service]:
         subscribe.append(f"parley.cmd.{service}.>")
     for stream in STREAMS:
+        if stream.keeper == service:
+            publish.append(f"$JS.API.STREAM.CREATE.{stream.name}")
         for consumer in stream.consumers:
             if consumer.service == service:
                 publish.append(f"$JS.API.CONSUMER.MSG.NEXT.{stream.name}.{consumer.name}")

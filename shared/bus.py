@@ -26,6 +26,7 @@ import structlog
 from prometheus_client import Counter
 
 from contracts.failures import Internal, Invalid, Problem, TimedOut, Unreachable, refusal
+from contracts.subjects import STREAMS
 from shared import durable, trace
 from shared.answering import Answering, Verb
 from shared.connection import Connection, NotPermitted
@@ -34,6 +35,7 @@ from shared.message import Message, write_headers
 from shared.pull import Consuming, Delivery, Handler, Quarantine
 from shared.stored import StoredMessage, last_message, stored_messages
 from shared.subscription import Subscription
+from shared.topology import remake
 
 __all__ = [
     "Bus",
@@ -69,6 +71,7 @@ class Bus:
         self._answering: list[Answering] = []
         self._consuming: set[Consuming] = set()
         self._subscriptions: set[Subscription] = set()
+        self._keeping: set[asyncio.Task[None]] = set()
         self._leaving = False
         self._dropping = False
 
@@ -89,9 +92,11 @@ class Bus:
         try:
             await connection.open(url, seed_file, within)
         except BaseException:
-            await connection.client.close()
+            await connection.client.leave()
             raise
-        return cls(connection)
+        bus = cls(connection)
+        bus._keep_streams()
+        return bus
 
     @property
     def connected(self) -> bool:
@@ -101,6 +106,20 @@ class Bus:
     def on_reconnect(self, callback: Callable[[], Awaitable[None] | None]) -> None:
         """Call after the broker was away: live messages of that time are lost."""
         self._connection.on_reconnect(callback)
+
+    def _keep_streams(self) -> None:
+        """Streams in memory are gone after the broker was away; their keeper makes them again."""
+        kept = [stream for stream in STREAMS if stream.keeper == self._connection.service]
+
+        def make() -> None:
+            for stream in kept:
+                task = asyncio.create_task(remake(self._connection, stream))
+                self._keeping.add(task)
+                task.add_done_callback(self._keeping.discard)
+
+        if kept:
+            make()
+            self.on_reconnect(make)
 
     # --- Asking and answering ---------------------------------------------------------------
 
@@ -124,7 +143,7 @@ class Bus:
         try:
             self._client.put(subject, payload, reply, headers)
             async with asyncio.timeout_at(deadline):
-                message = await expected.answer
+                message = await expected
         except TimeoutError as error:
             raise TimedOut(f"No answer from {subject} within {within}.") from error
         finally:
@@ -264,6 +283,8 @@ class Bus:
                 )
         except TimeoutError:
             log.warning("left while something was still being worked on")
+        for task in self._keeping:
+            task.cancel()
         await self._connection.close()
 
 

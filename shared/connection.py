@@ -41,7 +41,7 @@ class NotPermitted(Unreachable):
 
 
 @dataclass(slots=True, frozen=True)
-class Expected:
+class _Expected:
     """An answer that somebody waits for."""
 
     subject: str
@@ -61,7 +61,7 @@ class Connection:
         self._up = asyncio.Event()
         self._inbox = ""
         self._tokens = 0
-        self._expected: dict[str, Expected] = {}
+        self._expected: dict[str, _Expected] = {}
         self._streams: dict[str, Heard] = {}
         self._subscribing: dict[str, asyncio.Future[None]] = {}
         self._reconnected: list[Callable[[], Awaitable[None] | None]] = []
@@ -148,7 +148,7 @@ class Connection:
                 await self.client.round_trip(_ROUND_TRIP.total_seconds())
             except (TimeoutError, errors.Error, OSError):
                 log.warning("left without knowing whether the broker has heard everything")
-        await self.client.close()
+        await self.client.leave()
 
     async def _error(self, error: Exception) -> None:
         # Never the message that it was about: it may hold what people said.
@@ -229,12 +229,12 @@ class Connection:
 
     # --- Answers ----------------------------------------------------------------------------
 
-    def expect(self, subject: str, *, durable: bool = False) -> tuple[str, Expected]:
-        """A reply subject, and the answer that will come to it."""
+    def expect(self, subject: str, *, durable: bool = False) -> tuple[str, asyncio.Future[Message]]:
+        """A reply subject, and the answer that will come to it; `give_up` in the end."""
         token = self._token()
-        expected = Expected(subject, asyncio.get_running_loop().create_future(), durable)
-        self._expected[token] = expected
-        return self._inbox + token, expected
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._expected[token] = _Expected(subject, answer, durable)
+        return self._inbox + token, answer
 
     def expect_many(self, heard: Heard) -> str:
         """A reply subject for several answers; `give_up` it in the end."""

@@ -60,7 +60,7 @@ async def publish_durable(
     if len(block) + len(payload) > client.max_payload:
         raise NeverStored(f"{len(payload)} bytes on {subject}: the broker takes no such message.")
     checked_subject(subject)
-    reply, expected = connection.expect(subject, durable=True)
+    reply = ""
     try:
         async with asyncio.timeout_at(deadline):
             # One after the other, so that waiting for room changes nobody's place in the order.
@@ -69,8 +69,9 @@ async def publish_durable(
                     raise NotStored(f"The broker was away; {subject} was not sent.")
                 if client.crowded:
                     await client.room()
+                reply, answer = connection.expect(subject, durable=True)
                 client.put(subject, payload, reply, block)
-            answer = await expected.answer
+            message = await answer
     except NotPermitted as error:
         raise NeverStored(str(error)) from error
     except ConnectionError as error:
@@ -79,10 +80,10 @@ async def publish_durable(
         raise NotStored(f"No acknowledgement of {subject} within {within}.") from error
     finally:
         connection.give_up(reply)
-    if answer.status:
-        raise NotStored(f"No stream takes {subject} just now ({answer.status}).")
+    if message.status:
+        raise NotStored(f"No stream takes {subject} just now ({message.status}).")
     try:
-        ack: _Ack = _ACK.decode(answer.data)
+        ack: _Ack = _ACK.decode(message.data)
     except msgspec.DecodeError as error:
         raise NotStored(f"The acknowledgement of {subject} is not readable.") from error
     if ack.error is not None:

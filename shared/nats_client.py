@@ -14,6 +14,7 @@ What is different from nats-py 2.16.0, and why (tests/conformance/test_client.py
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from typing import Any, Final
@@ -78,6 +79,14 @@ class NatsClient(Client):
         if self.is_connected:
             await self._flush_pending(force_flush=True)
         await asyncio.sleep(0)
+
+    async def leave(self) -> None:
+        """Close for good; what is still to be said cannot reach a broker that is away."""
+        if not self.is_connected:
+            self._pending.clear()
+            self._pending_data_size = 0
+        with contextlib.suppress(OSError):
+            await self.close()
 
     def _write(self) -> None:
         self._write_is_due = False

@@ -41,14 +41,12 @@ async def last_message(
     try:
         connection.client.put(asked, b"", reply)
         async with asyncio.timeout_at(deadline):
-            answer = await expected.answer
+            answer = await expected
     except TimeoutError as error:
         raise TimedOut(f"No answer about {subject} within {within}.") from error
     finally:
         connection.give_up(reply)
-    if answer.status == _NO_MESSAGE:
-        return None
-    return _stored(answer, stream)
+    return None if answer.status == _NO_MESSAGE else _stored(answer, stream)
 
 
 async def stored_messages(

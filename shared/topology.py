@@ -37,6 +37,7 @@ CREDENTIALS: Final = (*SERVICES, ADMIN, INTEGRATION)
 
 _ANSWERS_WITHIN: Final = 5.0
 _ASK_AGAIN: Final = 0.1
+_REMADE_WITHIN: Final = 30.0
 
 _NOT_FOUND: Final = 404
 
@@ -146,6 +147,15 @@ async def ensure(
         await connection.close()
 
 
+async def remake(connection: Connection, stream: Stream) -> None:
+    """Make one stream if it is gone; where that cannot be, the log says so and life goes on."""
+    deadline = asyncio.get_running_loop().time() + _REMADE_WITHIN
+    try:
+        await _ask(connection, f"STREAM.CREATE.{stream.name}", stream_config(stream), deadline)
+    except (CannotEnsure, Unreachable) as error:
+        log.warning("could not make a stream again", stream=stream.name, reason=str(error))
+
+
 async def _ensure_stream(connection: Connection, stream: Stream, deadline: float) -> None:
     wanted = stream_config(stream)
     found = await _ask(connection, f"STREAM.INFO.{stream.name}", None, deadline)
@@ -236,7 +246,7 @@ async def _ask(
         try:
             connection.client.put(subject, payload, reply)
             async with asyncio.timeout_at(min(deadline, loop.time() + _ANSWERS_WITHIN)):
-                message = await expected.answer
+                message = await expected
         except TimeoutError:
             message = None
         finally:

@@ -88,7 +88,7 @@ async def test_a_refusal_carries_the_error_headers_of_the_nats_services_api(
     reply, expected = connection.expect(GET)
     connection.client.put(GET, b'{"name": "x"}', reply)
 
-    message = await asyncio.wait_for(expected.answer, 5)
+    message = await asyncio.wait_for(expected, 5)
 
     assert message.headers == {"Nats-Service-Error": "conflict", "Nats-Service-Error-Code": "409"}
 
@@ -284,7 +284,7 @@ async def test_nats_own_tools_find_every_service_and_its_verbs(join: Join) -> No
     async def ask(subject: str) -> dict[str, object]:
         reply, expected = connection.expect(subject)
         connection.client.put(subject, b"", reply)
-        return json.loads((await asyncio.wait_for(expected.answer, 5)).data)
+        return json.loads((await asyncio.wait_for(expected, 5)).data)
 
     assert (await ask("$SRV.PING.edge"))["name"] == "edge"
     found = await ask("$SRV.PING.persona")
