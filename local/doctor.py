@@ -244,7 +244,7 @@ async def _ask(connection: Connection, subject: str) -> dict[str, Any]:
     reply, expected = connection.expect(subject)
     try:
         connection.client.put(subject, b"", reply)
-        message = await asyncio.wait_for(expected.answer, _WITHIN.total_seconds())
+        message = await asyncio.wait_for(expected, _WITHIN.total_seconds())
     finally:
         connection.give_up(reply)
     return json.loads(message.data) if message.data else {}

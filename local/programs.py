@@ -115,7 +115,7 @@ class Pings:
         reply, expected = self._connection.expect(subject)
         try:
             self._connection.client.put(subject, b"", reply)
-            message = await asyncio.wait_for(expected.answer, _ANSWERS_WITHIN.total_seconds())
+            message = await asyncio.wait_for(expected, _ANSWERS_WITHIN.total_seconds())
         except (TimeoutError, Unreachable):
             return False
         finally:
