@@ -22,6 +22,7 @@ class NatsServer:
 
     folder: Path
     open_to_all: bool = False
+    jetstream: bool = True
     port: int = 0
     public_keys: Mapping[str, str] = field(default_factory=dict[str, str])
     _process: asyncio.subprocess.Process | None = None
@@ -65,7 +66,8 @@ class NatsServer:
         listen = f"127.0.0.1:{self.port}"
         store = self.folder / "jetstream"
         if self.open_to_all:
-            return f'listen: "{listen}"\nmax_payload: 8MB\njetstream {{ store_dir: "{store}" }}\n'
+            streams = f'jetstream {{ store_dir: "{store}" }}\n' if self.jetstream else ""
+            return f'listen: "{listen}"\nmax_payload: 8MB\n{streams}'
         if not self.public_keys:
             self.public_keys = {name: _make_key(self.folder / f"{name}.nk") for name in CREDENTIALS}
         return broker_config(self.public_keys, listen=listen, store=store)
