@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from local.environment import for_services, take_keys, without_password
+
+TOLD = {
+    "PATH": "/usr/bin",
+    "KIMI_API_KEY": " sk-canary ",
+    "OPENAI_API_KEY": "sk-other",
+    "AWS_SECRET_ACCESS_KEY": "canary",
+    "KIMI_BASE_URL": "http://127.0.0.1:9/v1",
+    "KIMI_CN_BASE_URL": "http://127.0.0.1:9/cn/v1",
+    "KIMI_LIMITS": "rpm=3",
+    "PARLEY_LOG_LEVEL": "debug",
+    "PARLEY_DATABASE_URL": "postgresql://admin:secret@db/parley",
+}
+
+
+def test_a_key_is_taken_out_of_the_environment() -> None:
+    environment = dict(TOLD)
+
+    assert take_keys(environment) == {"kimi": "sk-canary"}
+    assert "KIMI_API_KEY" not in environment
+
+
+def test_an_empty_key_is_none() -> None:
+    assert take_keys({"KIMI_API_KEY": ""}) == {}
+
+
+def test_services_are_told_what_they_need() -> None:
+    told = for_services(TOLD)
+
+    assert told["KIMI_BASE_URL"] == TOLD["KIMI_BASE_URL"]
+    assert told["KIMI_CN_BASE_URL"] == TOLD["KIMI_CN_BASE_URL"]
+    assert told["KIMI_LIMITS"] == "rpm=3"
+    assert told["PARLEY_LOG_LEVEL"] == "debug"
+
+
+def test_services_are_told_no_secret_of_anybody() -> None:
+    told = str(for_services(TOLD))
+
+    assert "canary" not in told
+    assert "sk-other" not in told
+    assert "secret" not in told
+
+
+def test_an_address_is_shown_without_its_password() -> None:
+    assert without_password("postgresql://a:b@host:5/db?x=y") == "postgresql://host:5/db?x=y"
+    assert without_password("postgresql://a:b@/db?host=/s") == "postgresql:///db?host=/s"
