@@ -1,0 +1,158 @@
+"""What is sent back about discussions, field by field as promised: nothing that is known is left
+out because it is empty, nothing that is unknown is made up.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from contracts.discussion import (
+    Cost,
+    DiscussionState,
+    DiscussionView,
+    Mode,
+    Participant,
+    TurnState,
+    TurnView,
+)
+from contracts.failures import Evidence, Failure, FailureClass
+from contracts.stream import Usage, UsageStatus
+
+
+class UsageAnswer(Struct, frozen=True, kw_only=True):
+    """Tokens of a turn; `output_tokens` includes the reasoning."""
+
+    input_tokens: int
+    output_tokens: int
+    status: UsageStatus
+    reasoning_tokens: int | UnsetType = UNSET
+    cached_tokens: int | UnsetType = UNSET
+
+
+class FailureAnswer(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
+    """Why a turn waits, is parked or has failed, and what can be done about it."""
+
+    class_: FailureClass
+    title: str
+    detail: str
+    next_step: str
+    retryable: bool
+    not_before: datetime | UnsetType = UNSET
+    evidence: Evidence | UnsetType = UNSET
+
+
+class TurnAnswer(Struct, frozen=True, kw_only=True):
+    """What one participant says."""
+
+    id: str
+    persona: str
+    """Slug; empty where a bare model answers."""
+    name: str
+    model: str
+    state: TurnState
+    text: str
+    attempts: int
+    """Requests made to the provider."""
+    usage: UsageAnswer
+    color: str | UnsetType = UNSET
+    reasoning: str | UnsetType = UNSET
+    tool_calls: list[dict[str, Any]] | UnsetType = UNSET
+    finish_reason: str | UnsetType = UNSET
+    cost: Cost | UnsetType = UNSET
+    failure: FailureAnswer | UnsetType = UNSET
+    first_token_ms: int | UnsetType = UNSET
+    duration_ms: int | UnsetType = UNSET
+    attempt: str | UnsetType = UNSET
+
+
+class DiscussionAnswer(Struct, frozen=True, kw_only=True):
+    """A discussion as it stands."""
+
+    id: str
+    state: DiscussionState
+    mode: Mode
+    title: str
+    topic: str
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    """Of its last event; the id that a stream goes on from."""
+    participants: list[Participant]
+    turns: list[TurnAnswer]
+
+
+class OpenedAnswer(Struct, frozen=True, kw_only=True):
+    """The run belongs to the server from here on."""
+
+    id: str
+    version: int
+
+
+def discussion(view: DiscussionView) -> DiscussionAnswer:
+    """The discussion's view as it goes out."""
+    return DiscussionAnswer(
+        id=view.id,
+        state=view.state,
+        mode=view.mode,
+        title=view.title,
+        topic=view.topic,
+        created_at=view.created_at,
+        updated_at=view.updated_at,
+        version=view.version,
+        participants=view.participants,
+        turns=[turn(one) for one in view.turns],
+    )
+
+
+def turn(view: TurnView) -> TurnAnswer:
+    """The turn's view as it goes out."""
+    return TurnAnswer(
+        id=view.id,
+        persona=view.persona,
+        name=view.name,
+        model=view.model,
+        state=view.state,
+        text=view.text,
+        attempts=view.attempts,
+        usage=usage(view.usage),
+        color=view.color or UNSET,
+        reasoning=view.reasoning or UNSET,
+        tool_calls=view.tool_calls or UNSET,
+        finish_reason=view.finish_reason or UNSET,
+        cost=UNSET if view.cost is None else view.cost,
+        failure=UNSET if view.failure is None else failure(view.failure),
+        first_token_ms=_known(view.first_token_ms),
+        duration_ms=_known(view.duration_ms),
+        attempt=view.attempt or UNSET,
+    )
+
+
+def usage(told: Usage) -> UsageAnswer:
+    """The counts, with what kind of counts they are."""
+    return UsageAnswer(
+        input_tokens=told.input_tokens,
+        output_tokens=told.output_tokens,
+        status=told.status,
+        reasoning_tokens=_known(told.reasoning_tokens),
+        cached_tokens=_known(told.cached_tokens),
+    )
+
+
+def failure(told: Failure) -> FailureAnswer:
+    """The failure without what is not known of it."""
+    return FailureAnswer(
+        class_=told.class_,
+        title=told.title,
+        detail=told.detail,
+        next_step=told.next_step,
+        retryable=told.retryable,
+        not_before=UNSET if told.not_before is None else told.not_before,
+        evidence=UNSET if told.evidence is None else told.evidence,
+    )
+
+
+def _known(number: int | None) -> int | UnsetType:
+    return UNSET if number is None else number

@@ -1,0 +1,35 @@
+"""What the edge asks of the other services: once, with a deadline, never again by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TypeVar
+
+import msgspec
+
+from contracts.subjects import command_subject
+from shared.bus import Bus
+
+T = TypeVar("T")
+
+READ = timedelta(seconds=5)
+"""For what is only looked up."""
+
+CHANGE = timedelta(seconds=10)
+
+VERIFY = timedelta(seconds=45)
+"""For what waits for a provider's own answer: a key on its way in is tried first."""
+
+_WITHIN: Mapping[tuple[str, str], timedelta] = {
+    ("discussion", "open"): CHANGE,
+    ("discussion", "cancel"): CHANGE,
+    ("key_vault", "add"): VERIFY,
+    ("key_vault", "verify"): VERIFY,
+}
+
+
+async def ask(bus: Bus, service: str, verb: str, command: msgspec.Struct, answer: type[T]) -> T:
+    """Ask `service` once. Refused, Unreachable and TimedOut go up to the caller's answer."""
+    within = _WITHIN.get((service, verb), READ)
+    return await bus.request(command_subject(service, verb), command, answer, within=within)

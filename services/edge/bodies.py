@@ -1,0 +1,208 @@
+"""What people may send: every body and query, checked to the letter before anything is asked.
+
+Strict on purpose: a misspelt field is refused with its name, since a wish that is silently
+ignored is worse than one that is refused.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from rapidfuzz import process
+
+from contracts.attempts import Parameters
+from contracts.discussion import DiscussionState, Mode, WantedParticipant
+from contracts.ids import is_id
+
+TOPIC = 100_000
+"""Characters of a question."""
+
+PANEL = 8
+"""Participants of one discussion."""
+
+TOKENS = 1_048_576
+"""Tokens that an answer may be allowed at most."""
+
+SECRET = 1_000
+
+
+class Body(BaseModel):
+    """A JSON object with exactly these fields."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True, frozen=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_what_is_unknown(cls, told: object) -> object:
+        if not isinstance(told, dict):
+            return told
+        given = cast("dict[str, Any]", told)
+        for name in given:
+            if name not in cls.model_fields:
+                raise _unknown(name, list(cls.model_fields))
+        return given
+
+
+def _unknown(name: str, known: list[str]) -> PydanticCustomError:
+    close = process.extractOne(name[:64], known, score_cutoff=70)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
+    return PydanticCustomError(
+        "unknown_field",
+        "there is no field {name}; {hint}",
+        {"name": repr(name[:64]), "hint": hint},
+    )
+
+
+def _visible(text: str) -> str:
+    """Something a reader can see: a letter, digit, punctuation mark or symbol."""
+    if not any(unicodedata.category(char)[0] in "LNPS" for char in text):
+        raise PydanticCustomError("nothing_visible", "must say something")
+    return text
+
+
+def _name(text: str) -> str:
+    if any(char.isspace() or not char.isprintable() for char in text):
+        raise PydanticCustomError("not_a_name", "is a name without spaces")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)]
+Question = Annotated[str, Field(min_length=1, max_length=TOPIC), AfterValidator(_visible)]
+Tokens = Annotated[int, Field(ge=1, le=TOKENS)]
+
+
+# --- Discussions ------------------------------------------------------------------------------
+
+
+class WhoBody(Body):
+    """One participant: a persona, on its own model or a chosen one; or a bare model."""
+
+    persona: Name | None = None
+    """Slug, e.g. `riley-engstrom`."""
+    model: Name | None = None
+    """`provider/model`, e.g. `kimi/k2`."""
+
+    @model_validator(mode="after")
+    def _somebody(self) -> WhoBody:
+        if self.persona is None and self.model is None:
+            raise PydanticCustomError("nobody", "names a persona, a model, or both")
+        return self
+
+    def wanted(self) -> WantedParticipant:
+        return WantedParticipant(persona=self.persona, model=self.model)
+
+
+class OptionsBody(Body):
+    """How the answers are to be made; what a model cannot take is left out for it."""
+
+    max_completion_tokens: Tokens | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    stop: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=4)]
+        | None
+    ) = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
+    seed: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
+
+    def parameters(self) -> Parameters:
+        """In our own form; 0 tokens: as many as the model's default."""
+        return Parameters(
+            max_completion_tokens=self.max_completion_tokens or 0,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            stop=self.stop,
+            reasoning_effort=self.reasoning_effort,
+            seed=self.seed,
+        )
+
+
+class OpenBody(Body):
+    """A new discussion."""
+
+    topic: Question
+    """What is to be discussed."""
+    participants: Annotated[list[WhoBody], Field(min_length=1, max_length=PANEL)]
+    mode: Annotated[Mode, Field(strict=False)] | None = None
+    """Left out: `single` with one participant, `parallel` with more."""
+    options: OptionsBody | None = None
+
+    @model_validator(mode="after")
+    def _one_alone(self) -> OpenBody:
+        if self.mode is Mode.SINGLE and len(self.participants) > 1:
+            raise PydanticCustomError(
+                "not_single", "mode single has one participant; parallel has several"
+            )
+        return self
+
+    def chosen_mode(self) -> Mode:
+        """The mode as asked for, or the one that fits."""
+        if self.mode is not None:
+            return self.mode
+        return Mode.SINGLE if len(self.participants) == 1 else Mode.PARALLEL
+
+
+def _id(text: str) -> str:
+    if text and not is_id(text):
+        raise PydanticCustomError("not_a_cursor", "is not a cursor that was given out here")
+    return text
+
+
+class ListQuery(BaseModel):
+    """Which discussions."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, frozen=True)
+
+    state: DiscussionState | None = None
+    q: Annotated[str, Field(max_length=200)] = ""
+    """Words of the title or the question."""
+    cursor: Annotated[str, AfterValidator(_id)] = ""
+    """`next_cursor` of the page before."""
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+# --- Keys -------------------------------------------------------------------------------------
+
+
+class KeyBody(Body):
+    """A provider key on its way into the vault."""
+
+    provider: Name
+    secret: Annotated[SecretStr, Field(min_length=1)]
+    """The key as the provider shows it."""
+    label: Annotated[str, Field(max_length=100)] = ""
+    region: Name | None = None
+    """Which of the vendor's hosts; left out: the default one. `auto` may try the other once."""
+    keep_others: bool = False
+    """Keep the former key in use beside this one."""
+
+    @model_validator(mode="after")
+    def _looks_like_a_key(self) -> KeyBody:
+        _check_secret(self.secret.get_secret_value())
+        return self
+
+
+def _check_secret(given: str) -> None:
+    secret = given.strip()
+    if not secret:
+        raise PydanticCustomError("no_secret", "secret is empty")
+    if len(secret) > SECRET:
+        raise PydanticCustomError("long_secret", "secret is longer than any key")
+    if secret.lower().startswith("bearer "):
+        raise PydanticCustomError("bearer_secret", "secret is the key alone, without 'Bearer'")
+    if not all("!" <= char <= "~" for char in secret):
+        raise PydanticCustomError(
+            "odd_secret", "secret has a character that no key has, a space or line break perhaps"
+        )

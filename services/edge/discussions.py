@@ -1,0 +1,81 @@
+"""Discussions over HTTP: open, read, list, cancel. The run itself belongs to the server."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from msgspec import Struct
+
+from contracts.discussion import (
+    CancelDiscussion,
+    DiscussionLine,
+    DiscussionList,
+    DiscussionView,
+    GetDiscussion,
+    ListDiscussions,
+    OpenDiscussion,
+    Opened,
+)
+from contracts.keys import Done
+from services.edge import answers
+from services.edge.asks import ask
+from services.edge.bodies import ListQuery, OpenBody
+from services.edge.call import Call, plain
+
+
+class DiscussionsAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A page of discussions, newest first."""
+
+    items: list[DiscussionLine]
+    next_cursor: str = ""
+    """Where the next page begins; left out on the last."""
+
+
+async def open_one(call: Call) -> web.StreamResponse:
+    """Begin a discussion."""
+    body = await call.body(OpenBody)
+    command = OpenDiscussion(
+        workspace=call.workspace,
+        mode=body.chosen_mode(),
+        participants=[who.wanted() for who in body.participants],
+        topic=body.topic,
+        parameters=None if body.options is None else body.options.parameters(),
+        by=call.who.token,
+        idempotency_key=call.idempotency_key(),
+        body_hmac=call.body_hmac(),
+    )
+    opened = await ask(call.tools.bus, "discussion", "open", command, Opened)
+    answer = answers.OpenedAnswer(id=opened.discussion, version=opened.version)
+    return plain(answer, status=201, headers={"Location": f"/api/v1/discussions/{answer.id}"})
+
+
+async def read_one(call: Call) -> web.StreamResponse:
+    """A discussion as it stands."""
+    return plain(answers.discussion(await _view(call)))
+
+
+async def cancel_one(call: Call) -> web.StreamResponse:
+    """Stop a discussion; stopping it twice, or after its end, changes nothing."""
+    command = CancelDiscussion(
+        workspace=call.workspace, discussion=call.id("id", "discussion"), by=call.who.token
+    )
+    await ask(call.tools.bus, "discussion", "cancel", command, Done)
+    return plain(answers.discussion(await _view(call)))
+
+
+async def list_them(call: Call) -> web.StreamResponse:
+    """Discussions of the workspace, a page at a time."""
+    query = call.query(ListQuery)
+    command = ListDiscussions(
+        workspace=call.workspace,
+        state=query.state,
+        q=query.q,
+        cursor=query.cursor,
+        limit=query.limit,
+    )
+    found = await ask(call.tools.bus, "discussion", "list", command, DiscussionList)
+    return plain(DiscussionsAnswer(items=found.items, next_cursor=found.next_cursor))
+
+
+async def _view(call: Call) -> DiscussionView:
+    command = GetDiscussion(workspace=call.workspace, discussion=call.id("id", "discussion"))
+    return await ask(call.tools.bus, "discussion", "get", command, DiscussionView)

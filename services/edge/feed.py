@@ -1,0 +1,294 @@
+"""One discussion as its viewers are to see it: every fact once and in order, no text twice.
+
+Facts and live text reach the edge on different ways, late, twice or not at all. A feed takes them
+in any order and gives out only what comes next; what is missing it names, so that somebody can
+fetch it. There is no clock and no network in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import msgspec
+
+from contracts.discussion import (
+    AttemptCut,
+    AttemptFailed,
+    AttemptStarted,
+    DiscussionCancelled,
+    DiscussionCompleted,
+    DiscussionFailed,
+    DiscussionState,
+    TurnCancelled,
+    TurnCompleted,
+    TurnFailed,
+    TurnRestarted,
+)
+from contracts.event import name_of
+from contracts.stream import ChunkKind, StreamChunk
+from services.edge.frames import event_frame, fact_frame, live_frame
+
+EARLY = 1 << 20
+"""Bytes of live text kept for attempts whose start has not been heard of yet."""
+
+TERMINAL = {
+    name_of(DiscussionCompleted): DiscussionState.COMPLETED,
+    name_of(DiscussionFailed): DiscussionState.FAILED,
+    name_of(DiscussionCancelled): DiscussionState.CANCELLED,
+}
+
+_STARTS = name_of(AttemptStarted)
+_ENDS_ATTEMPT = frozenset(map(name_of, (AttemptFailed, AttemptCut, TurnRestarted, TurnCompleted)))
+_ENDS_TURN = frozenset(map(name_of, (TurnCompleted, TurnFailed, TurnCancelled)))
+
+
+# --- What is given out ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One of the discussion's own events."""
+
+    version: int
+    name: str
+    data: bytes
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A piece of text that follows exactly what was given out before it."""
+
+    chunk: StreamChunk
+    frame: bytes
+
+
+@dataclass(frozen=True)
+class TurnText:
+    """All that a running turn has said so far, for a reader that was not there."""
+
+    turn: str
+    attempt: str
+    said: dict[ChunkKind, str]
+
+    @cached_property
+    def frame(self) -> bytes:
+        """The snapshot; `reasoning` and `tool_call` only where there is any."""
+        more = {kind.value: text for kind, text in self.said.items() if text}
+        named = {"turn": self.turn, "attempt": self.attempt, "text": ""}
+        return event_frame("TurnText", named | more)
+
+
+Output = Fact | Live | TurnText
+
+
+# --- What is known --------------------------------------------------------------------------
+
+
+class _Marks(msgspec.Struct):
+    """Which turn and attempt an event is about."""
+
+    turn: str = ""
+    attempt: str = ""
+
+
+_marks = msgspec.json.Decoder(_Marks)
+
+
+@dataclass(slots=True)
+class _Said:
+    """What one attempt has said of one kind."""
+
+    length: int = 0
+    pieces: list[str] = field(default_factory=list[str])
+    ahead: dict[int, tuple[StreamChunk, bytes]] = field(
+        default_factory=dict[int, tuple[StreamChunk, bytes]]
+    )
+    """By offset: text that cannot be given out before what is missing in front of it."""
+    torn: bool = False
+    """What is missing cannot be had any more; the completed turn will bring it."""
+
+    def text(self) -> str:
+        whole = "".join(self.pieces)
+        self.pieces = [whole]
+        return whole
+
+
+@dataclass(slots=True)
+class _Attempt:
+    turn: str
+    attempt: str
+    said: dict[ChunkKind, _Said] = field(default_factory=dict[ChunkKind, _Said])
+
+    def of(self, kind: ChunkKind) -> _Said:
+        found = self.said.get(kind)
+        if found is None:
+            found = self.said[kind] = _Said()
+        return found
+
+
+class Feed:
+    """A discussion's log so far and the text of what runs."""
+
+    def __init__(self) -> None:
+        self.log: list[Fact] = []
+        self.state: DiscussionState | None = None
+        """How it ended; None while it can still go on."""
+        self._later: dict[int, tuple[Fact, _Marks]] = {}
+        self._running: dict[str, _Attempt] = {}
+        self._ended: set[str] = set()
+        self._early: dict[str, list[tuple[StreamChunk, bytes]]] = {}
+        self._early_bytes = 0
+
+    @property
+    def version(self) -> int:
+        """Of the last fact known, with none missing before it."""
+        return len(self.log)
+
+    @property
+    def lacks_facts(self) -> bool:
+        """Whether a fact is missing in front of one that is here already."""
+        return bool(self._later)
+
+    @property
+    def lacks_text(self) -> list[str]:
+        """Attempts of which text is missing in front of some that is here already."""
+        return [
+            attempt.attempt
+            for attempt in self._running.values()
+            if any(said.ahead for said in attempt.said.values())
+        ]
+
+    @property
+    def strangers(self) -> list[str]:
+        """Attempts that speak, though their start has not been heard of."""
+        return list(self._early)
+
+    @property
+    def running(self) -> list[str]:
+        """Attempts that have begun and not ended."""
+        return list(self._running)
+
+    # --- What comes in ----------------------------------------------------------------------
+
+    def fact(self, version: int, name: str, data: bytes) -> Sequence[Output]:
+        """Take in one of the discussion's events; what can be given out now."""
+        if version <= self.version:
+            return ()
+        marks = _marks.decode(data)
+        fact = Fact(version, name, data, frame=fact_frame(version, name, data))
+        self._later[version] = (fact, marks)
+        out: list[Output] = []
+        while (following := self._later.pop(self.version + 1, None)) is not None:
+            out.extend(self._follow(*following))
+        return out
+
+    def chunk(self, chunk: StreamChunk, payload: bytes) -> Sequence[Output]:
+        """Take in a piece of live text; what can be given out now."""
+        if not chunk.text:
+            return ()  # a pulse: for discussion, not for viewers
+        attempt = self._running.get(chunk.attempt)
+        if attempt is None:
+            self._keep_early(chunk, payload)
+            return ()
+        said = attempt.of(chunk.kind)
+        if chunk.offset == said.length and not said.ahead:
+            said.pieces.append(chunk.text)
+            said.length += len(chunk.text)
+            return (Live(chunk, live_frame(payload)),)
+        if said.torn:
+            return ()
+        if chunk.offset + len(chunk.text) > said.length:
+            same = said.ahead.get(chunk.offset)
+            if same is None or len(same[0].text) < len(chunk.text):
+                said.ahead[chunk.offset] = (chunk, payload)
+        return self._catch_up(said)
+
+    def tear(self, attempt: str) -> None:
+        """What is missing of this attempt's text is lost: stop waiting for it."""
+        known = self._running.get(attempt)
+        for said in known.said.values() if known is not None else ():
+            if said.ahead:
+                said.ahead.clear()
+                said.torn = True
+
+    def forget(self, attempt: str) -> None:
+        """Whatever this attempt still says, or has said, is not to be shown."""
+        self._ended.add(attempt)
+        self._drop_early(attempt)
+
+    # --- For who joins ----------------------------------------------------------------------
+
+    def since(self, version: int) -> Iterable[Fact]:
+        """The facts after `version`."""
+        return self.log[version:]
+
+    def snapshots(self) -> list[TurnText]:
+        """One for each turn that is being answered now."""
+        return [
+            TurnText(
+                attempt.turn,
+                attempt.attempt,
+                {kind: said.text() for kind, said in attempt.said.items()},
+            )
+            for attempt in self._running.values()
+        ]
+
+    # ----------------------------------------------------------------------------------------
+
+    def _follow(self, fact: Fact, marks: _Marks) -> Iterable[Output]:
+        self.log.append(fact)
+        self.state = TERMINAL.get(fact.name)
+        yield fact
+        if fact.name == _STARTS:
+            self._end_turn(marks.turn)
+            self._running[marks.attempt] = _Attempt(marks.turn, marks.attempt)
+            for chunk, payload in self._drop_early(marks.attempt):
+                yield from self.chunk(chunk, payload)
+            return
+        if fact.name in _ENDS_TURN:
+            self._end_turn(marks.turn)
+        if fact.name in _ENDS_ATTEMPT:
+            self._end(marks.attempt)
+        if self.state is not None:
+            for attempt in list(self._running):
+                self._end(attempt)
+
+    def _end_turn(self, turn: str) -> None:
+        for attempt in [known for known in self._running.values() if known.turn == turn]:
+            self._end(attempt.attempt)
+
+    def _end(self, attempt: str) -> None:
+        self._running.pop(attempt, None)
+        self.forget(attempt)
+
+    def _keep_early(self, chunk: StreamChunk, payload: bytes) -> None:
+        if chunk.attempt in self._ended or self._early_bytes + len(payload) > EARLY:
+            return
+        self._early.setdefault(chunk.attempt, []).append((chunk, payload))
+        self._early_bytes += len(payload)
+
+    def _drop_early(self, attempt: str) -> list[tuple[StreamChunk, bytes]]:
+        dropped = self._early.pop(attempt, [])
+        self._early_bytes -= sum(len(payload) for _, payload in dropped)
+        return dropped
+
+    def _catch_up(self, said: _Said) -> list[Output]:
+        """Give out what was ahead, as far as nothing is missing before it any more."""
+        out: list[Output] = []
+        for offset in sorted(said.ahead):
+            if offset > said.length:
+                break
+            chunk, payload = said.ahead.pop(offset)
+            known = said.length - offset
+            if known >= len(chunk.text):
+                continue
+            if known:
+                chunk = msgspec.structs.replace(chunk, offset=said.length, text=chunk.text[known:])
+                payload = msgspec.json.encode(chunk)
+            said.pieces.append(chunk.text)
+            said.length += len(chunk.text)
+            out.append(Live(chunk, live_frame(payload)))
+        return out

@@ -1,0 +1,195 @@
+"""The OpenAI-compatible door: each call is a stored discussion with exactly the given messages.
+
+The official clients work unchanged: whole answers or streams, errors in OpenAI's shape, with the
+header that keeps a client from trying again by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from aiohttp import web
+
+from contracts.discussion import (
+    CancelDiscussion,
+    ListModels,
+    Mode,
+    ModelList,
+    OpenDiscussion,
+    Opened,
+    TurnCompleted,
+    WantedParticipant,
+)
+from contracts.failures import Invalid, NotFound
+from contracts.keys import Done
+from contracts.personas import GetPersonas, PersonaList
+from services.edge import sse
+from services.edge.asks import ask
+from services.edge.call import Call, plain
+from services.edge.completion import STOPPING, Completing
+from services.edge.openai_bodies import CompletionBody
+from services.edge.openai_words import (
+    NO_RETRY,
+    Completion,
+    ModelCard,
+    ModelCards,
+    WireError,
+    completion_of,
+)
+from services.edge.outlet import Outlet
+
+UNDECIDED = 2.0
+"""Seconds in which a failure is still told by the status of the answer; then the stream begins."""
+
+PERSONA = "persona/"
+PANEL = "panel/"
+
+
+async def complete(call: Call) -> web.StreamResponse:
+    """Complete a chat."""
+    body = await call.body(CompletionBody)
+    opened = await ask(call.tools.bus, "discussion", "open", _command(call, body), Opened)
+    discussion = opened.discussion
+    completing = Completing(
+        f"chatcmpl-{discussion}", int(time.time()), body.model, with_usage=body.includes_usage
+    )
+    await _follow(call, discussion, completing)
+    if body.stream:
+        return await _stream(call, discussion, completing)
+    return await _whole(discussion, completing)
+
+
+async def list_models(call: Call) -> web.StreamResponse:
+    """Everything that can be named as a model."""
+    return plain(ModelCards(data=await _cards(call)))
+
+
+async def read_model(call: Call) -> web.StreamResponse:
+    """One of them."""
+    wanted = call.segments["model"]
+    for card in await _cards(call):
+        if card.id == wanted:
+            return plain(card)
+    raise NotFound(
+        f"There is no model called {wanted[:200]!r}.",
+        slug="unknown-model",
+        next_step="GET /v1/models lists what there is.",
+    )
+
+
+# --- Asking -----------------------------------------------------------------------------------
+
+
+def _command(call: Call, body: CompletionBody) -> OpenDiscussion:
+    return OpenDiscussion(
+        workspace=call.workspace,
+        mode=Mode.SINGLE,
+        participants=[_participant(body)],
+        messages=[message.message() for message in body.messages],
+        parameters=body.parameters(),
+        by=call.who.token,
+        idempotency_key=call.idempotency_key(),
+        body_hmac=call.body_hmac(),
+    )
+
+
+def _participant(body: CompletionBody) -> WantedParticipant:
+    if body.model.startswith(PANEL):
+        raise NotFound(
+            "Panels cannot be asked at this door yet.",
+            slug="unknown-model",
+            next_step="Use POST /api/v1/discussions with several participants.",
+        )
+    if not body.model.startswith(PERSONA):
+        return WantedParticipant(model=body.model)
+    for wish, given in (("tools", body.tools), ("response_format", body.response_format)):
+        if given is not None:
+            raise Invalid(
+                f"A persona takes no {wish}.",
+                errors=[{"field": wish, "message": "only for provider/model"}],
+                next_step="Name a model, provider/model, instead of the persona.",
+            )
+    return WantedParticipant(persona=body.model.removeprefix(PERSONA))
+
+
+async def _cards(call: Call) -> list[ModelCard]:
+    models, personas = await asyncio.gather(
+        ask(
+            call.tools.bus, "discussion", "models", ListModels(workspace=call.workspace), ModelList
+        ),
+        ask(call.tools.bus, "persona", "list", GetPersonas(workspace=call.workspace), PersonaList),
+    )
+    return [
+        *(
+            ModelCard(id=model.id, owned_by=model.provider)
+            for model in models.items
+            if not model.retired
+        ),
+        *(ModelCard(id=f"{PERSONA}{persona.slug}") for persona in personas.items),
+    ]
+
+
+# --- Answering --------------------------------------------------------------------------------
+
+
+async def _follow(call: Call, discussion: str, completing: Completing) -> None:
+    """Watch the discussion to its end, whether or not the client stays.
+
+    The run belongs to the server. Only what is parked is given up: nobody will come back for it.
+    """
+    tools, workspace, by = call.tools, call.workspace, call.who.token
+    hub = await tools.hubs.get(workspace, discussion)
+    completing.hear(hub.join(completing, 0))
+    if hub.feed.state is not None:
+        completing.over(hub.feed.state)
+
+    async def mind() -> None:
+        try:
+            await completing.result
+            if completing.moot:
+                command = CancelDiscussion(workspace=workspace, discussion=discussion, by=by)
+                await ask(tools.bus, "discussion", "cancel", command, Done)
+        finally:
+            hub.leave(completing)
+            tools.hubs.release(workspace, discussion)
+
+    tools.hubs.mind(mind())
+
+
+async def _whole(discussion: str, completing: Completing) -> web.StreamResponse:
+    match await asyncio.shield(completing.result):
+        case TurnCompleted() as turn:
+            answer: Completion = completion_of(
+                f"chatcmpl-{discussion}", int(turn.at.timestamp()), turn
+            )
+            return plain(answer, headers={"X-Parley-Discussion": discussion})
+        case WireError() as error:
+            return refuse(error)
+
+
+async def _stream(call: Call, discussion: str, completing: Completing) -> web.StreamResponse:
+    try:
+        async with asyncio.timeout(UNDECIDED):
+            await completing.begun.wait()
+    except TimeoutError:
+        pass  # it waits for something: let the client see that it is alive
+    if completing.failed_silently:
+        error = completing.result.result()
+        assert isinstance(error, WireError)
+        return refuse(error)
+    response = web.StreamResponse(headers=sse.HEADERS | {"X-Parley-Discussion": discussion})
+    response.force_close()
+    await response.prepare(call.request)
+    await response.write(b": parley\n\n")
+    outlet = Outlet(call.request, response, parting=STOPPING.frame())
+    completing.attach(outlet)
+    await outlet.wait()
+    return response
+
+
+def refuse(error: WireError) -> web.Response:
+    """The error as an HTTP response."""
+    return web.Response(
+        status=error.status, body=error.body(), content_type="application/json", headers=NO_RETRY
+    )

@@ -1,0 +1,346 @@
+"""Every address that the edge answers, in one table: method, path, who may, what goes in and out.
+
+An address that is not here does not exist, and a line without roles is open on purpose: the tests
+read this table, the description at /openapi.json is made of it, and the router knows nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+from rapidfuzz import process
+
+from contracts.discussion import ModelList, ProviderList
+from contracts.failures import NotFound
+from contracts.keys import KeyList, KeyView, Role
+from contracts.personas import PersonaList, PersonaView
+from services.edge import (
+    discussions,
+    docs,
+    health,
+    keys,
+    models,
+    openai,
+    personas,
+    sessions,
+    sse,
+    static,
+)
+from services.edge.answers import DiscussionAnswer, OpenedAnswer
+from services.edge.bodies import KeyBody, ListQuery, OpenBody
+from services.edge.call import Route
+from services.edge.discussions import DiscussionsAnswer
+from services.edge.openai_bodies import CompletionBody
+from services.edge.openai_words import Completion, ModelCard, ModelCards
+from services.edge.problems import MethodNotAllowed
+from services.edge.session import SessionAnswer
+
+ANYBODY = None
+READERS = frozenset(Role)
+ASKERS = READERS - {Role.VIEWER}
+MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
+
+API = "/api/v1"
+
+ROUTES: tuple[Route, ...] = (
+    # --- Discussions
+    Route(
+        method="POST",
+        path=f"{API}/discussions",
+        answer=discussions.open_one,
+        roles=ASKERS,
+        summary="Begin a discussion",
+        tag="discussions",
+        body=OpenBody,
+        gives=OpenedAnswer,
+        status=201,
+        idempotent=True,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/discussions",
+        answer=discussions.list_them,
+        roles=READERS,
+        summary="List discussions, newest first",
+        tag="discussions",
+        query=ListQuery,
+        gives=DiscussionsAnswer,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/discussions/{{id}}",
+        answer=discussions.read_one,
+        roles=READERS,
+        summary="Read a discussion as it stands",
+        tag="discussions",
+        gives=DiscussionAnswer,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/discussions/{{id}}/events",
+        answer=sse.follow,
+        roles=READERS,
+        summary="Follow a discussion live (server-sent events)",
+        tag="discussions",
+        media="text/event-stream",
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/discussions/{{id}}/cancel",
+        answer=discussions.cancel_one,
+        roles=ASKERS,
+        summary="Stop a discussion",
+        tag="discussions",
+        gives=DiscussionAnswer,
+    ),
+    # --- Keys
+    Route(
+        method="POST",
+        path=f"{API}/keys",
+        answer=keys.add_one,
+        roles=MANAGERS,
+        summary="Add a provider key",
+        tag="keys",
+        body=KeyBody,
+        gives=KeyView,
+        status=201,
+        idempotent=True,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/keys",
+        answer=keys.list_them,
+        roles=MANAGERS,
+        summary="List provider keys and their states",
+        tag="keys",
+        gives=KeyList,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/keys/{{id}}/verify",
+        answer=keys.verify_one,
+        roles=MANAGERS,
+        summary="Ask the provider whether a key works",
+        tag="keys",
+        gives=KeyView,
+    ),
+    # --- Personas, models, providers
+    Route(
+        method="GET",
+        path=f"{API}/personas",
+        answer=personas.list_them,
+        roles=READERS,
+        summary="List personas",
+        tag="personas",
+        gives=PersonaList,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/personas/{{slug}}",
+        answer=personas.read_one,
+        roles=READERS,
+        summary="Read a persona",
+        tag="personas",
+        gives=PersonaView,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/models",
+        answer=models.list_models,
+        roles=READERS,
+        summary="List models that can be used now",
+        tag="models",
+        gives=ModelList,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/providers",
+        answer=models.list_providers,
+        roles=READERS,
+        summary="List providers, their limits and what waits",
+        tag="models",
+        gives=ProviderList,
+    ),
+    # --- Session
+    Route(
+        method="POST",
+        path=f"{API}/session",
+        answer=sessions.sign_in,
+        roles=ANYBODY,
+        summary="Exchange a bearer token for a session cookie",
+        tag="session",
+        gives=SessionAnswer,
+        status=201,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/session",
+        answer=sessions.who_am_i,
+        roles=READERS,
+        summary="Who is asking",
+        tag="session",
+        gives=SessionAnswer,
+    ),
+    Route(
+        method="DELETE",
+        path=f"{API}/session",
+        answer=sessions.sign_out,
+        roles=ANYBODY,
+        summary="End the browser's session",
+        tag="session",
+        status=204,
+    ),
+    # --- The OpenAI-compatible door
+    Route(
+        method="POST",
+        path="/v1/chat/completions",
+        answer=openai.complete,
+        roles=ASKERS,
+        summary="Complete a chat, as OpenAI's API has it",
+        tag="openai",
+        body=CompletionBody,
+        gives=Completion,
+    ),
+    Route(
+        method="GET",
+        path="/v1/models",
+        answer=openai.list_models,
+        roles=READERS,
+        summary="List models, as OpenAI's API has it",
+        tag="openai",
+        gives=ModelCards,
+    ),
+    Route(
+        method="GET",
+        path="/v1/models/{model...}",
+        answer=openai.read_model,
+        roles=READERS,
+        summary="Read a model, as OpenAI's API has it",
+        tag="openai",
+        gives=ModelCard,
+    ),
+    # --- Health and description
+    Route(
+        method="GET",
+        path="/healthz",
+        answer=health.healthz,
+        roles=ANYBODY,
+        summary="Whether this process runs",
+        tag="health",
+        gives=health.HealthAnswer,
+    ),
+    Route(
+        method="GET",
+        path="/readyz",
+        answer=health.readyz,
+        roles=ANYBODY,
+        summary="Whether all services answer",
+        tag="health",
+        gives=health.ReadyAnswer,
+    ),
+    Route(
+        method="GET",
+        path="/metrics",
+        answer=health.metrics,
+        roles=ANYBODY,  # loopback, or an administrator's token: it sees to that itself
+        summary="Numbers for Prometheus",
+        tag="health",
+        media="text/plain",
+    ),
+    Route(
+        method="GET",
+        path="/openapi.json",
+        answer=docs.description,
+        roles=ANYBODY,
+        summary="This description",
+        tag="description",
+    ),
+    Route(
+        method="GET",
+        path="/docs",
+        answer=docs.page,
+        roles=ANYBODY,
+        summary="This description, for people",
+        tag="description",
+        media="text/html",
+    ),
+    Route(
+        method="GET",
+        path="/docs/style.css",
+        answer=docs.style,
+        roles=ANYBODY,
+        summary="How the description looks",
+        tag="description",
+        media="text/css",
+    ),
+    # --- The web page
+    Route(
+        method="GET",
+        path="/",
+        answer=static.index,
+        roles=ANYBODY,
+        summary="The web page",
+        tag="page",
+        media="text/html",
+    ),
+    Route(
+        method="GET",
+        path="/pages/{path...}",
+        answer=static.page_file,
+        roles=ANYBODY,
+        summary="A file of the web page",
+        tag="page",
+        media="*/*",
+    ),
+)
+
+
+def match(method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
+    """The line of the table for a request; NotFound or MethodNotAllowed if there is none."""
+    asked = [unquote(segment, errors="replace") for segment in raw_path.split("/")[1:]]
+    allowed: list[str] = []
+    for route, steps in _SPLIT:
+        segments = _fit(steps, asked)
+        if segments is None:
+            continue
+        if method == route.method or (method == "HEAD" and route.method == "GET"):
+            return route, segments
+        allowed.append(route.method)
+    if allowed:
+        if "GET" in allowed:
+            allowed.append("HEAD")
+        methods = ", ".join(sorted(allowed))
+        raise MethodNotAllowed(f"This address takes {methods}.", headers={"Allow": methods})
+    raise NotFound(
+        "There is nothing at this address.",
+        nearest=_near(method, raw_path),
+        next_step="/docs lists every address.",
+    )
+
+
+def _fit(steps: Sequence[str], asked: Sequence[str]) -> dict[str, str] | None:
+    """What the named steps of a path stand for; None if it is another path."""
+    found: dict[str, str] = {}
+    for at, step in enumerate(steps):
+        if step.endswith("...}"):
+            rest = "/".join(asked[at:])
+            return {**found, step[1:-4]: rest} if rest else None
+        if at >= len(asked):
+            return None
+        if step.startswith("{"):
+            if not asked[at]:
+                return None
+            found[step[1:-1]] = asked[at]
+        elif step != asked[at]:
+            return None
+    return found if len(asked) == len(steps) else None
+
+
+def _near(method: str, raw_path: str) -> list[str]:
+    names = [f"{route.method} {route.path}" for route in ROUTES]
+    found = process.extract(f"{method} {raw_path[:200]}", names, limit=3, score_cutoff=60)
+    return [name for name, _, _ in found]
+
+
+_SPLIT = [(route, route.path.split("/")[1:]) for route in ROUTES]

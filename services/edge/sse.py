@@ -1,0 +1,145 @@
+"""Following a discussion over server-sent events: GET /api/v1/discussions/{id}/events.
+
+A stream is a pure reading of the log; it never causes a request to a provider. Whoever comes back
+with the id of the last fact it saw gets the rest, each fact once and in order, then the text of
+what is being said, then what comes next. A browser treats every answer but 200 as final, so
+"come back later" is a 200 that says when, and closes.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+
+from aiohttp import web
+from prometheus_client import Counter
+
+from contracts.discussion import DiscussionState
+from contracts.failures import TimedOut, Unavailable, Unreachable
+from contracts.keys import Identity
+from services.edge.batch import Batch
+from services.edge.call import Call
+from services.edge.frames import CONNECTED, HEARTBEAT, RESYNC, event_frame, retry_frame
+from services.edge.hub import Hub
+from services.edge.outlet import Ending, Outlet
+from services.edge.problems import NotAcceptable
+
+RETRY = (3000, 6000)
+"""Milliseconds, between which each connection gets its own: so that not all come back at once."""
+
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",
+    "X-Content-Type-Options": "nosniff",
+}
+
+ENDED = Counter("parley_edge_streams_ended", "Event streams that ended, by reason", ["why"])
+
+_ID = re.compile(r"\d{1,18}\Z", re.ASCII)
+
+
+class Viewer:
+    """One connection that follows; see hub.Watcher."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+
+    def offer(self, batch: Batch) -> None:
+        self._outlet.write_shared(batch)
+
+    def over(self, state: DiscussionState) -> None:
+        self._outlet.write(event_frame("end", {"state": state}))
+        self._outlet.end(Ending.FINISHED)
+
+    def dismiss(self, why: Ending) -> None:
+        self._outlet.end(why)
+
+    def tick(self, now: float, *, silent: bool) -> None:
+        if silent:
+            self._outlet.write(HEARTBEAT)
+        self._outlet.check(now)
+
+
+def retry() -> bytes:
+    """When to come back; another time for everybody."""
+    return retry_frame(random.randint(*RETRY))  # noqa: S311 - jitter
+
+
+def last_seen(request: web.BaseRequest) -> int | None:
+    """The id that the reader came with; 0 for none, None for one that we never gave out."""
+    given = request.headers.getall("Last-Event-ID", [])
+    if not given or given == [""]:
+        return 0
+    return int(given[0]) if len(given) == 1 and _ID.match(given[0]) else None
+
+
+async def follow(call: Call) -> web.StreamResponse:
+    """Follow a discussion."""
+    if call.request.method == "HEAD" or not _takes_events(call.request):
+        raise NotAcceptable(
+            "This is a stream of events.", next_step="Send GET with Accept: text/event-stream."
+        )
+    discussion = call.id("id", "discussion")
+    hubs, who = call.tools.hubs, call.who
+    if hubs.stopping or not call.tools.turnstile.admits(who.token):
+        return await come_back(call.request)
+    try:
+        hub = await hubs.get(call.workspace, discussion)
+        after = await _known(hub, last_seen(call.request))
+    except (Unavailable, Unreachable, TimedOut):
+        return await come_back(call.request)
+    try:
+        if hub.feed.state is not None and after is not None and after >= hub.feed.version:
+            return web.Response(status=204)
+        return await _show(call, hub, after, who)
+    finally:
+        hubs.release(call.workspace, discussion)
+
+
+async def _known(hub: Hub, after: int | None) -> int | None:
+    """`after`, unless the discussion has not got that far."""
+    if after is None or after <= hub.feed.version or hub.feed.state is not None:
+        return after
+    await hub.catch_up()  # another replica may have heard of it before us
+    return after if after <= hub.feed.version else None
+
+
+async def _show(call: Call, hub: Hub, after: int | None, who: Identity) -> web.StreamResponse:
+    response = await _begin(call.request)
+    outlet = Outlet(call.request, response, parting=retry())
+    viewer = Viewer(outlet)
+    call.tools.turnstile.enter(who.token)
+    stop_listening = call.tools.doorkeeper.on_revocation(
+        who.token, lambda: outlet.end(Ending.REVOKED)
+    )
+    try:
+        first = b"".join([item.frame for item in hub.join(viewer, after or 0)])
+        outlet.replay((RESYNC if after is None else b"") + first)
+        if hub.feed.state is not None:
+            viewer.over(hub.feed.state)
+        ENDED.labels(await outlet.wait()).inc()
+    finally:
+        stop_listening()
+        hub.leave(viewer)
+        call.tools.turnstile.leave(who.token)
+    return response
+
+
+async def come_back(request: web.BaseRequest) -> web.StreamResponse:
+    """Not now: an empty stream that says when."""
+    return await _begin(request, b": wait\n\n")
+
+
+async def _begin(request: web.BaseRequest, more: bytes = b"") -> web.StreamResponse:
+    response = web.StreamResponse(headers=HEADERS)
+    response.force_close()
+    await response.prepare(request)
+    await response.write(CONNECTED + retry() + more)
+    return response
+
+
+def _takes_events(request: web.BaseRequest) -> bool:
+    accept = request.headers.get("Accept", "*/*").lower()
+    kinds = {part.partition(";")[0].strip() for part in accept.split(",")}
+    return bool(kinds & {"text/event-stream", "text/*", "*/*"})
