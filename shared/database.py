@@ -28,6 +28,19 @@ Connection: TypeAlias = (
 )
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+    # A statement on a connection that the server has just ended: asyncpg 0.32 has read its farewell
+    # but not yet noticed the end.
+    asyncpg.InternalClientError,
+)
+"""What a statement may raise because the server is away or full, not because of the statement."""
+
 _STATEMENT = timedelta(seconds=30)
 _IDLE_IN_TRANSACTION = timedelta(seconds=30)
 # A server that is gone says nothing; longer than its own limit, so that it may speak first.
@@ -37,11 +50,11 @@ _MIGRATING = timedelta(hours=1)
 _SCRAM_ROUNDS = 4096
 
 
-class MissingRight(Exception):  # noqa: N818 - says what is missing
+class MissingRight(Exception):
     """The administrator of the database lacks a right; the message says which and how to get it."""
 
 
-class ChangedMigration(Exception):  # noqa: N818 - says what happened
+class ChangedMigration(Exception):
     """An SQL file that was applied before has changed since: add a new file instead."""
 
     def __init__(self, service: str, name: str) -> None:

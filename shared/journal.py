@@ -36,7 +36,7 @@ _SQL = queries(Path(__file__).with_name("journal_queries.sql"))
 _WRONG_VERSION = "PV001"
 
 
-class WrongVersion(Exception):  # noqa: N818 - says what happened
+class WrongVersion(Exception):
     """Somebody else has appended to the stream in between: load it again, then decide again."""
 
     def __init__(self, stream: str, expected: int) -> None:

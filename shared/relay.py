@@ -23,7 +23,7 @@ from msgspec import json
 from prometheus_client import Counter, Gauge
 
 from shared.bus import NeverStored, NotPermitted, NotStored
-from shared.database import connect_alone, queries
+from shared.database import AWAY, connect_alone, queries
 from shared.journal import inlined
 
 VERSION = "Parley-Version"
@@ -35,7 +35,6 @@ _BATCH_BYTES = 16 << 20
 _AT_ONCE = 128
 _HELD_BACK = timedelta(seconds=1)
 _RECONNECT = timedelta(seconds=1)
-_LOST = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _PUBLISHED = Counter("parley_relay_published_total", "Events that the broker has taken")
 _QUARANTINED = Counter("parley_relay_quarantined_total", "Events that can't be published, ever")
@@ -107,7 +106,7 @@ class Relay:
                         # and with it the cleaning of the outbox.
                         await asyncio.sleep(self._poll.total_seconds())
                     await self._lead(connection)
-            except _LOST as error:
+            except AWAY as error:
                 log.warning("relay lost its connection", service=self._service, error=str(error))
             finally:
                 _LEADS.set(0)
