@@ -262,12 +262,14 @@ class ModelCatalogRefreshed(
 
 class GateClosed(Event, frozen=True, kw_only=True, tag="discussion.gate_closed.v1"):
     workspace: str
+    provider: str
     gate: str
     failure: Failure
 
 
 class GateOpened(Event, frozen=True, kw_only=True, tag="discussion.gate_opened.v1"):
     workspace: str
+    provider: str
     gate: str
     cause: str
 

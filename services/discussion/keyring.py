@@ -109,7 +109,13 @@ class Keyring:
                 conn,
                 workspace,
                 provider_stream(workspace, provider),
-                GateOpened(at=now, workspace=workspace, gate=gate, cause="a key became active"),
+                GateOpened(
+                    at=now,
+                    workspace=workspace,
+                    provider=provider,
+                    gate=gate,
+                    cause="a key became active",
+                ),
             )
 
     async def look_again(self, workspace: str, provider: str) -> None:

@@ -23,6 +23,7 @@ from contracts.discussion import (
     DiscussionEvent,
     DiscussionFailed,
     DiscussionOpened,
+    GateClosed,
     TurnCancelled,
     TurnCompleted,
     TurnFailed,
@@ -58,9 +59,13 @@ class Reactions:
         self._opened = opened
         self._before = before
         self._now = now
+        self._closed: list[GateClosed] = []
 
-    async def note(self, events: Sequence[DiscussionEvent]) -> None:
-        """All that follows from `events`; accounts are locked first, for the order of locks."""
+    async def note(self, events: Sequence[DiscussionEvent]) -> list[GateClosed]:
+        """All that follows from `events`; answers the gates that they close, to be stated too.
+
+        Accounts are locked first, for the order of locks.
+        """
         for event in events:
             match event:
                 case AttemptFailed() | AttemptCut() | TurnCompleted():
@@ -72,6 +77,7 @@ class Reactions:
         for event in events:
             await self._turn(event)
         await self._save_overview(events)
+        return self._closed
 
     async def _turn(self, event: DiscussionEvent) -> None:
         match event:
@@ -164,14 +170,25 @@ class Reactions:
     async def _close_gate(self, event: AttemptFailed, row: asyncpg.Record) -> None:
         model = f"{row['provider']}/{row['model']}"
         failure = explain(event.class_, model, evidence=event.evidence, hint=event.hint)
-        await self._conn.execute(
+        gate = gate_name(event.class_, account_of(row), row["model"], _key(row))
+        closed = await self._conn.execute(
             SQL["close_gate"],
             row["workspace"],
-            gate_name(event.class_, account_of(row), row["model"], _key(row)),
+            gate,
             row["provider"],
             msgspec.json.encode(failure),
             self._now,
         )
+        if closed == "INSERT 0 1":
+            self._closed.append(
+                GateClosed(
+                    at=self._now,
+                    workspace=row["workspace"],
+                    provider=row["provider"],
+                    gate=gate,
+                    failure=failure,
+                )
+            )
 
     async def _report(
         self, row: asyncpg.Record, *, accepted: bool, event: AttemptFailed | None = None

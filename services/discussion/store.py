@@ -99,7 +99,7 @@ class Store:
         if not events:
             return []
         opened = loaded.opened or next(e for e in events if isinstance(e, DiscussionOpened))
-        await Reactions(conn, opened, loaded, now).note(events)
+        closed = await Reactions(conn, opened, loaded, now).note(events)
         await self._journal.append(
             conn,
             loaded.id,
@@ -108,6 +108,9 @@ class Store:
             workspace=opened.workspace,
             meta={"by": by} if by else None,
         )
+        for gate in closed:
+            stream = provider_stream(gate.workspace, gate.provider)
+            await self.state_fact(conn, gate.workspace, stream, gate)
         return events
 
     async def state_fact(self, conn: Connection, workspace: str, stream: str, fact: Event) -> None:

@@ -241,6 +241,9 @@ async def test_a_refused_key_parks_and_a_new_one_wakes(house: House) -> None:
         return [report.accepted for report in house.vault.reports] == [False, True]
 
     await eventually(reported)
+    told = [message.subject for message in await house.broker.stored("EVENTS")]
+    gates = [subject.rpartition(".")[2] for subject in told if "Gate" in subject]
+    assert gates == ["GateClosed", "GateOpened"]
 
 
 async def test_a_passing_fault_is_tried_again(house: House) -> None:
