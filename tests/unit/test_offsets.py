@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 
 from hypothesis import given
@@ -87,7 +88,7 @@ def test_halves_of_a_character_in_two_deltas_become_one(text: str, splits: list[
     halves = [unit.decode("utf-16-le", "surrogatepass") for unit in units]
     edges = sorted({0, *(split for split in splits if split < len(halves)), len(halves)})
     listener = Listener(openai_chat)
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         said = json.dumps("".join(halves[start:end]))
         data = f'{{"choices":[{{"index":0,"delta":{{"content":{said}}}}}]}}'
         listener.feed(b"data: " + data.encode() + b"\n\n")

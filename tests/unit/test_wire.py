@@ -58,18 +58,13 @@ def test_a_mark_of_byte_order_is_no_part_of_the_first_line() -> None:
 
 
 def test_a_line_that_never_ends_is_refused() -> None:
-    frames = Frames()
-    frames.feed(b"data: ")
     with pytest.raises(FrameTooLong):
-        for _ in range(3):
-            frames.feed(b"x" * (LINE_LIMIT // 2))
+        frames_of(b"data: ", *[b"x" * (LINE_LIMIT // 2)] * 3)
 
 
 def test_a_frame_that_never_ends_is_refused() -> None:
-    frames = Frames()
     with pytest.raises(FrameTooLong):
-        for _ in range(6):
-            frames.feed(b"data: " + b"x" * (LINE_LIMIT - 10) + b"\n")
+        frames_of(*[b"data: " + b"x" * (LINE_LIMIT - 10) + b"\n"] * 6)
 
 
 def test_the_last_frame_may_lack_its_empty_line() -> None:

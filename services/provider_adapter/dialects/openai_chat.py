@@ -285,7 +285,7 @@ def _label(value: object) -> str:
 def catalog(body: bytes) -> list[LiveModel]:
     """The models of its own list. Raises Unreadable."""
     try:
-        document = json.loads(body)
+        document: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Unreadable("the list of models is not JSON") from error
     entries: Any = document if isinstance(document, list) else _dict(document).get("data")

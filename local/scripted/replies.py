@@ -1,0 +1,138 @@
+"""Moonshot's shapes: chunks, refusals, the list of models. The content is invented."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+from uuid import uuid4
+
+CREATED = 1_790_000_000
+
+MODELS: list[dict[str, Any]] = [
+    {
+        "id": name,
+        "object": "model",
+        "created": CREATED,
+        "owned_by": "moonshot",
+        "context_length": window,
+        "supports_image_in": True,
+        "supports_video_in": False,
+        "supports_reasoning": True,
+    }
+    for name, window in (
+        ("kimi-k3.1-pro", 1_048_576),
+        ("kimi-k3.1-pro-highspeed", 1_048_576),
+        ("kimi-k3", 1_048_576),
+        ("kimi-k2.7-code", 262_144),
+        ("kimi-k2.7-code-highspeed", 262_144),
+        ("kimi-k2.6", 262_144),
+    )
+]
+"""As `GET /v1/models` lists them since 2026."""
+
+
+def words(text: str) -> Iterator[str]:
+    """A text as a model would say it: word by word, each with the space before it."""
+    yield from re.findall(r"\s*\S+|\s+\Z", text)
+
+
+def default_answer(prompt: str) -> str:
+    """What is said when nobody scripted anything: always the same to the same question."""
+    question = " ".join(prompt.split())[:80] or "nothing"
+    return (
+        f"You asked: “{question}”. This is a scripted answer, made without a model. "
+        "It has a beginning, a middle with an emoji 🚀 and a few more words so that there is "
+        "something to watch, and it ends when it has said so."
+    )
+
+
+class Chunks:
+    """Makes the frames of one streamed answer."""
+
+    def __init__(self, model: str) -> None:
+        self._common = {
+            "id": f"chatcmpl-{uuid4().hex[:24]}",
+            "object": "chat.completion.chunk",
+            "created": CREATED,
+            "model": model,
+        }
+
+    def delta(self, **delta: Any) -> bytes:
+        """A frame with a delta."""
+        return self._frame({"index": 0, "delta": delta, "finish_reason": None})
+
+    def finish(self, reason: str, usage: dict[str, int]) -> bytes:
+        """The frame with the finish reason, and the usage in its choice."""
+        return self._frame({"index": 0, "delta": {}, "finish_reason": reason, "usage": usage})
+
+    def usage(self, usage: dict[str, int]) -> bytes:
+        """The frame without choices that `include_usage` asks for."""
+        return frame({**self._common, "choices": [], "usage": usage})
+
+    def _frame(self, choice: dict[str, Any]) -> bytes:
+        return frame({**self._common, "choices": [choice]})
+
+
+def frame(document: dict[str, Any]) -> bytes:
+    """One frame of the stream."""
+    return b"data: " + _json(document) + b"\n\n"
+
+
+def error(type_: str, message: str) -> dict[str, Any]:
+    """An error's body, or an error inside a stream."""
+    return {"error": {"message": message, "type": type_}}
+
+
+def usage_of(input_: int, output: int) -> dict[str, int]:
+    """Tokens as Moonshot counts them."""
+    return {
+        "prompt_tokens": input_,
+        "completion_tokens": output,
+        "total_tokens": input_ + output,
+        "cached_tokens": 0,
+    }
+
+
+def completion(
+    model: str, *, text: str, thought: str, calls: list[Any], reason: str, usage: dict[str, int]
+) -> dict[str, Any]:
+    """The answer to a request without `stream`."""
+    message: dict[str, Any] = {"role": "assistant", "content": text}
+    if thought:
+        message["reasoning_content"] = thought
+    if calls:
+        message["tool_calls"] = calls
+    return {
+        "id": f"chatcmpl-{uuid4().hex[:24]}",
+        "object": "chat.completion",
+        "created": CREATED,
+        "model": model,
+        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+        "usage": usage,
+    }
+
+
+def page(status: int) -> bytes:
+    """What a gateway says in front of a provider."""
+    return (
+        f"<html><head><title>{status}</title></head><body><center><h1>{status}</h1></center>"
+        "<hr><center>nginx</center></body></html>"
+    ).encode()
+
+
+def prompt_of(body: dict[str, Any]) -> str:
+    """The last thing that a user said."""
+    messages: Any = body.get("messages")
+    for message in reversed(cast(list[Any], messages) if isinstance(messages, list) else []):
+        if isinstance(message, dict):
+            said = cast(dict[str, Any], message)
+            if said.get("role") == "user":
+                content = said.get("content")
+                return content if isinstance(content, str) else json.dumps(content)
+    return ""
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
