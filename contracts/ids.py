@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
 """One token of a subject. No dot, star, `>`, space or control character can pass: nats-py
 below 2.16 let a CR LF in a subject inject protocol lines, and a `*` would widen a subject."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 RANDOM_BYTES = 10
 """Bytes of dice that one id takes."""
@@ -36,7 +39,7 @@ def uuid7(at: datetime, dice: bytes) -> str:
     """
     if len(dice) != RANDOM_BYTES:
         raise ValueError(f"uuid7 takes {RANDOM_BYTES} bytes of dice, got {len(dice)}")
-    milliseconds = int(at.timestamp() * 1000)
+    milliseconds = (at - _EPOCH) // _MILLISECOND  # whole numbers: a float is off by one at times
     bits = milliseconds << 80 | int.from_bytes(dice, "big")
     bits = bits & ~(0xF << 76) | 0x7 << 76
     bits = bits & ~(0x3 << 62) | 0x2 << 62

@@ -70,9 +70,7 @@ async def test_what_was_declared_anew_is_changed(broker: NatsServer, join: Join)
 
 async def test_what_cannot_be_changed_says_what_to_do(broker: NatsServer) -> None:
     with pytest.raises(CannotEnsure, match="nats stream rm CHUNKS"):
-        await ensure(
-            broker.url, broker.seed(ADMIN), streams=[replace(CHUNKS, storage="file")]
-        )
+        await ensure(broker.url, broker.seed(ADMIN), streams=[replace(CHUNKS, storage="file")])
 
 
 async def test_only_the_administrator_can(broker: NatsServer) -> None:
