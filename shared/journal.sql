@@ -75,7 +75,11 @@ LANGUAGE plpgsql AS $$
 DECLARE
     matches boolean := true;
 BEGIN
-    -- Of several writers one passes, here and nowhere else. The others wait for it, then fail.
+    -- All writers of this journal queue here until the commit, so append late in a transaction.
+    -- Rows of streams are locked behind it only: two appends can never wait for each other.
+    PERFORM pg_advisory_xact_lock(hashtextextended('parley journal ' || current_schema(), 0));
+
+    -- Of several writers with one expectation one passes, here and nowhere else.
     IF p_expected = 0 THEN
         BEGIN
             INSERT INTO streams VALUES (p_stream, cardinality(p_ids));
@@ -90,9 +94,6 @@ BEGIN
     IF NOT matches THEN
         RAISE 'stream % is not at version %', p_stream, p_expected USING ERRCODE = 'PV001';
     END IF;
-
-    -- As late as can be, since all writers of this journal queue here until the commit.
-    PERFORM pg_advisory_xact_lock(hashtextextended('parley journal ' || current_schema(), 0));
 
     RETURN QUERY
     WITH given AS MATERIALIZED (

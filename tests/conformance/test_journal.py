@@ -304,6 +304,19 @@ async def test_when_the_first_of_a_stream_rolls_back_the_next_takes_its_place(
     assert await texts_after(pool, 0) == ["kept"]
 
 
+async def test_writers_of_several_streams_never_wait_for_each_other(
+    pool: Pool, interleaving: Interleaving
+) -> None:
+    first, second = await interleaving.open(), await interleaving.open()
+    await first.append("a", 0, "one")
+    waiting = await second.must_wait("b", 0, "never")
+    await first.append("b", 0, "two")
+    await first.commit()
+    with pytest.raises(WrongVersion):
+        await waiting
+    assert await texts_after(pool, 0) == ["one", "two"]
+
+
 @pytest.mark.parametrize("begun", [0, 1])
 async def test_of_twenty_with_the_same_expectation_one_wins(pool: Pool, begun: int) -> None:
     if begun:
