@@ -1,0 +1,267 @@
+"""A viewer sees every fact once and in order, and text without gap or overlap, however it came."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.discussion import DiscussionState
+from contracts.stream import ChunkKind, StreamChunk
+from services.edge.feed import Fact, Feed, Live, Output, TurnText
+
+# --- A discussion that really happened, and a viewer that keeps books -----------------------
+
+
+@dataclass(frozen=True)
+class Story:
+    """Facts by version, and the live text of each attempt; both as they are published."""
+
+    facts: list[tuple[int, str, bytes]]
+    chunks: list[tuple[StreamChunk, bytes]]
+    texts: dict[str, str]
+
+    def published(self) -> list[tuple[str, int]]:
+        """Names of everything that travels on the bus."""
+        return [("fact", at) for at in range(len(self.facts))] + [
+            ("chunk", at) for at in range(len(self.chunks))
+        ]
+
+
+pieces = st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=6)
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> Story:
+    """Two turns side by side; the first may be restarted once."""
+    said: list[tuple[str, dict[str, str]]] = [("DiscussionOpened", {})]
+    chunks: list[tuple[StreamChunk, bytes]] = []
+    texts: dict[str, str] = {}
+    restarted = draw(st.booleans())
+    attempts = [("t1", "a1"), ("t2", "b1")]
+    for turn, attempt in attempts:
+        said += [("TurnScheduled", {"turn": turn})]
+        said += [("AttemptStarted", {"turn": turn, "attempt": attempt})]
+    if restarted:
+        said += [
+            ("AttemptFailed", {"turn": "t1", "attempt": "a1"}),
+            ("TurnRestarted", {"turn": "t1", "attempt": "a1"}),
+            ("AttemptStarted", {"turn": "t1", "attempt": "a2"}),
+        ]
+        attempts.append(("t1", "a2"))
+    for turn, attempt in attempts:
+        offset = 0
+        for piece in draw(pieces):
+            chunk = StreamChunk(
+                turn=turn, attempt=attempt, kind=ChunkKind.TEXT, offset=offset, text=piece
+            )
+            chunks.append((chunk, msgspec.json.encode(chunk)))
+            offset += len(piece)
+            texts[attempt] = texts.get(attempt, "") + piece
+    for turn, attempt in (("t1", "a2" if restarted else "a1"), ("t2", "b1")):
+        said.append(("TurnCompleted", {"turn": turn, "attempt": attempt, "text": texts[attempt]}))
+    said.append(("DiscussionCompleted", {}))
+    facts = [(at, name, msgspec.json.encode(data)) for at, (name, data) in enumerate(said, 1)]
+    return Story(facts, chunks, texts)
+
+
+@dataclass(eq=False)
+class Viewer:
+    """Checks what it is shown; what it holds survives a reconnection."""
+
+    version: int = 0
+    text: dict[str, str] = field(default_factory=dict[str, str])
+    """By attempt, whatever became of it."""
+
+    def see(self, items: Iterable[Output]) -> None:
+        for item in items:
+            match item:
+                case Fact():
+                    assert item.version == self.version + 1, "ids are contiguous"
+                    self.version = item.version
+                case Live(chunk=chunk):
+                    held = self.text.get(chunk.attempt, "")
+                    assert chunk.offset == len(held), "no gap and no overlap"
+                    self.text[chunk.attempt] = held + chunk.text
+                case TurnText():
+                    self.text[item.attempt] = item.said.get(ChunkKind.TEXT, "")
+
+
+def feed_all(feed: Feed, story: Story, order: Iterable[tuple[str, int]]) -> list[Output]:
+    out: list[Output] = []
+    for kind, at in order:
+        if kind == "fact":
+            out += feed.fact(*story.facts[at])
+        else:
+            out += feed.chunk(*story.chunks[at])
+    return out
+
+
+def refill(feed: Feed, story: Story) -> list[Output]:
+    """What the hub does when something is missing: the log, then the stored text."""
+    out: list[Output] = []
+    for fact in story.facts[feed.version :]:
+        out += feed.fact(*fact)
+    for attempt in feed.lacks_text:
+        for chunk, payload in story.chunks:
+            if chunk.attempt == attempt:
+                out += feed.chunk(chunk, payload)
+    return out
+
+
+# --- Rules ----------------------------------------------------------------------------------
+
+
+@settings(max_examples=50, deadline=None)
+@given(stories(), st.randoms(use_true_random=False))
+def test_whatever_the_order_every_fact_comes_once_and_in_order(
+    story: Story, dice: random.Random
+) -> None:
+    order = story.published() * 2  # and everything twice
+    dice.shuffle(order)
+    feed, viewer = Feed(), Viewer()
+
+    viewer.see(feed_all(feed, story, order))
+
+    assert viewer.version == len(story.facts)
+    assert feed.state is DiscussionState.COMPLETED
+    assert all(story.texts[attempt].startswith(held) for attempt, held in viewer.text.items()), (
+        "text is never invented"
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(stories(), st.randoms(use_true_random=False))
+def test_readers_that_drop_and_reconnect_lose_nothing_and_see_nothing_twice(
+    story: Story, dice: random.Random
+) -> None:
+    # Facts in order and the text of an attempt in order, but interleaved at will.
+    facts = [one for one in story.published() if one[0] == "fact"]
+    chunks = [one for one in story.published() if one[0] == "chunk"]
+    feed = Feed()
+    watching: list[Viewer] = []
+    away: list[Viewer] = [Viewer() for _ in range(3)]
+    while facts or chunks:
+        take = facts if facts and (not chunks or dice.random() < 0.4) else chunks
+        lost = dice.random() < 0.2  # the bus drops what it likes
+        out = [] if lost else feed_all(feed, story, [take[0]])
+        if feed.lacks_facts or feed.lacks_text:
+            out = [*out, *refill(feed, story)]
+        take.pop(0)
+        for viewer in watching:
+            viewer.see(out)
+        for viewer in list(watching):
+            if dice.random() < 0.3:
+                watching.remove(viewer)
+                away.append(viewer)
+        for viewer in list(away):
+            if dice.random() < 0.3:
+                away.remove(viewer)
+                viewer.see([*feed.since(viewer.version), *feed.snapshots()])
+                watching.append(viewer)
+    last = refill(feed, story)
+    for viewer in watching:
+        viewer.see(last)
+    for viewer in away:
+        viewer.see([*feed.since(viewer.version), *feed.snapshots()])
+
+    for viewer in [*watching, *away]:
+        assert viewer.version == len(story.facts)
+    assert feed.state is DiscussionState.COMPLETED
+
+
+@settings(max_examples=30, deadline=None)
+@given(stories())
+def test_text_that_overtakes_the_start_of_its_attempt_waits_for_it(story: Story) -> None:
+    feed, viewer = Feed(), Viewer()
+    begins = next(at for at, fact in enumerate(story.facts) if fact[1] == "TurnCompleted")
+    chunks = [one for one in story.published() if one[0] == "chunk"]
+
+    assert not feed_all(feed, story, chunks), "nothing is shown of attempts nobody has announced"
+    viewer.see(feed_all(feed, story, [("fact", at) for at in range(begins)]))
+
+    assert viewer.text == story.texts
+
+
+# --- Examples -------------------------------------------------------------------------------
+
+STARTED = msgspec.json.encode({"turn": "t", "attempt": "a"})
+
+
+def chunk(offset: int, text: str, attempt: str = "a") -> tuple[StreamChunk, bytes]:
+    made = StreamChunk(turn="t", attempt=attempt, kind=ChunkKind.TEXT, offset=offset, text=text)
+    return made, msgspec.json.encode(made)
+
+
+def started() -> Feed:
+    feed = Feed()
+    feed.fact(1, "AttemptStarted", STARTED)
+    return feed
+
+
+def shown(items: Iterable[Output]) -> list[tuple[int, str]]:
+    return [(item.chunk.offset, item.chunk.text) for item in items if isinstance(item, Live)]
+
+
+def test_a_piece_that_overlaps_gives_only_what_is_new() -> None:
+    feed = started()
+    feed.chunk(*chunk(0, "honey"))
+
+    assert shown(feed.chunk(*chunk(3, "ey and milk"))) == [(5, " and milk")]
+    assert shown(feed.chunk(*chunk(0, "honey"))) == []
+
+
+def test_offsets_count_characters_not_bytes() -> None:
+    feed = started()
+    feed.chunk(*chunk(0, "\U0001f36f\u00e9"))
+
+    assert shown(feed.chunk(*chunk(2, "!"))) == [(2, "!")]
+
+
+def test_text_with_a_hole_before_it_waits_until_the_hole_is_filled() -> None:
+    feed = started()
+
+    assert shown(feed.chunk(*chunk(2, "cd"))) == []
+    assert feed.lacks_text == ["a"]
+    assert shown(feed.chunk(*chunk(0, "ab"))) == [(0, "ab"), (2, "cd")]
+    assert feed.lacks_text == []
+
+
+def test_a_hole_that_nobody_can_fill_stops_the_preview_but_not_the_facts() -> None:
+    feed = started()
+    feed.chunk(*chunk(2, "cd"))
+    feed.tear("a")
+
+    assert feed.lacks_text == []
+    assert shown(feed.chunk(*chunk(4, "ef"))) == []
+    assert feed.fact(2, "TurnCompleted", STARTED)
+
+
+def test_a_pulse_is_nothing_to_show() -> None:
+    assert started().chunk(*chunk(0, "")) == ()
+
+
+def test_what_an_ended_attempt_still_says_is_not_shown() -> None:
+    feed = started()
+    feed.fact(2, "AttemptFailed", STARTED)
+
+    assert feed.chunk(*chunk(0, "late")) == ()
+    assert feed.strangers == []
+    assert feed.snapshots() == []
+
+
+def test_a_snapshot_holds_all_that_was_said_and_is_one_frame() -> None:
+    feed = started()
+    feed.chunk(*chunk(0, "Hello"))
+    thought = StreamChunk(turn="t", attempt="a", kind=ChunkKind.REASONING, offset=0, text="hm\n\n")
+    feed.chunk(thought, msgspec.json.encode(thought))
+
+    [snapshot] = feed.snapshots()
+
+    assert snapshot.frame == (
+        b'event: TurnText\ndata: {"turn":"t","attempt":"a","text":"Hello","reasoning":"hm\\n\\n"}\n\n'
+    )
