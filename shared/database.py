@@ -117,6 +117,10 @@ def _session(schema: str) -> dict[str, str]:
         "jit": "off",
         "statement_timeout": str(_STATEMENT // milliseconds),
         "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION // milliseconds),
+        # A machine that vanished keeps its locks for half a minute, not for PostgreSQL's two hours.
+        "tcp_keepalives_idle": "15",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
     }
 
 

@@ -100,17 +100,19 @@ class Relay:
         """Publish until cancelled; whatever goes wrong, come back to it."""
         while True:
             try:
+                while not self._bus.connected:  # noqa: ASYNC110 - the bus has no event for it
+                    await asyncio.sleep(self._poll.total_seconds())
                 async with self._connection() as connection:
+                    # Waiting inside PostgreSQL would hold a snapshot, and with it back the cleaning
+                    # of the outbox.
                     while not await connection.fetchval(_SQL["try_to_lead"]):  # noqa: ASYNC110
-                        # Another process's lock. Waiting inside PostgreSQL would hold a snapshot,
-                        # and with it the cleaning of the outbox.
                         await asyncio.sleep(self._poll.total_seconds())
                     await self._lead(connection)
             except AWAY as error:
                 log.warning("relay lost its connection", service=self._service, error=str(error))
+                await asyncio.sleep(_RECONNECT.total_seconds())
             finally:
                 _LEADS.set(0)
-            await asyncio.sleep(_RECONNECT.total_seconds())
 
     async def replay(self, from_position: int) -> int:
         """Publish again what the journal has from this position on; answers how many events.
@@ -143,10 +145,13 @@ class Relay:
             connection.terminate()
 
     async def _lead(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
-        """Leadership lasts as long as the connection; each look at the outbox proves it anew."""
+        """Leadership lasts as long as the connection; each look at the outbox proves it anew.
+
+        Who has no broker steps back: another replica may have one.
+        """
         log.info("relay leads", service=self._service)
         _LEADS.set(1)
-        while True:
+        while self._bus.connected:
             self._woken.clear()
             if not await self._round(connection):
                 await self._until_woken_or_polled()
@@ -157,10 +162,11 @@ class Relay:
         self._held = {stream: until for stream, until in self._held.items() if until > now}
         rows = await connection.fetch(_SQL["next"], list(self._held), _BATCH, _BATCH_BYTES)
         _WAITING.set(len(rows))
-        if not rows or not self._bus.connected:
+        if not rows:
             return False
         done = await self._publish(rows)
-        await connection.execute(_SQL["done"], done.stored)
+        if done.stored:
+            await connection.execute(_SQL["done"], done.stored)
         for position, reason in done.never.items():
             await connection.execute(_SQL["quarantine"], position, reason)
             log.error("event cannot be published", alert=True, position=position, reason=reason)
