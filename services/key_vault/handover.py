@@ -112,9 +112,10 @@ async def _compare(store: Store, keys: Mapping[str, str]) -> None:
     known = {(row["provider"], row["fingerprint"]) for row in rows}
     for provider, pasted in keys.items():
         try:
+            provider_named(provider)
             secret = cleaned(pasted.encode()).secret
         except Invalid:
-            continue
+            continue  # it would not have been taken either
         if (provider, store.identity.fingerprint(secret)) not in known:
             log.warning(
                 "a key of the environment is not the one in the vault, and is not used",

@@ -121,13 +121,17 @@ class Verification:
         while True:
             self._woken.clear()
             try:
-                while await self._put_one():
-                    pass
+                await self.put_due()
             except _LOST as error:
                 log.warning("cannot look up what to verify", error=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL.total_seconds()):
                     await self._woken.wait()
+
+    async def put_due(self) -> None:
+        """Put every question that has come due."""
+        while await self._put_one():
+            pass
 
     async def _put_one(self) -> bool:
         check = await self._store.take_check(_BUSY)

@@ -1,0 +1,792 @@
+"""The vault on a real database and a real bus: keys come in sealed and go out on loan."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import shutil
+import signal
+import stat
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import nats
+import pytest
+import pytest_asyncio
+from msgspec import Struct
+from msgspec.structs import replace
+
+from contracts.attempts import LiveModel, ProbeResult
+from contracts.discussion import ProbeKey
+from contracts.failures import (
+    Conflict,
+    Evidence,
+    FailureClass,
+    Forbidden,
+    IdempotencyMismatch,
+    Internal,
+    Invalid,
+    NotFound,
+    Unauthenticated,
+)
+from contracts.keys import (
+    KEY_EVENTS,
+    AddKey,
+    DescribeVault,
+    Done,
+    Identity,
+    Introspect,
+    KeyAdded,
+    KeyLease,
+    KeyList,
+    KeyState,
+    KeyView,
+    LeaseKey,
+    ListKeys,
+    ReportKey,
+    Role,
+    VaultIdentity,
+    VerifyKey,
+)
+from contracts.subjects import command_subject
+from services.key_vault import handover, tokens
+from services.key_vault.at_rest import UnusableKek, WrongKek
+from services.key_vault.identity import open_identity
+from services.key_vault.inbox import Inbox
+from services.key_vault.projections import project
+from services.key_vault.sql import SCHEMA
+from services.key_vault.store import Store
+from services.key_vault.verification import Verification
+from shared import topology
+from shared.bus import Bus, Verb
+from shared.database import Pool, transaction
+from shared.relay import Relay
+from shared.sealing import (
+    BadSignature,
+    CannotOpen,
+    RecipientKey,
+    lease_info,
+    seal,
+    submission_info,
+    verify,
+)
+from tests.brokers import Broker
+from tests.databases import Database
+from tests.eventually import eventually
+from tests.nats_server import NatsServer
+
+SECRET = "sk-" + "canary0Key1" * 4 + "abcd"
+OTHER = "sk-" + "another2Key3" * 4
+HERE = "https://api.moonshot.ai/v1"
+SOON = timedelta(seconds=15)
+ROOT = Path(__file__).parents[2]
+
+T = TypeVar("T")
+
+GOOD = ProbeResult(models=[LiveModel(id="kimi-k2.6"), LiveModel(id="kimi-k3")])
+REFUSED = ProbeResult(
+    failure=FailureClass.AUTH,
+    evidence=Evidence(status=401, type="invalid_authentication_error"),
+)
+AWAY = ProbeResult(failure=FailureClass.TRANSIENT, evidence=Evidence(status=502))
+
+
+@dataclass
+class World:
+    """The vault among its neighbours; discussion is played by a script."""
+
+    store: Store
+    verification: Verification
+    edge: Bus
+    adapter: Bus
+    discussion: Bus
+    says: ProbeResult = GOOD
+    """What `GET /models` comes to."""
+    asked: list[ProbeKey] = field(default_factory=list[ProbeKey])
+
+    async def probe(self, question: ProbeKey) -> ProbeResult:
+        self.asked.append(question)
+        return self.says
+
+    # --- what the others ask ---
+
+    async def add(self, secret: str = SECRET, **more: Any) -> KeyView:
+        return await self.ask(self.edge, "add", await self.sealed(secret, **more), KeyView)
+
+    async def sealed(self, secret: str, **more: Any) -> AddKey:
+        vault = await self.ask(self.edge, "identity", DescribeVault(), VaultIdentity)
+        wish: dict[str, Any] = {"workspace": "default", "request": "r1", "provider": "kimi", **more}
+        info = submission_info(
+            workspace=wish["workspace"], request=wish["request"], provider=wish["provider"]
+        )
+        sealed = seal(vault.sealing_key, secret.encode(), info)
+        return AddKey(sealed_secret=sealed, **wish)
+
+    async def lease(
+        self, lent: KeyView, to: RecipientKey, purpose: str = "attempt", **more: Any
+    ) -> KeyLease:
+        wish: dict[str, Any] = {
+            "workspace": "default",
+            "request": "attempt-1",
+            "key": lent.id,
+            "version": lent.version,
+            "endpoint": lent.endpoint,
+            "recipient": to.public,
+            "purpose": purpose,
+            **more,
+        }
+        return await self.ask(self.adapter, "lease", LeaseKey(**wish), KeyLease)
+
+    async def report(self, key: KeyView, *, accepted: bool, version: int = 1) -> None:
+        evidence = Evidence() if accepted else Evidence(status=401, type="incorrect_api_key_error")
+        wish = ReportKey(
+            workspace="default",
+            key=key.id,
+            version=version,
+            accepted=accepted,
+            attempt="a1",
+            evidence=evidence,
+        )
+        await self.ask(self.discussion, "report", wish, Done)
+
+    async def key(self, key: KeyView) -> KeyView:
+        return await self.store.key("default", key.id)
+
+    async def keys(self) -> list[KeyView]:
+        return (await self.ask(self.edge, "list", ListKeys(workspace="default"), KeyList)).items
+
+    async def ask(self, who: Bus, verb: str, command: Struct, answer: type[T]) -> T:
+        return await who.request(command_subject("key_vault", verb), command, answer, within=SOON)
+
+
+@pytest_asyncio.fixture
+async def pool(database: Database) -> Pool:
+    return await database.pool("key_vault", SCHEMA[1:])
+
+
+@pytest_asyncio.fixture
+async def world(pool: Pool, broker: Broker, tmp_path: Path) -> World:
+    bus = await broker.bus("key_vault")
+    store = Store(pool, await open_identity(pool, tmp_path / "kek"), lambda: None)
+    verification = Verification(store, bus)
+    await bus.serve("key_vault", Inbox(store, verification).verbs())
+    made = World(
+        store,
+        verification,
+        edge=await broker.bus("edge"),
+        adapter=await broker.bus("provider_adapter"),
+        discussion=await broker.bus("discussion"),
+    )
+    await made.discussion.serve("discussion", [Verb("probe", ProbeKey, made.probe)])
+    return made
+
+
+@pytest.fixture(autouse=True)
+def no_address_of_the_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KIMI_BASE_URL", "KIMI_CN_BASE_URL", "KIMI_CODE_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+# --- Adding ---------------------------------------------------------------------------------
+
+
+async def test_a_good_key_is_active_at_once(world: World) -> None:
+    key = await world.add(f" {SECRET}\n", label="team", by="owner")
+
+    assert key.state is KeyState.ACTIVE
+    assert key.endpoint == HERE
+    assert key.region == "ai"
+    assert key.label == "team"
+    assert key.reason == "Spaces around it were removed."
+    assert world.asked == [
+        ProbeKey(workspace="default", provider="kimi", endpoint=HERE, key=key.id, version=1)
+    ]
+    assert await world.keys() == [replace(key, reason="")]
+
+
+async def test_the_operators_address_is_where_the_key_belongs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KIMI_BASE_URL", "http://127.0.0.1:9/v1/")
+    # There, what a key looks like is the operator's matter: it is asked about, whatever its form.
+    key = await world.add("sk-kimi-" + "a1" * 32)
+    assert key.state is KeyState.ACTIVE
+    assert key.endpoint == "http://127.0.0.1:9/v1"
+
+
+async def test_a_bad_new_key_takes_no_good_ones_place(world: World) -> None:
+    good = await world.add()
+    world.says = REFUSED
+    bad = await world.add(OTHER)
+
+    assert bad.state is KeyState.QUARANTINED
+    assert "refused the key (401 invalid_authentication_error)" in bad.reason
+    assert "“cn” (api.moonshot.cn)" in bad.next_step
+    assert (await world.key(good)).state is KeyState.ACTIVE
+
+
+async def test_a_good_new_key_replaces_the_former_one(world: World) -> None:
+    former = await world.add()
+    new = await world.add(OTHER)
+
+    assert new.state is KeyState.ACTIVE
+    assert (await world.key(former)).state is KeyState.DISABLED
+    assert new.id in (await world.key(former)).reason
+
+
+async def test_a_key_of_another_product_is_not_sent_to_this_one(world: World) -> None:
+    key = await world.add("sk-kimi-" + "a1" * 32)
+    assert key.state is KeyState.QUARANTINED
+    assert "“code”" in key.next_step
+    assert world.asked == []
+
+
+async def test_a_key_that_nobody_could_ask_about_is_kept_and_says_so(world: World) -> None:
+    world.says = AWAY
+    key = await world.add()
+    assert key.state is KeyState.PENDING
+    assert "502" in key.reason
+    assert key.next_step
+
+    world.says = GOOD
+    again = await world.ask(
+        world.edge, "verify", VerifyKey(workspace="default", key=key.id), KeyView
+    )
+    assert again.state is KeyState.ACTIVE
+    assert again.reason == ""
+
+
+async def test_the_same_key_twice_is_refused_naming_the_first(world: World) -> None:
+    first = await world.add(label="team")
+    with pytest.raises(Conflict) as refused:
+        await world.add(f"Bearer {SECRET}")
+    assert first.id in refused.value.problem.detail
+    assert "team" in refused.value.problem.detail
+    # Of another workspace nothing is said.
+    assert (await world.add(workspace="other")).state is KeyState.ACTIVE
+
+
+async def test_a_repeated_command_adds_one_key(world: World) -> None:
+    keys = await asyncio.gather(*(world.add(idempotency_key="once") for _ in range(4)))
+    assert len({key.id for key in keys}) == 1
+    assert len(await world.keys()) == 1
+    with pytest.raises(IdempotencyMismatch):
+        await world.add(OTHER, idempotency_key="once")
+
+
+async def test_of_twenty_keys_at_once_the_last_one_is_active(world: World) -> None:
+    secrets = [f"sk-{number:02}-{'x' * 40}" for number in range(20)]
+    await asyncio.gather(*(world.add(secret) for secret in secrets))
+    assert len(await world.keys()) == 20
+    # Whatever the order of the verifications, no earlier key puts out the one added last.
+    async with world.store.pool.acquire() as conn:
+        facts = await world.store.journal.read_all(conn, after=0, limit=1_000)
+    last = [fact.event.key for fact in facts if isinstance(fact.event, KeyAdded)][-1]
+    assert (await world.store.key("default", last)).state is KeyState.ACTIVE
+
+
+async def test_what_is_no_key_is_refused_with_the_reason(world: World) -> None:
+    for secret, provider, region in (
+        ("sk-with space", "kimi", None),
+        (SECRET, "kimmi", None),
+        (SECRET, "local", None),
+        (SECRET, "kimi", "us"),
+    ):
+        with pytest.raises(Invalid):
+            await world.add(secret, provider=provider, region=region)
+    assert await world.keys() == []
+
+
+async def test_a_secret_sealed_for_another_request_is_not_opened(world: World) -> None:
+    sealed = await world.sealed(SECRET)
+    stolen = AddKey(
+        workspace="default", request="r2", provider="kimi", sealed_secret=sealed.sealed_secret
+    )
+    with pytest.raises(Invalid, match="not sealed for this vault"):
+        await world.ask(world.edge, "add", stolen, KeyView)
+
+
+# --- Lending --------------------------------------------------------------------------------
+
+
+async def test_a_loan_opens_for_its_recipient_and_its_request_only(world: World) -> None:
+    key = await world.add()
+    me = RecipientKey.generate()
+    lease = await world.lease(key, me)
+    vault = await world.ask(world.adapter, "identity", DescribeVault(), VaultIdentity)
+    info = lease_info(
+        workspace="default", request="attempt-1", key=key.id, version=1, endpoint=HERE
+    )
+    another = lease_info(
+        workspace="default", request="attempt-2", key=key.id, version=1, endpoint=HERE
+    )
+
+    verify(vault.signing_key, lease.signature, lease.sealed, info)
+    assert me.open(lease.sealed, info) == SECRET.encode()
+    assert datetime.now(UTC) < lease.expires_at <= datetime.now(UTC) + timedelta(minutes=5)
+    with pytest.raises(CannotOpen):
+        RecipientKey.generate().open(lease.sealed, info)
+    with pytest.raises(CannotOpen):
+        me.open(lease.sealed, another)
+    with pytest.raises(BadSignature):
+        verify(vault.signing_key, lease.signature, lease.sealed, another)
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ({"endpoint": "https://evil.example/v1"}, Forbidden),
+        ({"version": 2}, Conflict),
+        ({"workspace": "other"}, NotFound),
+        ({"key": "k7"}, NotFound),
+        ({"recipient": b"short"}, Invalid),
+    ],
+)
+async def test_a_loan_is_for_exactly_this_key(
+    world: World, change: dict[str, Any], refusal: type[Exception]
+) -> None:
+    key = await world.add()
+    with pytest.raises(refusal):
+        await world.lease(key, RecipientKey.generate(), **change)
+
+
+async def test_a_key_that_is_not_trusted_is_lent_for_probes_only(world: World) -> None:
+    world.says = REFUSED
+    key = await world.add()
+    me = RecipientKey.generate()
+    with pytest.raises(Conflict) as refused:
+        await world.lease(key, me)
+    assert refused.value.problem.type == "key-quarantined"
+    assert refused.value.problem.next_step
+    assert await world.lease(key, me, "probe")
+
+
+async def test_a_replaced_key_is_lent_to_nobody(world: World) -> None:
+    former = await world.add()
+    await world.add(OTHER)
+    for purpose in ("attempt", "probe"):
+        with pytest.raises(Conflict):
+            await world.lease(former, RecipientKey.generate(), purpose)
+
+
+async def test_every_loan_is_written_down_or_there_is_none(world: World, pool: Pool) -> None:
+    key = await world.add()
+    await world.lease(key, RecipientKey.generate())
+    rows = await pool.fetch("SELECT key, version, endpoint, request, purpose FROM leases")
+    assert [tuple(row.values()) for row in rows] == [(key.id, 1, HERE, "attempt-1", "attempt")]
+
+    await pool.execute("ALTER TABLE leases RENAME TO gone")
+    with pytest.raises(Internal):
+        await world.lease(key, RecipientKey.generate())
+
+
+async def test_a_secret_moved_to_another_key_is_not_lent(world: World, pool: Pool) -> None:
+    mine = await world.add(workspace="mine", request="m")
+    other = await world.add(OTHER, workspace="other", request="o")
+    await pool.execute(
+        "UPDATE secrets SET sealed = (SELECT sealed FROM secrets WHERE key = $1) WHERE key = $2",
+        other.id,
+        mine.id,
+    )
+    with pytest.raises(Internal):
+        await world.lease(mine, RecipientKey.generate(), workspace="mine")
+
+
+# --- What attempts say ----------------------------------------------------------------------
+
+
+async def test_a_key_that_never_worked_is_quarantined_at_its_first_refusal(world: World) -> None:
+    key = await world.add()
+    await world.report(key, accepted=False)
+    assert (await world.key(key)).state is KeyState.QUARANTINED
+
+
+async def test_a_key_that_has_worked_is_confirmed_once_before_it_is_put_away(
+    world: World, pool: Pool
+) -> None:
+    key = await world.add()
+    await world.report(key, accepted=True)
+    assert (await world.key(key)).proven
+    await world.report(key, accepted=False)
+    assert (await world.key(key)).state is KeyState.SUSPECT
+    due: timedelta = await pool.fetchval("SELECT due - now() FROM checks WHERE key = $1", key.id)
+    assert timedelta(seconds=25) < due <= timedelta(seconds=60)
+
+    world.says, world.asked = REFUSED, []
+    await put_the_questions_now(world, pool)
+    assert (await world.key(key)).state is KeyState.QUARANTINED
+    assert len(world.asked) == 1
+    assert await pool.fetchval("SELECT count(*) FROM checks") == 0
+
+
+async def test_a_suspect_that_the_provider_takes_goes_on(world: World, pool: Pool) -> None:
+    key = await world.add()
+    await world.report(key, accepted=True)
+    await world.report(key, accepted=False)
+    await put_the_questions_now(world, pool)
+    assert (await world.key(key)).state is KeyState.ACTIVE
+
+
+async def test_a_suspect_is_asked_about_until_there_is_an_answer(world: World, pool: Pool) -> None:
+    key = await world.add()
+    await world.report(key, accepted=True)
+    await world.report(key, accepted=False)
+    world.says = AWAY
+    await put_the_questions_now(world, pool)
+    assert (await world.key(key)).state is KeyState.SUSPECT
+    assert await pool.fetchval("SELECT due > now() FROM checks WHERE key = $1", key.id)
+
+
+async def test_a_late_word_about_another_version_changes_nothing(world: World) -> None:
+    key = await world.add()
+    await world.report(key, accepted=False, version=7)
+    assert await world.key(key) == replace(key, reason="")
+
+
+async def put_the_questions_now(world: World, pool: Pool) -> None:
+    """As if the time had come."""
+    world.asked = []
+    await pool.execute("UPDATE checks SET due = now()")
+    await world.verification.put_due()
+
+
+# --- Tokens ---------------------------------------------------------------------------------
+
+
+async def test_the_first_start_leaves_one_owner(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "owner-token"
+    await asyncio.gather(*(tokens.ensure_owner(world.store, file) for _ in range(3)))
+    token = file.read_text().strip()
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert token.startswith("parley_")
+    assert len(token) == len("parley_") + 43
+    who = await world.ask(
+        world.edge, "introspect", Introspect(token_hash=tokens.hash_of(token)), Identity
+    )
+    assert (who.workspace, who.role) == ("default", Role.OWNER)
+    assert await world.store.pool.fetchval("SELECT count(*) FROM tokens") == 1
+
+
+async def test_an_operators_own_token_is_taken(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "owner-token"
+    file.write_text("a-token-that-the-operator-chose\n")
+    await tokens.ensure_owner(world.store, file)
+    chosen = tokens.hash_of("a-token-that-the-operator-chose")
+    assert (await tokens.introspect(world.store, chosen)).role is Role.OWNER
+
+
+async def test_a_file_without_a_usable_token_stops_the_start(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "owner-token"
+    file.write_text("short\n")
+    with pytest.raises(tokens.UnusableTokenFile, match="Remove it"):
+        await tokens.ensure_owner(world.store, file)
+
+
+async def test_a_token_that_is_unknown_or_over_lets_nobody_in(world: World) -> None:
+    with pytest.raises(Unauthenticated):
+        await world.ask(world.edge, "introspect", Introspect(token_hash=b"x" * 32), Identity)
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    async with transaction(world.store.pool) as conn:
+        grant = tokens.Grant("default", Role.MEMBER, expires_at=yesterday)
+        await tokens.issue(world.store, conn, "old-token", grant)
+    with pytest.raises(Unauthenticated) as refused:
+        await tokens.introspect(world.store, tokens.hash_of("old-token"))
+    assert refused.value.problem.type == "token-expired"
+
+
+# --- The environment's keys -----------------------------------------------------------------
+
+
+async def test_keys_of_the_environment_are_taken_once_and_only_compared_later(
+    world: World, pool: Pool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = json.dumps({"keys": {"kimi": SECRET, "nobody": "x", "local": "y"}}).encode()
+    assert await handover.take_over(world.store, first, {})
+    (key,) = await world.keys()
+    assert key.state is KeyState.PENDING
+    assert key.label == "KIMI_API_KEY"
+    await put_the_questions_now(world, pool)
+    assert (await world.key(key)).state is KeyState.ACTIVE
+
+    capsys.readouterr()
+    assert not await handover.take_over(world.store, first, {})
+    assert "is not the one in the vault" not in capsys.readouterr().out
+    changed = json.dumps({"keys": {"kimi": OTHER}}).encode()
+    assert not await handover.take_over(world.store, changed, {})
+    said = capsys.readouterr().out
+    assert "is not the one in the vault" in said
+    assert OTHER not in said
+    assert len(await world.keys()) == 1
+
+
+async def test_a_start_without_keys_is_the_first_start_too(world: World) -> None:
+    assert not await handover.take_over(world.store, b"", {})
+    assert not await handover.take_over(
+        world.store, json.dumps({"keys": {"kimi": SECRET}}).encode(), {}
+    )
+    assert await world.keys() == []
+
+
+# --- The vault itself -----------------------------------------------------------------------
+
+
+async def test_replicas_that_start_at_once_share_one_identity(pool: Pool, tmp_path: Path) -> None:
+    kek = tmp_path / "kek"
+    replicas = await asyncio.gather(*(open_identity(pool, kek) for _ in range(6)))
+    assert len({replica.public.sealing_key for replica in replicas}) == 1
+    assert len({replica.public.signing_key for replica in replicas}) == 1
+    assert len({replica.fingerprint(SECRET) for replica in replicas}) == 1
+
+
+async def test_a_wrong_or_lost_kek_says_so_at_the_start(pool: Pool, tmp_path: Path) -> None:
+    await open_identity(pool, tmp_path / "kek")
+    with pytest.raises(UnusableKek, match="backup"):
+        await open_identity(pool, tmp_path / "lost")
+    assert not (tmp_path / "lost").exists()
+    (tmp_path / "wrong").write_text(
+        "parley-kek:1:" + base64.urlsafe_b64encode(b"w" * 32).decode().rstrip("=")
+    )
+    with pytest.raises(WrongKek, match="not the key that this database was encrypted with"):
+        await open_identity(pool, tmp_path / "wrong")
+
+
+async def test_the_tables_can_be_made_again_from_the_journal(world: World, pool: Pool) -> None:
+    first = await world.add()
+    await world.report(first, accepted=True)
+    await world.report(first, accepted=False)
+    await world.add(OTHER)
+    world.says = REFUSED
+    await world.add("sk-a-third-one-that-is-bad")
+    before = await pool.fetch("SELECT * FROM keys ORDER BY key")
+    async with transaction(pool) as conn:
+        await conn.execute("TRUNCATE keys, tokens")
+        facts = await world.store.journal.read_all(conn, after=0, limit=1_000)
+        await project(conn, (fact.event for fact in facts))
+    assert await pool.fetch("SELECT * FROM keys ORDER BY key") == before
+
+
+async def test_the_others_hear_what_became_of_a_key(
+    world: World, broker: Broker, database: Database
+) -> None:
+    relay = Relay(database.dsn("key_vault"), await broker.bus("key_vault"), "key_vault")
+    running = asyncio.create_task(relay.run())
+    key = await world.add()
+
+    async def told() -> list[str]:
+        stored = [KEY_EVENTS.decode(message.data) for message in await broker.stored("EVENTS")]
+        names = [type(event).__name__ for event in stored]
+        assert names[-1:] == ["KeyActivated"]
+        assert all(getattr(event, "key", "") == key.id for event in stored)
+        return names
+
+    assert await eventually(told) == ["KeyAdded", "KeyVerified", "KeyActivated"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+# --- No plaintext anywhere ------------------------------------------------------------------
+
+
+@dataclass
+class Process:
+    """The vault as a process of its own."""
+
+    process: asyncio.subprocess.Process
+    log: Path
+
+
+@asynccontextmanager
+async def running_vault(dsn: str, url: str, folder: Path, line: bytes) -> AsyncGenerator[Process]:
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "services.key_vault",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            cwd=ROOT,
+            env={
+                "PATH": os.environ["PATH"],
+                "PARLEY_DATABASE_URL": dsn,
+                "PARLEY_NATS_URL": url,
+                "PARLEY_KEK_FILE": str(folder / "kek"),
+                "PARLEY_OWNER_TOKEN_FILE": str(folder / "owner-token"),
+                "PARLEY_HANDOVER": "stdin",
+                "PARLEY_LOG_LEVEL": "debug",
+            },
+        )
+        assert process.stdin is not None
+        process.stdin.write(line)
+        await process.stdin.drain()
+        process.stdin.close()
+        try:
+            yield Process(process, log)
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), 20)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+@pytest_asyncio.fixture
+async def open_server(tmp_path: Path) -> AsyncGenerator[NatsServer]:
+    """One where everybody hears everything."""
+    server = NatsServer(tmp_path / "nats", open_to_all=True)
+    await server.start()
+    await topology.ensure(server.url, None)
+    yield server
+    await server.stop()
+    shutil.rmtree(server.folder, ignore_errors=True)
+
+
+async def test_a_key_in_the_clear_is_nowhere(
+    database: Database, open_server: NatsServer, tmp_path: Path
+) -> None:
+    heard: list[bytes] = []
+
+    async def hear(message: Any) -> None:
+        heard.append(message.data + repr(message.headers).encode())
+
+    spy = await nats.connect(open_server.url)  # pyright: ignore[reportUnknownMemberType]
+    await spy.subscribe(">", cb=hear)  # pyright: ignore[reportUnknownMemberType]
+    asked: list[ProbeKey] = []
+
+    async def probe(question: ProbeKey) -> ProbeResult:
+        asked.append(question)
+        return GOOD
+
+    discussion = await Bus.connect(open_server.url, service="discussion", seed_file=None)
+    await discussion.serve("discussion", [Verb("probe", ProbeKey, probe)])
+    edge = await Bus.connect(open_server.url, service="edge", seed_file=None)
+    line = json.dumps({"keys": {"kimi": SECRET}}).encode() + b"\n"
+    dsn = database.dsn("key_vault")
+    async with running_vault(dsn, open_server.url, tmp_path, line) as vault:
+
+        async def ready() -> VaultIdentity:
+            assert vault.process.returncode is None, vault.log.read_text()
+            try:
+                return await edge.request(
+                    command_subject("key_vault", "identity"),
+                    DescribeVault(),
+                    VaultIdentity,
+                    within=SOON,
+                )
+            except Exception as error:
+                raise AssertionError(error) from error
+
+        known = await eventually(ready, within=timedelta(seconds=30))
+
+        async def adopted() -> bool:
+            return await state_of(edge, "kimi") == {KeyState.ACTIVE}
+
+        await eventually(adopted, within=timedelta(seconds=30))
+        info = submission_info(workspace="default", request="r1", provider="kimi")
+        wish = AddKey(
+            workspace="default",
+            request="r1",
+            provider="kimi",
+            sealed_secret=seal(known.sealing_key, OTHER.encode(), info),
+        )
+        added = await edge.request(command_subject("key_vault", "add"), wish, KeyView, within=SOON)
+        me = RecipientKey.generate()
+        await edge.request(
+            command_subject("key_vault", "lease"),
+            LeaseKey(
+                workspace="default",
+                request="a1",
+                key=added.id,
+                version=1,
+                endpoint=added.endpoint,
+                recipient=me.public,
+                purpose="attempt",
+            ),
+            KeyLease,
+            within=SOON,
+        )
+        # A refusal quotes nothing of what it refuses.
+        broken = seal(known.sealing_key, OTHER.encode() + b" \x00", info)
+        with pytest.raises(Invalid):
+            await edge.request(
+                command_subject("key_vault", "add"),
+                AddKey(workspace="default", request="r1", provider="kimi", sealed_secret=broken),
+                KeyView,
+                within=SOON,
+            )
+
+        async def told() -> bool:
+            return any(b"key_disabled" in message for message in heard)
+
+        await eventually(told)
+        process = Path("/proc") / str(vault.process.pid)
+        seen = {
+            "environment": (process / "environ").read_bytes(),
+            "command line": (process / "cmdline").read_bytes(),
+            "limits": (process / "limits").read_bytes(),
+        }
+    assert vault.process.returncode == 0, vault.log.read_text()
+    await asyncio.gather(edge.drain(), discussion.drain(), spy.close())
+    seen |= {
+        "bus": b"\n".join(heard),
+        "log": vault.log.read_bytes(),
+        "database": await everything_in(dsn),
+        "streams": b"".join(
+            path.read_bytes() for path in open_server.folder.rglob("*") if path.is_file()
+        ),
+    }
+    assert len(heard) > 10
+    assert len(asked) == 2
+    assert b"Max core file size        0                    0" in seen["limits"]
+    token = (tmp_path / "owner-token").read_text().strip()
+    for place, content in seen.items():
+        for canary in (SECRET, OTHER, token):
+            for form in forms_of(canary):
+                assert form not in content, f"{canary[:6]}… in {place}"
+
+
+async def state_of(edge: Bus, provider: str) -> set[KeyState]:
+    keys = await edge.request(
+        command_subject("key_vault", "list"),
+        ListKeys(workspace="default", provider=provider),
+        KeyList,
+        within=SOON,
+    )
+    return {key.state for key in keys.items}
+
+
+async def everything_in(dsn: str) -> bytes:
+    """Each row of each table, as text; bytes appear in hex."""
+    conn = await asyncpg.connect(dsn)
+    try:
+        tables = await conn.fetch(
+            "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables"
+            " WHERE schemaname = 'key_vault'"
+        )
+        rows = [
+            row["row"]
+            for table in tables
+            for row in await conn.fetch(f"SELECT t::text AS row FROM {table['name']} t")
+        ]
+    finally:
+        await conn.close()
+    assert len(tables) > 10
+    assert rows
+    return "\n".join(rows).encode()
+
+
+def forms_of(secret: str) -> list[bytes]:
+    raw = secret.encode()
+    return [raw, raw.hex().encode(), base64.b64encode(raw).rstrip(b"=")[:-1]]
