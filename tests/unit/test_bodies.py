@@ -13,8 +13,13 @@ from services.edge.bodies import KeyBody, ListQuery, OpenBody
 from services.edge.openai_bodies import CompletionBody
 from services.edge.problems import of_validation
 
+Wrong = tuple[dict[str, Any], str]
+"""What is changed, and the field that is then named."""
+
 RILEY = {"persona": "riley-engstrom"}
 MORGAN = {"persona": "morgan-castellano"}
+NOBODY: list[Any] = []
+EMPTY: dict[str, Any] = {}
 ASKED: dict[str, Any] = {"topic": "How do we announce a beta?", "participants": [RILEY]}
 CHAT: dict[str, Any] = {"model": "kimi/k2", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -38,7 +43,7 @@ def test_one_participant_is_single_and_several_are_parallel_unless_said() -> Non
 
 
 def test_a_misspelt_field_is_named_with_the_one_that_is_meant() -> None:
-    said = refusal(OpenBody, ASKED | {"particpants": []})
+    said = refusal(OpenBody, ASKED | {"particpants": NOBODY})
 
     assert "did you mean participants?" in next(iter(said.values()))
 
@@ -53,9 +58,9 @@ def test_a_misspelt_field_is_named_with_the_one_that_is_meant() -> None:
         ({"topic": "x" * 100_001}, "topic"),
         ({"topic": None}, "topic"),
         ({"topic": 7}, "topic"),
-        ({"participants": []}, "participants"),
+        ({"participants": NOBODY}, "participants"),
         ({"participants": [RILEY] * 9}, "participants"),
-        ({"participants": [{}]}, "participants.0"),
+        ({"participants": [EMPTY]}, "participants.0"),
         ({"participants": [{"persona": "a b"}]}, "participants.0.persona"),
         ({"participants": [{"persona": "a\r\nPUB x 1"}]}, "participants.0.persona"),
         ({"participants": [{"model": ""}]}, "participants.0.model"),
@@ -70,7 +75,7 @@ def test_a_misspelt_field_is_named_with_the_one_that_is_meant() -> None:
         ({"options": {"max_completion_tokens": 10**18}}, "options.max_completion_tokens"),
         ({"options": {"temperature": -3}}, "options.temperature"),
         ({"options": {"temperature": "hot"}}, "options.temperature"),
-        ({"__proto__": {}}, "body"),
+        ({"__proto__": EMPTY}, "body"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_field(wrong: dict[str, object], field: str) -> None:
@@ -87,10 +92,8 @@ def test_what_is_no_document_is_refused(raw: str) -> None:
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999999", "1" * 10_000])
 def test_a_number_that_is_none_is_refused(number: str) -> None:
-    assert refusal(
-        OpenBody,
-        f'{{"topic":"x","participants":[{{"model":"a/b"}}],"options":{{"temperature":{number}}}}}',
-    )
+    asked = '{"topic": "x", "participants": [{"model": "a/b"}], "options": {"temperature": %s}}'
+    assert refusal(OpenBody, asked % number)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +116,7 @@ def test_blanks_around_a_pasted_key_do_no_harm() -> None:
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
-        ({"messages": []}, "messages"),
+        ({"messages": NOBODY}, "messages"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages.0.role"),
         ({"messages": [{"role": "user"}]}, "messages.0"),
         ({"messages": [{"role": "user", "content": "x"}] * 2001}, "messages"),
@@ -121,7 +124,7 @@ def test_blanks_around_a_pasted_key_do_no_harm() -> None:
         ({"n": 2}, "n"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"store": False}, "body"),
-        ({"functions": [{}]}, "body"),
+        ({"functions": [EMPTY]}, "body"),
     ],
 )
 def test_a_chat_that_cannot_be_kept_is_refused(wrong: dict[str, object], field: str) -> None:
@@ -137,13 +140,8 @@ def test_no_image_is_fetched_from_inside(url: str) -> None:
 
 
 def test_what_only_concerns_openai_is_passed_over() -> None:
-    more = {
-        "user": "ada",
-        "metadata": {"a": "b"},
-        "presence_penalty": 0,
-        "parallel_tool_calls": True,
-    }
-    body = CompletionBody.model_validate_json(json.dumps(CHAT | more | {"max_tokens": 5}))
+    more = {"user": "ada", "metadata": {"a": "b"}, "presence_penalty": 0, "max_tokens": 5}
+    body = CompletionBody.model_validate_json(json.dumps(CHAT | more))
 
     assert body.parameters().max_completion_tokens == 5
 

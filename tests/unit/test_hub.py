@@ -263,5 +263,6 @@ def test_a_snapshot_holds_all_that_was_said_and_is_one_frame() -> None:
     [snapshot] = feed.snapshots()
 
     assert snapshot.frame == (
-        b'event: TurnText\ndata: {"turn":"t","attempt":"a","text":"Hello","reasoning":"hm\\n\\n"}\n\n'
+        b"event: TurnText\n"
+        b'data: {"turn":"t","attempt":"a","text":"Hello","reasoning":"hm\\n\\n"}\n\n'
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.failures import NotFound, Refused
+from contracts.failures import NotFound
 from contracts.keys import Role
 from services.edge import openapi
 from services.edge.app import describe
@@ -103,10 +104,8 @@ def test_a_wrong_method_is_told_the_right_ones() -> None:
 
 @given(st.text(max_size=60), st.text(max_size=10))
 def test_no_address_breaks_the_router(path: str, method: str) -> None:
-    try:
+    with suppress(NotFound, MethodNotAllowed):
         match(method, "/" + path)
-    except Refused as refused:
-        assert refused.problem.status in {404, 405}
 
 
 # --- The description --------------------------------------------------------------------------
