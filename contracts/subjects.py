@@ -231,6 +231,10 @@ def permissions(service: str) -> Permissions:
     subscribe = [f"{inbox(service)}.>", *_discovery(service)]
     if VERBS[service]:
         subscribe.append(f"parley.cmd.{service}.>")
+    else:
+        # It is only ever pinged, by itself and by the administrator. "May answer whatever it
+        # hears" would let it forge the broker's acknowledgement of a fact that it hears.
+        publish += [f"{inbox(service)}.>", f"{inbox(ADMIN)}.>"]
     for stream in STREAMS:
         if stream.keeper == service:
             publish.append(f"$JS.API.STREAM.CREATE.{stream.name}")
@@ -243,7 +247,7 @@ def permissions(service: str) -> Permissions:
     return Permissions(
         publish=(*publish, *more_publish),
         subscribe=(*subscribe, *more_subscribe),
-        responds=True,
+        responds=bool(VERBS[service]),
     )
 
 

@@ -174,5 +174,5 @@ def test_permissions_are_spelt_out(credential: str) -> None:
         assert checked_pattern(pattern) == pattern
         assert pattern != ">"
         assert not pattern.startswith(("*", "_INBOX.", "parley.>", "parley.*"))
-        if pattern.startswith("_INBOX"):
-            assert pattern == f"{inbox(credential)}.>"
+    hears = [pattern for pattern in allowed.subscribe if pattern.startswith("_INBOX")]
+    assert hears == [f"{inbox(credential)}.>"]
