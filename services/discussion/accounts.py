@@ -36,8 +36,8 @@ _decode = msgspec.json.Decoder(Account).decode
 async def lock(conn: Connection, ref: AccountRef) -> Account:
     """The record, held until the end of the transaction.
 
-    Lock the account before anything is appended: in this order no two transactions can wait for
-    each other.
+    After the discussion, before anything is appended: in this order no two transactions can wait
+    for each other.
     """
     key = (ref.workspace, ref.provider, ref.endpoint, ref.account)
     row = await conn.fetchrow(SQL["lock_account"], *key)

@@ -82,8 +82,8 @@ class Inbox:
     async def _cancel(self, command: CancelDiscussion) -> None:
         async with self._store.transaction() as conn:
             await self._find(conn, command.workspace, command.discussion)
+            loaded = await self._store.hold(conn, command.discussion)
             running = await conn.fetch(SQL["attempts_of_discussion"], command.discussion)
-            loaded = await self._store.load(conn, command.discussion)
             await self._store.change(conn, loaded, Cancel(command.by), by=command.by)
         for row in running:
             await self._bus.publish(

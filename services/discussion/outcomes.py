@@ -68,14 +68,14 @@ class Outcomes:
         self, conn: Connection, discussion: str, command: Hear
     ) -> list[DiscussionEvent]:
         """Carry the outcome into the discussion; nothing happens if it is stale."""
-        await self._lock_account(conn, command.outcome.attempt)
-        loaded = await self._store.load(conn, discussion)
+        loaded = await self._store.hold(conn, discussion)
         priced = Hear(command.outcome, _cost(loaded, command.outcome))
         return await self._store.change(conn, loaded, priced)
 
     async def lease_due(self, wakeup: Wakeup) -> None:
         """Handler of `lease` wake-ups: does the attempt still live?"""
         async with self._store.transaction() as conn:
+            loaded = await self._store.hold(conn, wakeup.discussion)
             row = await conn.fetchrow(SQL["find_attempt"], wakeup.subject)
             if row is None:
                 await drop(conn, wakeup)
@@ -87,7 +87,7 @@ class Outcomes:
                 await self._renew(conn, wakeup, row)
                 return
             text, reasoning = await self._salvage(subject)
-            await self._cut(conn, row, text, reasoning)
+            await self._cut(conn, loaded, row, text, reasoning)
 
     async def _renew(self, conn: Connection, wakeup: Wakeup, row: asyncpg.Record) -> None:
         ref = account_of(row)
@@ -107,10 +107,10 @@ class Outcomes:
                 said[chunk.kind] = have[: chunk.offset] + chunk.text
         return said[ChunkKind.TEXT], said[ChunkKind.REASONING]
 
-    async def _cut(self, conn: Connection, row: asyncpg.Record, text: str, reasoning: str) -> None:
+    async def _cut(
+        self, conn: Connection, loaded: Loaded, row: asyncpg.Record, text: str, reasoning: str
+    ) -> None:
         self._log.warning("attempt has no pulse", attempt=row["attempt"], heard=len(text))
-        await self._lock_account(conn, row["attempt"])
-        loaded = await self._store.load(conn, row["discussion"])
         usage = Usage(
             output_tokens=len((text + reasoning).encode("utf-8", "replace")) // 3,
             status=UsageStatus.ESTIMATED,
@@ -134,12 +134,6 @@ class Outcomes:
         await accounts.save(conn, ref, admission.release(account, row["attempt"]))
         await conn.execute(SQL["end_attempt"], row["attempt"])
         await conn.execute(SQL["drop_wakeup"], "lease", row["attempt"])
-
-    async def _lock_account(self, conn: Connection, attempt: str) -> None:
-        """First of all locks, see `accounts.lock`."""
-        row = await conn.fetchrow(SQL["find_attempt"], attempt)
-        if row is not None:
-            await accounts.lock(conn, account_of(row))
 
 
 def _cost(loaded: Loaded, outcome: StreamCompleted | ProviderError) -> Cost | None:

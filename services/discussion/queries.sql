@@ -6,6 +6,9 @@ SELECT clock() AS now
 -- name: stream_version
 SELECT coalesce((SELECT version FROM streams WHERE stream = $1), 0)
 
+-- name: hold_stream
+SELECT FROM streams WHERE stream = $1 FOR UPDATE
+
 -- name: save_discussion
 INSERT INTO discussions
     (discussion, workspace, state, mode, title, search, version, created_at, updated_at)

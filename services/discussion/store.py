@@ -84,6 +84,15 @@ class Store:
         """The database's time: the only one that decisions know."""
         return cast("datetime", await conn.fetchval(SQL["clock"]))
 
+    async def hold(self, conn: Connection, discussion: str) -> Loaded:
+        """Load it to change it: others who want to wait until this transaction ends.
+
+        The journal's version check alone would be right too, but two turns that begin at the same
+        time would undo one another. First of all locks: the discussion, then an account.
+        """
+        await conn.execute(SQL["hold_stream"], discussion)
+        return await self.load(conn, discussion)
+
     async def load(self, conn: Connection, discussion: str, *, after: int = 0) -> Loaded:
         events = await self._journal.load(conn, discussion, after=after)
         known = cast("list[DiscussionEvent]", [recorded.event for recorded in events])
@@ -99,7 +108,11 @@ class Store:
         if not events:
             return []
         opened = loaded.opened or next(e for e in events if isinstance(e, DiscussionOpened))
-        closed = await Reactions(conn, opened, loaded, now).note(events)
+        # The provider's stream before the discussion's own: whoever appends holds the journal's
+        # lock until the end, and must not wait for a stream then.
+        for gate in await Reactions(conn, opened, loaded, now).note(events):
+            stream = provider_stream(gate.workspace, gate.provider)
+            await self.state_fact(conn, gate.workspace, stream, gate)
         await self._journal.append(
             conn,
             loaded.id,
@@ -108,9 +121,6 @@ class Store:
             workspace=opened.workspace,
             meta={"by": by} if by else None,
         )
-        for gate in closed:
-            stream = provider_stream(gate.workspace, gate.provider)
-            await self.state_fact(conn, gate.workspace, stream, gate)
         return events
 
     async def state_fact(self, conn: Connection, workspace: str, stream: str, fact: Event) -> None:

@@ -80,7 +80,7 @@ class Turns:
     async def due(self, wakeup: Wakeup) -> None:
         """Handler of `turn` wake-ups."""
         async with self._store.transaction() as conn:
-            loaded = await self._store.load(conn, wakeup.discussion)
+            loaded = await self._store.hold(conn, wakeup.discussion)
             turn = _due_turn(loaded, wakeup.subject)
             if turn is None:
                 await drop(conn, wakeup)
