@@ -5,7 +5,7 @@ import { h } from "/pages/dom.js";
 
 const DEEPEST = 8; // nesting past this is drawn as text
 const LONGEST_MARK = 1_000; // no fence, heading, rule or table head is longer; bounds the patterns' work
-const FARTHEST = 5_000; // where the end of an emphasis is looked for
+const FARTHEST = 5_000; // where the end of an emphasis or of code is looked for
 
 // --- Blocks -----------------------------------------------------------------------------------
 
@@ -93,7 +93,8 @@ function readList(lines, start) {
       loose = true;
       items.at(-1).push("");
     } else if (match && depth < margin + 2) {
-      if (depth + 1 < margin || /\d/.test(match[2]) !== ordered || RULE.test(line)) break;
+      const another = depth + 1 < margin || /\d/.test(match[2]) !== ordered || RULE.test(line);
+      if (another && items.length) break;
       items.push([match[3] ?? ""]);
     } else if (depth > margin + 1) {
       items.at(-1).push(line.slice(Math.min(depth, margin + (ordered ? 3 : 2))));
@@ -120,7 +121,6 @@ function cells(line) {
 
 // --- Inline -----------------------------------------------------------------------------------
 
-const CODE = /(`+)([\s\S]*?[^`])\1(?!`)/y;
 const LINK = /\[([^\[\]]{1,500})\]\(\s*<?([^\s<>()]*(?:\([^\s<>()]*\)[^\s<>()]*)*)>?(?:\s+"[^"]*")?\s*\)/y;
 const BARE = /https?:\/\/[^\s<>"'`]+/iy;
 const ANGLE = /<(https?:\/\/[^\s<>]+)>/iy;
@@ -156,9 +156,9 @@ export function inline(text, depth = 0, open = false) {
     if (sign === "\\" && /[!-/:-@[-`{-~]/.test(text[at + 1] ?? "")) {
       plain += text[at + 1];
       at += 2;
-    } else if (sign === "`" && (found = match(CODE))) {
-      put(h("code", {}, found[2].replace(/^ (.+) $/s, "$1")));
-      at += found[0].length;
+    } else if (sign === "`" && (found = code(text, at))) {
+      put(h("code", {}, found.inner.replace(/^ (.+) $/s, "$1")));
+      at = found.end;
     } else if (sign === "[" && depth < DEEPEST && (found = match(LINK))) {
       const address = safe(found[2]);
       if (address) put(link(address, inline(found[1], DEEPEST)));
@@ -178,9 +178,9 @@ export function inline(text, depth = 0, open = false) {
       at = found.end;
     } else if ("*_~`".includes(sign)) {
       // A run that closes nothing stays as it is, whole: its parts must not be read anew.
-      const run = /^(.)\1*/s.exec(text.slice(at, at + 64))[0];
-      plain += run;
-      at += run.length;
+      const end = runEnd(text, at);
+      plain += text.slice(at, end);
+      at = end;
     } else {
       plain += sign;
       at += 1;
@@ -188,6 +188,24 @@ export function inline(text, depth = 0, open = false) {
   }
   if (plain) pieces.push(plain);
   return pieces;
+}
+
+/** Where the run of equal signs that begins at `at` is over. */
+function runEnd(text, at) {
+  let end = at + 1;
+  while (text[end] === text[at]) end += 1;
+  return end;
+}
+
+/** Code between two runs of as many backticks. */
+function code(text, at) {
+  const from = runEnd(text, at);
+  for (let to = text.indexOf("`", from); to !== -1 && to - from < FARTHEST; to = text.indexOf("`", to)) {
+    const end = runEnd(text, to);
+    if (end - to === from - at) return { inner: text.slice(from, to), end };
+    to = end;
+  }
+  return null;
 }
 
 function emphasis(text, at, open) {
@@ -218,14 +236,15 @@ function closing(text, from, mark) {
 
 /** The address without what the sentence around it has added: a full stop, an unopened bracket. */
 function balanced(address) {
+  let unopened = 0;
+  for (const sign of address) unopened += sign === ")" ? 1 : sign === "(" ? -1 : 0;
   let end = address.length;
-  for (;;) {
+  for (; end > 0; end -= 1) {
     const last = address[end - 1];
-    const opened = address.slice(0, end).split("(").length;
-    const closed = address.slice(0, end).split(")").length;
-    if (".,;:!?*_~]}".includes(last) || (last === ")" && closed > opened)) end -= 1;
-    else return address.slice(0, end);
+    if (last === ")" && unopened > 0) unopened -= 1;
+    else if (!".,;:!?*_~]}".includes(last)) break;
   }
+  return address.slice(0, end);
 }
 
 function safe(address) {
