@@ -66,7 +66,8 @@ class Bus:
     """One service's place on the bus."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
+        """What the bus stands on; for the machinery beside it, not for services."""
         self._client = connection.client
         self._answering: list[Answering] = []
         self._consuming: set[Consuming] = set()
@@ -101,19 +102,19 @@ class Bus:
     @property
     def connected(self) -> bool:
         """Whether the broker is there, as far as is known."""
-        return self._connection.connected
+        return self.connection.connected
 
     def on_reconnect(self, callback: Callable[[], Awaitable[None] | None]) -> None:
         """Call after the broker was away: live messages of that time are lost."""
-        self._connection.on_reconnect(callback)
+        self.connection.on_reconnect(callback)
 
     def _keep_streams(self) -> None:
         """Streams in memory are gone after the broker was away; their keeper makes them again."""
-        kept = [stream for stream in STREAMS if stream.keeper == self._connection.service]
+        kept = [stream for stream in STREAMS if stream.keeper == self.connection.service]
 
         def make() -> None:
             for stream in kept:
-                task = asyncio.create_task(remake(self._connection, stream))
+                task = asyncio.create_task(remake(self.connection, stream))
                 self._keeping.add(task)
                 task.add_done_callback(self._keeping.discard)
 
@@ -137,9 +138,9 @@ class Bus:
         headers = write_headers(trace.outgoing())
         if len(headers) + len(payload) > self._client.max_payload:
             raise Invalid("The request is too large.", slug="too-large")
-        if not await self._connection.until_connected(deadline):
+        if not await self.connection.until_connected(deadline):
             raise Unreachable(f"The broker is away; {subject} was not asked.")
-        reply, expected = self._connection.expect(subject)
+        reply, expected = self.connection.expect(subject)
         try:
             self._client.put(subject, payload, reply, headers)
             async with asyncio.timeout_at(deadline):
@@ -147,12 +148,12 @@ class Bus:
         except TimeoutError as error:
             raise TimedOut(f"No answer from {subject} within {within}.") from error
         finally:
-            self._connection.give_up(reply)
+            self.connection.give_up(reply)
         return _read_answer(subject, message, answer)
 
     async def serve(self, service: str, verbs: Sequence[Verb[Any]]) -> None:
         """Answer these verbs, and NATS's own questions about this service, until `drain`."""
-        answering = Answering(self._connection, service)
+        answering = Answering(self.connection, service)
         self._answering.append(answering)
         await answering.start(verbs)
 
@@ -188,7 +189,7 @@ class Bus:
         broke in between: publish it again with the same `id`. Many may wait at the same time.
         """
         return await durable.publish_durable(
-            self._connection, subject, payload, id=id, headers=headers or {}, within=within
+            self.connection, subject, payload, id=id, headers=headers or {}, within=within
         )
 
     # --- Hearing ----------------------------------------------------------------------------
@@ -205,7 +206,7 @@ class Bus:
         A plain callback is called straight from the socket: the cheapest way. What an async one
         returns is awaited in the order of arrival, one at a time.
         """
-        subscription = Subscription(self._connection, subject, callback, self._subscriptions)
+        subscription = Subscription(self.connection, subject, callback, self._subscriptions)
         await subscription.start(queue)
         return subscription
 
@@ -230,7 +231,7 @@ class Bus:
         OSError, and the kinds in `passing`, e.g. the database's) do not count.
         """
         consuming = Consuming(
-            self._connection,
+            self.connection,
             stream,
             consumer,
             handler,
@@ -254,7 +255,7 @@ class Bus:
 
         Unreachable if the stream itself is not there: a memory stream goes with its broker.
         """
-        return await last_message(self._connection, stream, subject, within)
+        return await last_message(self.connection, stream, subject, within)
 
     async def stored_chunks(
         self,
@@ -265,7 +266,7 @@ class Bus:
         within: timedelta = timedelta(seconds=5),
     ) -> list[StoredMessage]:
         """All messages of `subject` (or pattern) that the stream has after a sequence, in order."""
-        return await stored_messages(self._connection, stream, subject, after_sequence, within)
+        return await stored_messages(self.connection, stream, subject, after_sequence, within)
 
     # --- Leaving ----------------------------------------------------------------------------
 
@@ -285,7 +286,7 @@ class Bus:
             log.warning("left while something was still being worked on")
         for task in self._keeping:
             task.cancel()
-        await self._connection.close()
+        await self.connection.close()
 
 
 _PROBLEM: Final = msgspec.json.Decoder(Problem)

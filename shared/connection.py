@@ -156,7 +156,7 @@ class Connection:
             if not self._rejected.done():
                 self._rejected.set_result(None)
             return
-        if self._trouble != type(error):
+        if self._trouble is not type(error):
             self._trouble = type(error)  # once is enough: it is tried several times a second
             log.debug("trouble with the broker", error=type(error).__name__, what=str(error)[:200])
 

@@ -19,7 +19,7 @@ from shared.message import checked_subject, write_headers
 MESSAGE_ID: Final = "Nats-Msg-Id"
 
 
-class NotStored(Exception):  # noqa: N818 - says what is the matter
+class NotStored(Exception):
     """No acknowledgement: unknown whether it is stored. Publish it again with the same id."""
 
 

@@ -42,7 +42,7 @@ class NatsClient(Client):
 
     def __init__(self, denied: Callable[[str, str], None]) -> None:
         super().__init__()
-        self._denied = denied
+        self.denied = denied
         self._listeners: dict[int, Heard] = {}
         self._write_is_due = False
         self._put_since_room = 0
@@ -150,6 +150,6 @@ class NatsClient(Client):
 
     async def _process_err(self, err_msg: str) -> None:
         if refused := _DENIED.search(err_msg):
-            self._denied(refused[1], refused[2])
+            self.denied(refused[1], refused[2])
             return
         await self._process_op_err(errors.Error(f"nats: {err_msg.strip(chr(39))}"))

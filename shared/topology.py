@@ -42,7 +42,7 @@ _REMADE_WITHIN: Final = 30.0
 _NOT_FOUND: Final = 404
 
 
-class CannotEnsure(Exception):  # noqa: N818 - says what is the matter
+class CannotEnsure(Exception):
     """The broker refused a stream or consumer, or is not allowed to us; the text says which."""
 
 
@@ -151,16 +151,16 @@ async def remake(connection: Connection, stream: Stream) -> None:
     """Make one stream if it is gone; where that cannot be, the log says so and life goes on."""
     deadline = asyncio.get_running_loop().time() + _REMADE_WITHIN
     try:
-        await _ask(connection, f"STREAM.CREATE.{stream.name}", stream_config(stream), deadline)
+        await ask(connection, f"STREAM.CREATE.{stream.name}", stream_config(stream), deadline)
     except (CannotEnsure, Unreachable) as error:
         log.warning("could not make a stream again", stream=stream.name, reason=str(error))
 
 
 async def _ensure_stream(connection: Connection, stream: Stream, deadline: float) -> None:
     wanted = stream_config(stream)
-    found = await _ask(connection, f"STREAM.INFO.{stream.name}", None, deadline)
+    found = await ask(connection, f"STREAM.INFO.{stream.name}", None, deadline)
     if found is None:
-        await _ask(connection, f"STREAM.CREATE.{stream.name}", wanted, deadline)
+        await ask(connection, f"STREAM.CREATE.{stream.name}", wanted, deadline)
         log.info("made a stream", stream=stream.name)
         return
     present: Mapping[str, Any] = found["config"]
@@ -173,7 +173,7 @@ async def _ensure_stream(connection: Connection, stream: Stream, deadline: float
             )
     if _differs(wanted, present):
         # What the declaration doesn't speak of (replicas, placement) is the operator's.
-        await _ask(connection, f"STREAM.UPDATE.{stream.name}", {**present, **wanted}, deadline)
+        await ask(connection, f"STREAM.UPDATE.{stream.name}", {**present, **wanted}, deadline)
         log.info("changed a stream", stream=stream.name)
 
 
@@ -182,11 +182,11 @@ async def _ensure_consumer(
 ) -> None:
     wanted = consumer_config(consumer)
     path = f"{stream.name}.{consumer.name}"
-    found = await _ask(connection, f"CONSUMER.INFO.{path}", None, deadline)
+    found = await ask(connection, f"CONSUMER.INFO.{path}", None, deadline)
     present: Mapping[str, Any] = {} if found is None else found["config"]
     if found is not None and not _differs(wanted, present):
         return
-    await _ask(
+    await ask(
         connection,
         f"CONSUMER.DURABLE.CREATE.{path}",
         {"stream_name": stream.name, "config": {**present, **wanted}},
@@ -232,7 +232,7 @@ def _differs(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
     return any(present.get(key, False) != value for key, value in wanted.items())
 
 
-async def _ask(
+async def ask(
     connection: Connection, path: str, body: Mapping[str, Any] | None, deadline: float
 ) -> dict[str, Any] | None:
     """The answer of JetStream's API; None for "not found". Asked again while it wakes up."""

@@ -39,7 +39,6 @@ EVENTS: tuple[type[msgspec.Struct], ...] = (
 
 GOLDEN = Path(__file__).parent / "golden"
 
-_NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 _INT64 = st.integers(-(2**63), 2**63 - 1)
 _JSON = st.recursive(
     st.none()
@@ -77,27 +76,24 @@ def _example(kind: inspect.Type, name: str) -> Any:
         case inspect.DictType(value_type=value):
             return {"one": _example(value, name)}
         case inspect.EnumType(cls=cls):
-            return list(cls)[0]
+            return next(iter(cls))
         case inspect.LiteralType(values=values):
             return values[0]
         case inspect.StrType():
             return f"the {name.rstrip('_')}: “ümläut” ✓"
-        case inspect.BoolType():
-            return True
-        case inspect.IntType():
-            return 42
-        case inspect.FloatType():
-            return 1.5
-        case inspect.DateTimeType():
-            return _NOON
-        case inspect.DecimalType():
-            return Decimal("0.00042")
-        case inspect.BytesType():
-            return b"\x00\xff"
-        case inspect.AnyType():
-            return {"any": ["thing", 1, None]}
         case _:
-            raise NotImplementedError(f"no example of {kind}")
+            return _EXAMPLES[type(kind)]
+
+
+_EXAMPLES: dict[type[inspect.Type], Any] = {
+    inspect.BoolType: True,
+    inspect.IntType: 42,
+    inspect.FloatType: 1.5,
+    inspect.DateTimeType: datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC),
+    inspect.DecimalType: Decimal("0.00042"),
+    inspect.BytesType: b"\x00\xff",
+    inspect.AnyType: {"any": ["thing", 1, None]},
+}
 
 
 # --- All kinds of them ----------------------------------------------------------------------

@@ -169,7 +169,7 @@ async def test_live_messages_are_kept_for_the_broker_only_up_to_a_limit(
     await until_lost(adapter, edge)
     for _ in range(100):
         await adapter.publish(chunk_subject("w", "d", "a"), b"x" * 100)
-    pending = adapter._client.pending_data_size  # pyright: ignore[reportPrivateUsage]
+    pending = adapter.connection.client.pending_data_size
     assert 0 < pending <= 1000
     await broker.start()
 

@@ -4,6 +4,9 @@ When one of the first kind fails, nats-py has mended it: look whether shared/nat
 become simpler.
 """
 
+# nats-py's private parts are what this is about.
+# pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import asyncio
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import nats
+import nats.errors
 import pytest
 from nats.aio.client import Client
 
@@ -62,17 +66,17 @@ async def test_the_ping_of_nats_py_overtakes_what_was_published(anyone: NatsServ
 
 async def test_our_ping_keeps_its_place(join: Join) -> None:
     adapter = await join("provider_adapter")
-    wire = Wire(adapter._client)
+    wire = Wire(adapter.connection.client)
     for _ in range(3):
         await adapter.publish(SUBJECT, b"x")
-    await adapter._client.round_trip(5)
+    await adapter.connection.client.round_trip(5)
     assert b"".join(wire.writes).startswith(b"PUB ")
     assert b"".join(wire.writes).endswith(b"PING\r\n")
 
 
 async def test_a_turn_of_the_loop_makes_one_write(join: Join) -> None:
     adapter = await join("provider_adapter")
-    wire = Wire(adapter._client)
+    wire = Wire(adapter.connection.client)
     await asyncio.gather(*(adapter.publish(SUBJECT, b"x") for _ in range(50)))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -96,7 +100,7 @@ async def test_a_tight_loop_of_publishing_lets_others_run_and_waits_for_the_sock
     most = 0
     for _ in range(20_000):
         await adapter.publish(SUBJECT, b"x" * 200)
-        most = max(most, adapter._client.pending_data_size)
+        most = max(most, adapter.connection.client.pending_data_size)
     counting.cancel()
     assert turns > 20
     assert most < 128 * 1024
@@ -105,8 +109,8 @@ async def test_a_tight_loop_of_publishing_lets_others_run_and_waits_for_the_sock
 async def test_a_pong_that_nobody_waits_for_any_more_does_no_harm(join: Join) -> None:
     edge = await join("edge")
     with pytest.raises(TimeoutError):
-        await edge._client.round_trip(0)
-    await edge._client.round_trip(5)
+        await edge.connection.client.round_trip(0)
+    await edge.connection.client.round_trip(5)
     assert edge.connected
 
 
@@ -130,7 +134,7 @@ async def test_an_error_line_never_closes_us_for_good(join: Join, words: str) ->
     edge = await join("edge")
     again = asyncio.Event()
     edge.on_reconnect(again.set)
-    await edge._client._process_err(f"'{words}'")
+    await edge.connection.client._process_err(f"'{words}'")
     await asyncio.wait_for(again.wait(), 5)
     assert edge.connected
 
@@ -148,7 +152,7 @@ async def test_a_listener_is_called_without_a_task_of_its_own(join: Join) -> Non
     await adapter.publish(SUBJECT, b"x")
 
     async def heard() -> bool:
-        return heard_in == [edge._client._reading_task]
+        return heard_in == [edge.connection.client._reading_task]
 
     await eventually(heard)
 

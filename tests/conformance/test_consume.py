@@ -1,10 +1,10 @@
-"""Working off a stream: at least once, in order per subject, and nothing poisonous stops the rest."""
+"""Working off a stream: at least once, in order per subject, and no poison stops the rest."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,10 +13,11 @@ import pytest
 
 from contracts import subjects
 from contracts.failures import Unavailable
-from contracts.subjects import OUTCOMES, outcome_subject
+from contracts.subjects import ADMIN, OUTCOMES, outcome_subject
 from shared import pull
 from shared.bus import Bus, Delivery, Message
 from shared.pull import read_delivery
+from shared.topology import ask, ensure
 from tests.conformance.conftest import Join
 from tests.eventually import eventually
 from tests.nats_server import NatsServer
@@ -42,12 +43,9 @@ async def consuming(bus: Bus, handler: pull.Handler, **more: Any) -> AsyncGenera
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def left_in_stream(bus: Bus, stream: str = STREAM) -> int:
-    """As the administrator sees it."""
-    from shared.topology import _ask  # pyright: ignore[reportPrivateUsage]
-
-    loop = asyncio.get_running_loop()
-    answer = await _ask(bus._connection, f"STREAM.INFO.{stream}", None, loop.time() + 5)  # pyright: ignore[reportPrivateUsage]
+async def left_in_stream(admin: Bus, stream: str = STREAM) -> int:
+    deadline = asyncio.get_running_loop().time() + 5
+    answer = await ask(admin.connection, f"STREAM.INFO.{stream}", None, deadline)
     assert answer is not None
     return int(answer["state"]["messages"])
 
@@ -221,7 +219,7 @@ async def test_what_is_not_the_messages_fault_never_leads_to_quarantine(
     adapter, discussion = await join("provider_adapter"), await join("discussion")
     deliveries: list[int] = []
 
-    class DatabaseAway(Exception):  # noqa: N818
+    class DatabaseAway(Exception):
         pass
 
     async def work(delivery: Delivery) -> None:
@@ -364,9 +362,6 @@ def few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def short_ack_wait(broker: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The broker delivers again after a second without word."""
-    from contracts.subjects import ADMIN
-    from shared.topology import ensure
-
     streams = declare(monkeypatch, ack_wait=timedelta(seconds=1))
     await ensure(broker.url, broker.seed(ADMIN), streams=streams)
 

@@ -13,7 +13,7 @@ import pytest
 from contracts.failures import Unreachable
 from contracts.subjects import ADMIN, CHUNKS, EVENTS, OUTCOMES, STREAMS, event_subject
 from shared.bus import Bus
-from shared.topology import CannotEnsure, _ask, broker_config, ensure
+from shared.topology import CannotEnsure, ask, broker_config, ensure
 from tests.conformance.conftest import Join
 from tests.nats_server import NatsServer
 
@@ -22,7 +22,7 @@ SOON = timedelta(seconds=5)
 
 async def config_of(admin: Bus, path: str) -> dict[str, Any]:
     deadline = asyncio.get_running_loop().time() + 5
-    answer = await _ask(admin._connection, path, None, deadline)
+    answer = await ask(admin.connection, path, None, deadline)
     assert answer is not None
     return answer["config"]
 
@@ -49,7 +49,7 @@ async def test_doing_it_again_changes_nothing(broker: NatsServer, join: Join) ->
     await ensure(broker.url, broker.seed(ADMIN))
     admin = await join(ADMIN)
     deadline = asyncio.get_running_loop().time() + 5
-    info = await _ask(admin._connection, "STREAM.INFO.EVENTS", None, deadline)
+    info = await ask(admin.connection, "STREAM.INFO.EVENTS", None, deadline)
     assert info is not None
     assert info["state"]["messages"] == 1
 

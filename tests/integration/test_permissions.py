@@ -19,6 +19,7 @@ from contracts.subjects import ADMIN, INTEGRATION, SERVICES, STREAMS, VERBS, inb
 from shared.bus import Bus
 from shared.connection import Connection
 from shared.message import Message
+from shared.nats_client import NatsClient
 from shared.topology import CREDENTIALS, ensure, permissions_of
 from tests.eventually import eventually
 from tests.nats_server import NatsServer
@@ -156,20 +157,26 @@ class Trial:
     connection: Connection
     refused: set[str] = field(default_factory=set[str])
 
+    def _note(self, named: list[str]) -> NatsClient:
+        """nats-py tells what was refused in lower case."""
+        by_lower = {name.lower(): name for name in named}
+        assert len(by_lower) == len(named)
+
+        def denied(kind: str, subject: str) -> None:
+            self.refused.add(by_lower[subject])
+
+        self.connection.client.denied = denied
+        return self.connection.client
+
     async def refused_to_say(self, subjects: list[str]) -> set[str]:
-        client = self.connection.client
-        by_lower = {subject.lower(): subject for subject in subjects}
-        assert len(by_lower) == len(subjects)
-        client._denied = lambda kind, subject: self.refused.add(by_lower[subject])
+        client = self._note(subjects)
         for subject in subjects:
             client.put(subject, b"")
         await client.round_trip(5)
         return self.refused
 
     async def refused_to_hear(self, patterns: list[str]) -> set[str]:
-        client = self.connection.client
-        by_lower = {pattern.lower(): pattern for pattern in patterns}
-        client._denied = lambda kind, subject: self.refused.add(by_lower[subject])
+        client = self._note(patterns)
         for pattern in patterns:
             for queue in ("", "q"):
                 await client.listen(pattern, lambda message: None, queue)
@@ -287,8 +294,12 @@ async def test_one_who_hears_a_fact_cannot_forge_its_acknowledgement(broker: Nat
 
         await eventually(arrived)
         refused: list[str] = []
-        client = edge._client
-        client._denied = lambda kind, subject: refused.append(subject)
+        client = edge.connection.client
+
+        def denied(kind: str, subject: str) -> None:
+            refused.append(subject)
+
+        client.denied = denied
         client.put(heard[0].reply, b'{"stream": "EVENTS", "seq": 99}')
         await client.round_trip(5)
         assert refused == [heard[0].reply.lower()]
