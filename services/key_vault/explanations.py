@@ -98,14 +98,8 @@ def denied(row: Provider, key: KeyView, evidence: Evidence, hint: str, form: str
 
 def _unanswered(row: Provider, key: KeyView, result: ProbeResult) -> NoAnswer:
     host, said, clean = _host(key), _said(result.evidence), _redacted(result.evidence)
+    later = f"It is asked again by itself; to ask now, {_VERIFY}."
     match result.failure:
-        case _ if not result.sent:
-            return NoAnswer(
-                f"{host} could not be reached.",
-                "Is this machine online, and is the address right? It is asked again by itself; "
-                f"to ask now, {_VERIFY}.",
-                clean,
-            )
         case FailureClass.BILLING:
             return NoAnswer(
                 f"{host} says that the account has no balance or quota left{said}.",
@@ -119,10 +113,18 @@ def _unanswered(row: Provider, key: KeyView, result: ProbeResult) -> NoAnswer:
                 clean,
             )
         case FailureClass.THROTTLED:
-            reason = f"{host} is limiting requests just now{said}."
+            return NoAnswer(f"{host} is limiting requests just now{said}.", later, clean)
+        case _ if result.hint == "connect":
+            return NoAnswer(
+                f"{host} could not be reached.",
+                f"Is this machine online, and is the address right? {later}",
+                clean,
+            )
+        case _ if clean.status is None:
+            why = f": {clean.message}" if clean.message else "."
+            return NoAnswer(f"{host} could not be asked{why}", later, clean)
         case _:
-            reason = f"{host} did not answer as it should{said}."
-    return NoAnswer(reason, f"It is asked again by itself; to ask now, {_VERIFY}.", clean)
+            return NoAnswer(f"{host} did not answer as it should{said}.", later, clean)
 
 
 def _said(evidence: Evidence) -> str:

@@ -181,6 +181,14 @@ def test_what_was_never_sent_says_nothing_even_if_it_looks_like_a_refusal() -> N
     assert may_pass(result)
 
 
+def test_an_address_that_cannot_be_reached_asks_about_the_network() -> None:
+    result = ProbeResult(failure=FailureClass.TRANSIENT, sent=False, hint="connect")
+    why = verdict(KIMI, KEY, result, None)
+    assert isinstance(why, NoAnswer)
+    assert "could not be reached" in why.reason
+    assert "online" in why.next_step
+
+
 def test_account_ids_in_the_providers_words_are_not_kept() -> None:
     organisation = "org-" + "0123456789abcdef" * 2
     why = said(FailureClass.AUTH, status=401, message=f"Your account {organisation} is …")
