@@ -124,9 +124,10 @@ ON CONFLICT (key) DO UPDATE
     WHERE keys.version <= excluded.version
 
 -- name: usable_key
+-- The newest key: ids are in the order of their making, an old key that recovers stays old.
 SELECT key, version, endpoint, account, state = 'suspect' AS suspect FROM keys
 WHERE workspace = $1 AND provider = $2 AND state IN ('active', 'suspect')
-ORDER BY state, activated_at DESC
+ORDER BY state, key DESC
 LIMIT 1
 
 -- name: save_catalog

@@ -81,7 +81,7 @@ CREATE TABLE keys (
     state        text        NOT NULL,
     activated_at timestamptz
 );
-CREATE INDEX keys_of_provider ON keys (workspace, provider, activated_at DESC);
+CREATE INDEX keys_of_provider ON keys (workspace, provider, key DESC);
 
 -- What each key was last seen to offer; `key` is empty for a provider that takes none.
 CREATE TABLE catalogs (
