@@ -120,6 +120,8 @@ class Performance:
             case "stall":
                 await self._flush()
                 await self._answering.until_client_leaves()
+            case "mute":
+                await self._answering.until_client_leaves()
             case "cut":
                 await self._flush()
                 await asyncio.sleep(0.01)  # or the reset would overtake what was said before

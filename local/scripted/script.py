@@ -12,6 +12,7 @@
     finish: length            the finish reason; `finish: none` ends without one, and without [DONE]
     no-done                   a finish reason, but no [DONE]
     stall                     silence until the client leaves
+    mute                      the same, without even a head of an answer
     cut                       the connection breaks here
     close                     the body ends here, as if nothing were missing
     drop                      the connection closes without an answer
@@ -77,7 +78,7 @@ NAMED: Final[Mapping[str, str]] = {
         "The engine is currently overloaded, please try again later"
     ),
     "stall": "text: This answer falls silent ; stall",
-    "silent": "stall",
+    "silent": "mute",
     "drip": "rate: 1 ; many: 60",
     "page": "html: 200",
     "drop": "drop",
@@ -103,7 +104,7 @@ class Step:
 
 Behaviour = tuple[Step, ...]
 
-_ALONE = frozenset({"no-done", "stall", "cut", "close", "drop"})
+_ALONE = frozenset({"no-done", "stall", "mute", "cut", "close", "drop"})
 _WITH_MORE = frozenset(
     {
         "think", "text", "many", "tool", "rate", "wait", "comment", "raw", "usage", "finish",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 import aiohttp
@@ -42,9 +42,6 @@ from services.provider_adapter.patience import Clockwork, Patience
 from services.provider_adapter.session import Sent, beginning, lower_names
 
 log = structlog.stdlib.get_logger("provider_adapter")
-
-PULSE: Final = timedelta(seconds=10)
-"""After so much silence an empty chunk says that the attempt lives."""
 
 _PERMANENT: Final = frozenset(
     {FailureClass.AUTH, FailureClass.MODEL, FailureClass.BILLING, FailureClass.REQUEST}
@@ -133,7 +130,7 @@ class Attempt:
             self.stop("deadline", "the deadline passed before the answer was whole")
         elif lost := self._times.lost(self._patience, now):
             self.stop("stalled", lost)
-        elif now - self._spoke >= PULSE.total_seconds() and self._around.connected():
+        elif now - self._spoke >= self._patience.pulse.total_seconds() and self._around.connected():
             await self._publish(ChunkKind.TEXT, self._answer.length(ChunkKind.TEXT), "")
 
     async def say_again(self) -> None:

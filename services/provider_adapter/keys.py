@@ -64,6 +64,13 @@ class Keyring:
         self._recipient = sealing.RecipientKey.generate()
         self._vault: VaultIdentity | None = None
         self._loans: dict[_Place, _Loan] = {}
+        self._forgotten = 0
+        """How often something was dropped: a loan asked for before that is not kept."""
+
+    @property
+    def holds(self) -> int:
+        """Keys in memory now."""
+        return len(self._loans)
 
     async def secret(
         self,
@@ -79,20 +86,24 @@ class Keyring:
         loan = self._loans.get(place) if purpose == "attempt" else None
         if loan is not None and loan.until > self._clock():
             return loan.secret
+        before = self._forgotten
         loan = await self._borrow(place, request, purpose)
-        if purpose == "attempt":  # a key lent for a probe may be one that is not to be used yet
+        # A key lent for a probe may be one that is not to be used yet.
+        if purpose == "attempt" and self._forgotten == before:
             self._loans[place] = loan
             REDACTOR.learn(loan.secret)
         return loan.secret
 
     def forget(self, key: str) -> None:
         """Drop every version of this key: it was rotated, revoked, disabled or refused."""
+        self._forgotten += 1
         for place in [place for place in self._loans if place.key == key]:
             self._drop(place)
 
     def forget_all(self) -> None:
         """Drop everything: facts may have been missed."""
         self._vault = None
+        self._forgotten += 1
         for place in list(self._loans):
             self._drop(place)
 

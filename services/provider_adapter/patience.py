@@ -24,6 +24,8 @@ class Patience:
     """Without anything that brings the answer on, though bytes may come."""
     after_finish: timedelta = timedelta(seconds=5)
     """For the usage that follows a finish reason; the answer is whole without it."""
+    pulse: timedelta = timedelta(seconds=10)
+    """Without anything of ours: then an empty chunk says that the attempt lives."""
 
 
 ORDINARY = Patience()

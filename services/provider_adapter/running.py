@@ -35,7 +35,7 @@ class Rules:
     ordinary: Patience = ORDINARY
     thinking: Patience = THINKING
     look_every: timedelta = timedelta(milliseconds=500)
-    farewell: timedelta = timedelta(seconds=4)
+    farewell: timedelta = timedelta(seconds=2)
     """For attempts to finish by themselves when we leave; then they are cut."""
 
 

@@ -288,7 +288,7 @@ def catalog(body: bytes) -> list[LiveModel]:
         document: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Unreadable("the list of models is not JSON") from error
-    entries: Any = document if isinstance(document, list) else _dict(document).get("data")
+    entries = cast(object, document if isinstance(document, list) else _dict(document).get("data"))
     if not isinstance(entries, list):
         raise Unreadable("no list of models in it")
     return [
