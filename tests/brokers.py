@@ -127,8 +127,10 @@ def server(home: Path) -> Generator[Broker]:
 def _embedded(home: Path) -> Generator[Broker]:
     embedded = EmbeddedBroker(home)
     url = asyncio.run(embedded.start())
-    yield Broker(url, embedded.seed_file)
-    asyncio.run(embedded.stop())
+    try:
+        yield Broker(url, embedded.seed_file)
+    finally:
+        asyncio.run(embedded.stop())
 
 
 @asynccontextmanager

@@ -35,8 +35,10 @@ def server(home: Path) -> Generator[str]:
 @contextmanager
 def _embedded(home: Path) -> Generator[str]:
     postgres = EmbeddedPostgres(home, fast=True)
-    yield asyncio.run(postgres.start())
-    asyncio.run(postgres.erase())
+    try:
+        yield asyncio.run(postgres.start())
+    finally:
+        asyncio.run(postgres.erase())
 
 
 @contextmanager
