@@ -164,7 +164,7 @@ class Bus:
 
         While the broker is away a little is kept for it, the rest is dropped and counted.
         """
-        if self._client.put(subject, payload):
+        if self._client.put(subject, payload, lingering=True):
             self._dropping = False
         else:
             DROPPED.inc()

@@ -4,7 +4,8 @@ What is different from nats-py 2.16.0, and why (tests/conformance/test_client.py
 
 - a message goes straight from the parser to whoever listens, without a queue and a task for each
   subscription: a chunk then costs one wake-up of the process, not two;
-- what is published in one turn of the event loop leaves in one write;
+- what is published in one turn of the event loop leaves in one write, live text even in one for
+  a few milliseconds;
 - a PING keeps its place behind what was published before it. nats-py writes it past the queue, so
   its `flush()` returns before the messages have left;
 - a late PONG cannot end the read loop (nats-py sets the result of a cancelled future there);
@@ -31,6 +32,9 @@ Heard = Callable[[Message], None]
 _PING: Final = b"PING\r\n"
 _BURST: Final = 64 * 1024
 """Bytes after which a publisher waits for the socket, however busy it is."""
+_LINGER: Final = 0.004
+"""Seconds. A chunk costs little to write but much to wake up for, here, in the broker and in every
+reader. At 20 streams of 50 chunks a second this makes one wake-up of five."""
 _WHILE_AWAY: Final = 2 * 1024 * 1024
 """Bytes kept for the broker while it is away."""
 
@@ -45,12 +49,26 @@ class NatsClient(Client):
         self.denied = denied
         self._listeners: dict[int, Heard] = {}
         self._write_is_due = False
+        self._written_at = 0.0
+        self._lingering: asyncio.TimerHandle | None = None
         self._put_since_room = 0
 
     # --- Out --------------------------------------------------------------------------------
 
-    def put(self, subject: str, payload: bytes, reply: str = "", headers: bytes = b"") -> bool:
-        """Send at the end of this turn of the loop; False if it was dropped: no broker, no room."""
+    def put(
+        self,
+        subject: str,
+        payload: bytes,
+        reply: str = "",
+        headers: bytes = b"",
+        *,
+        lingering: bool = False,
+    ) -> bool:
+        """Send at the end of this turn of the loop; False if it was dropped: no broker, no room.
+
+        What may linger goes at once too, unless something was written a moment ago: then it waits
+        out that moment for company. Everything keeps its order.
+        """
         checked_subject(subject)
         if headers:
             total = len(headers) + len(payload)
@@ -63,10 +81,17 @@ class NatsClient(Client):
         self._pending.append(command)
         self._pending_data_size += len(command)
         self._put_since_room += len(command)
-        if not self._write_is_due:
-            self._write_is_due = True
-            asyncio.get_running_loop().call_soon(self._write)
+        if not self._write_is_due and not (lingering and self._lingering):
+            self._schedule_write(lingering)
         return True
+
+    def _schedule_write(self, lingering: bool) -> None:
+        loop = asyncio.get_running_loop()
+        if lingering and (due := self._written_at + _LINGER) > loop.time():
+            self._lingering = loop.call_at(due, self._write)
+        else:
+            self._write_is_due = True
+            loop.call_soon(self._write)
 
     @property
     def crowded(self) -> bool:
@@ -90,10 +115,14 @@ class NatsClient(Client):
 
     def _write(self) -> None:
         self._write_is_due = False
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
         if not self._pending or not self.is_connected or self._transport is None:
             return
         waiting, self._pending = self._pending, []
         self._pending_data_size = 0
+        self._written_at = asyncio.get_running_loop().time()
         self._transport.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
 
     async def _flush_pending(self, force_flush: bool = False) -> None:
