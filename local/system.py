@@ -149,11 +149,10 @@ class System:
         if self._given.get("LOCAL_BASE_URL"):
             return self._given["LOCAL_BASE_URL"]
         port = remembered_port(self._home.path / "model-port")
-        threads = min(os.cpu_count() or 2, 8)
         program = PythonProgram(
             "model",
             "local.model",
-            arguments=("--port", str(port), "--threads", str(threads)),
+            arguments=("--port", str(port)),
             env=for_services(self._given),
             ready=partial(page_answers, f"http://{LOOPBACK}:{port}/health"),
             output=self._log.of("model"),
@@ -161,7 +160,7 @@ class System:
         try:
             await self._supervisor.begin(program, _GROUND)
         except Exception as error:  # noqa: BLE001 - it is only for demonstration
-            self._log.say(f"The demonstration model does not run here, going on without: {error}")
+            self._log.say(f"The demonstration model does not run here; going on without. {error}")
             return ""
         return f"http://{LOOPBACK}:{port}/v1"
 

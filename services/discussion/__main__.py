@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncpg
-
 from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.inbox import Inbox
 from services.discussion.keyring import CONSUMER, Keyring
@@ -14,11 +12,9 @@ from services.discussion.settings import Settings
 from services.discussion.store import SCHEMAS, Store
 from services.discussion.turns import Turns
 from services.discussion.wakeups import Wakeups
-from shared.database import migrate
+from shared.database import AWAY, migrate
 from shared.relay import Relay
 from shared.service import Service, main
-
-DATABASE_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
 
 async def wire(service: Service[Settings]) -> None:
@@ -51,11 +47,11 @@ async def wire(service: Service[Settings]) -> None:
             OUTCOMES.name,
             OUTCOMES.consumers[0].name,
             outcomes.heard,
-            passing=DATABASE_AWAY,
+            passing=AWAY,
         ),
         "outcomes",
     )
-    service.spawn(bus.consume(EVENTS.name, CONSUMER, keyring.heard, passing=DATABASE_AWAY), "keys")
+    service.spawn(bus.consume(EVENTS.name, CONSUMER, keyring.heard, passing=AWAY), "keys")
     await bus.serve(service.name, Inbox(store, bus, openings, probes).verbs())
 
 

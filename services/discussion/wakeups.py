@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 
 from services.discussion.sql import SQL
-from shared.database import Connection, Pool, transaction
+from shared.database import AWAY, Connection, Pool, transaction
 from shared.journal import WrongVersion
 
 POLL = timedelta(milliseconds=200)
@@ -90,7 +90,7 @@ class Wakeups:
         try:
             async with transaction(self._pool) as conn:
                 rows = await conn.fetch(SQL["claim_wakeups"], room, CLAIM)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except AWAY as error:
             # Without the database nothing is admitted; what is due stays due.
             self._log.warning("cannot look for wake-ups", error=type(error).__name__)
             await asyncio.sleep(AGAIN.total_seconds())
@@ -120,7 +120,7 @@ class Wakeups:
         try:
             async with self._pool.acquire() as conn:
                 await postpone(conn, wakeup, wait)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        except AWAY:
             self._log.warning("wake-up comes back when its claim ends", subject=wakeup.subject)
 
     def _done(self, task: asyncio.Task[None]) -> None:
