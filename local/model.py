@@ -6,8 +6,7 @@ Run by the launcher as `python -m local.model --port 8081`; it works on its own 
 
 Measured on two cores of a 2.8 GHz server: about 200 tokens/s of prompt and 60 tokens/s of answer,
 together for all who ask. So a prompt of 400 tokens (1,600 characters) costs two seconds before the
-first word, once: a prompt that begins like an earlier one starts from memory. It takes half of the
-cores: threads that wait for one another on cores that are busy otherwise make it ten times slower.
+first word, once: a prompt that begins like an earlier one starts from memory.
 """
 
 from __future__ import annotations
@@ -88,7 +87,6 @@ def main() -> None:
     """Read the command line, then serve."""
     options = argparse.ArgumentParser(prog="python -m local.model", description=__doc__)
     options.add_argument("--port", type=int, default=8081)
-    options.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 1) // 2))
     given = options.parse_args()
     # Blocked before llama.cpp makes its threads, so that they come to `sigwait` only.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})

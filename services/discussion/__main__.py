@@ -10,6 +10,7 @@ from services.discussion.outcomes import Outcomes
 from services.discussion.probes import Probes
 from services.discussion.settings import Settings
 from services.discussion.store import SCHEMAS, Store
+from services.discussion.tidying import Tidying
 from services.discussion.turns import Turns
 from services.discussion.wakeups import Wakeups
 from shared.database import AWAY, migrate
@@ -27,6 +28,7 @@ async def wire(service: Service[Settings]) -> None:
     outcomes = Outcomes(store, bus)
     keyring = Keyring(store, bus)
     probes = Probes(store, bus)
+    tidying = Tidying(store)
     openings = Openings(store, bus, keyring)
     wakeups = Wakeups(
         pool,
@@ -35,10 +37,12 @@ async def wire(service: Service[Settings]) -> None:
             "lease": outcomes.lease_due,
             "catalog": probes.catalog_due,
             "report": keyring.report_due,
+            "tidy": tidying.due,
         },
     )
     store.on_commit(wakeups.look)
     await probes.schedule_keyless()
+    await tidying.schedule()
     service.spawn(relay.run(), "relay")
     service.spawn(wakeups.run(), "wakeups")
     service.on_stop(wakeups.stop)
