@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import asyncpg
+import structlog
 from rich.console import Console
 from rich.text import Text
 
@@ -30,6 +31,7 @@ from shared.database import service_dsn
 
 _WITHIN = timedelta(seconds=5)
 _ROOM_NEEDED = 1 << 30
+_COLUMN = 24
 _MARKS = {"good": ("✓", "green"), "bad": ("✗", "red"), "open": ("–", "yellow")}
 
 
@@ -45,6 +47,7 @@ class Finding:
 
 async def doctor(home: Home, url: str) -> int:
     """Print every finding. Answers the exit status: 1 when anything is amiss."""
+    structlog.configure(processors=[_unsaid])  # what is amiss becomes a finding
     console = Console()
     findings = [_python(), *_parts(), _folder(home)]
     facts = home.facts() if home.is_locked() else None
@@ -61,10 +64,15 @@ async def doctor(home: Home, url: str) -> int:
         findings.append(await _door(home, url or (facts.url if facts else "")))
     for finding in findings:
         mark, style = _MARKS[finding.how]
-        console.print(Text(f" {mark} ", style) + Text(f"{finding.what:<18}{finding.said}"))
+        line = Text(f" {mark} ", style) + Text(f"{finding.what:<{_COLUMN}}{finding.said}")
+        console.print(line, soft_wrap=True)
         if finding.remedy and finding.how != "good":
-            console.print(Text(f"   {'':<18}→ {finding.remedy}", "bold"))
+            console.print(Text(f"   {'':<{_COLUMN}}→ {finding.remedy}", "bold"), soft_wrap=True)
     return 1 if any(finding.how == "bad" for finding in findings) else 0
+
+
+def _unsaid(*_: object) -> str:
+    raise structlog.DropEvent
 
 
 # --- this machine ----------------------------------------------------------------------------
@@ -148,7 +156,7 @@ async def _broker(home: Home, facts: Facts) -> list[Finding]:
                 for stream in STREAMS
                 if "error" in await _ask(admin, f"$JS.API.STREAM.INFO.{stream.name}")
             ]
-            version = admin.client.connected_server_version
+            version = str(admin.client.connected_server_version).split()[-1].rstrip(">")
     except (Unreachable, TimeoutError) as error:
         return [Finding("NATS", "bad", f"does not answer: {error}", f"See {log}")]
     said = f"{version} at {facts.nats}"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import sys
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
