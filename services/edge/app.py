@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from prometheus_client import Counter
 
 from contracts.failures import Forbidden, MalformedRequest, Refused
@@ -22,6 +22,7 @@ from services.edge.session import check_host
 from services.edge.tools import Description, Tools
 from shared import trace
 
+VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 HEADERS = 100
 TARGET = 8 << 10
 """Bytes of a request's address."""
@@ -62,6 +63,8 @@ class App:
         return response
 
     def _matched(self, request: web.BaseRequest, path: str) -> tuple[Route, dict[str, str]]:
+        if request.version not in VERSIONS:
+            raise MalformedRequest("This is neither HTTP/1.1 nor HTTP/1.0.")
         if len(request.headers) > HEADERS:
             raise HeadersTooLarge(f"There are more than {HEADERS} headers.")
         if len(request.path_qs) > TARGET:

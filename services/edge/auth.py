@@ -71,7 +71,7 @@ class Doorkeeper:
                 self._known.popitem(last=False)
         identity = known[0]
         if identity.expires_at is not None and identity.expires_at <= datetime.now(UTC):
-            raise Unauthenticated("This token has expired.", next_step=NEXT)
+            raise Unauthenticated("This token has expired.")
         return identity
 
     def on_revocation(self, token: str, leave: Callable[[], None]) -> Callable[[], None]:
@@ -94,9 +94,6 @@ class Doorkeeper:
             leave()
 
 
-NEXT = "Send Authorization: Bearer <token>; the owner's token stands in $PARLEY_HOME/owner-token."
-
-
 def bearer(request: web.BaseRequest) -> str | None:
     """The token of the Authorization header; None without that header."""
     given = request.headers.getall("Authorization", [])
@@ -106,5 +103,5 @@ def bearer(request: web.BaseRequest) -> str | None:
         raise MalformedRequest("There are two Authorization headers.", next_step="Send one.")
     scheme, _, token = given[0].partition(" ")
     if scheme.lower() != "bearer" or _TOKEN.match(token.strip()) is None:
-        raise Unauthenticated("The Authorization header holds no bearer token.", next_step=NEXT)
+        raise Unauthenticated("The Authorization header holds no bearer token.")
     return token.strip()

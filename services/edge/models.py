@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+import os
+from collections.abc import Mapping
 
-from contracts.discussion import ListModels, ListProviders, ModelList, ProviderList
+from aiohttp import web
+from msgspec import Struct, structs
+
+from contracts.discussion import ListModels, ListProviders, ModelList, ProviderList, ProviderView
+from contracts.providers import PROVIDERS, Provider
 from services.edge.asks import ask
 from services.edge.call import Call, plain
+
+
+class RegionAnswer(Struct, frozen=True, kw_only=True):
+    """One of a vendor's hosts; a key belongs to the one that it was made for."""
+
+    name: str
+    endpoint: str
+
+
+class ProviderAnswer(ProviderView, frozen=True, kw_only=True, omit_defaults=True):
+    """How a provider stands, and what a person needs to know to add a key of it."""
+
+    needs_key: bool
+    regions: list[RegionAnswer]
+    docs: str
+
+
+class ProvidersAnswer(Struct, frozen=True):
+    items: list[ProviderAnswer]
 
 
 async def list_models(call: Call) -> web.StreamResponse:
@@ -18,4 +42,23 @@ async def list_models(call: Call) -> web.StreamResponse:
 async def list_providers(call: Call) -> web.StreamResponse:
     """Providers with their limits, closed gates, and what waits until when."""
     command = ListProviders(workspace=call.workspace)
-    return plain(await ask(call.tools.bus, "discussion", "providers", command, ProviderList))
+    known = await ask(call.tools.bus, "discussion", "providers", command, ProviderList)
+    return plain(ProvidersAnswer([introduced(view) for view in known.items]))
+
+
+def introduced(view: ProviderView, environ: Mapping[str, str] = os.environ) -> ProviderAnswer:
+    """The provider as it stands, with what its row says of it."""
+    row = PROVIDERS[view.name]
+    return ProviderAnswer(
+        **structs.asdict(view),
+        needs_key=row.needs_key,
+        regions=_regions(row, environ),
+        docs=row.docs,
+    )
+
+
+def _regions(row: Provider, environ: Mapping[str, str]) -> list[RegionAnswer]:
+    return [
+        RegionAnswer(name=region.name, endpoint=environ.get(region.env, "") or region.base_url)
+        for region in row.regions
+    ]

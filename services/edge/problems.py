@@ -163,10 +163,20 @@ def _said(message: str) -> str:
 # --- Into an answer ---------------------------------------------------------------------------
 
 
+USUAL_STEPS: Mapping[int, str] = {
+    401: "Send Authorization: Bearer <token>; the owner's is in $PARLEY_HOME/owner-token.",
+    404: "/docs lists every address.",
+    503: "Try again in a few seconds; GET /readyz says what is missing.",
+}
+"""What helps against a refusal that says nothing better."""
+
+
 def document(problem: Problem) -> dict[str, Any]:
     """The problem as it goes out: `type` is a URI, what is empty is left out."""
     empty: tuple[Any, ...] = ("", [], None)
     told = {name: value for name, value in asdict(problem).items() if value not in empty}
+    if (usual := USUAL_STEPS.get(problem.status)) is not None:
+        told.setdefault("next_step", usual)
     return told | {"type": URN + problem.type, "status": problem.status}
 
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from rapidfuzz import process
 
-from contracts.discussion import ModelList, ProviderList
+from contracts.discussion import ModelList
 from contracts.failures import NotFound
 from contracts.keys import KeyList, KeyView, Role
 from contracts.personas import PersonaList, PersonaView
@@ -160,7 +160,7 @@ ROUTES: tuple[Route, ...] = (
         roles=READERS,
         summary="List providers, their limits and what waits",
         tag="models",
-        gives=ProviderList,
+        gives=models.ProvidersAnswer,
     ),
     # --- Session
     Route(

@@ -57,11 +57,7 @@ class Sessions:
         """Hash of the token that the request's session was opened with."""
         cookie = request.cookies.get(COOKIE)
         if cookie is None:
-            raise Unauthenticated(
-                "This needs an access token.",
-                next_step="Send Authorization: Bearer <token>; the owner's token stands in "
-                "$PARLEY_HOME/owner-token.",
-            )
+            raise Unauthenticated("This needs an access token.")
         token_hash = self.read(cookie)
         if request.method not in SAFE:
             check_origin(request, needed=True)

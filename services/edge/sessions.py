@@ -8,7 +8,7 @@ from aiohttp import web
 
 from contracts.failures import Unauthenticated
 from contracts.keys import Identity
-from services.edge.auth import NEXT, bearer
+from services.edge.auth import bearer
 from services.edge.call import Call, plain
 from services.edge.session import COOKIE, LASTS, SessionAnswer, check_origin
 
@@ -18,7 +18,7 @@ async def sign_in(call: Call) -> web.StreamResponse:
     check_origin(call.request, needed=False)
     token = bearer(call.request)
     if token is None:
-        raise Unauthenticated("A session is opened with a token.", next_step=NEXT)
+        raise Unauthenticated("A session is opened with a token.")
     token_hash = hashlib.sha256(token.encode()).digest()
     identity = await call.tools.doorkeeper.introspect(token_hash)
     response = plain(_told(identity), status=201)

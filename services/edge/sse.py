@@ -32,6 +32,8 @@ HEADERS = {
     "Cache-Control": "no-store, no-transform",
     "X-Accel-Buffering": "no",
     "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Server": "parley",
 }
 
 ENDED = Counter("parley_edge_streams_ended", "Event streams that ended, by reason", ["why"])

@@ -145,7 +145,8 @@ async def warm_up(system: RunningSystem) -> None:
     await until_it_answers(system)
     async with aiohttp.ClientSession() as http:
         client = Client(system, http)
-        discussion = await client.open("[[text: Ready.]]")
+        # The key of the environment is verified while people may already knock.
+        discussion = await eventually(lambda: client.open("[[text: Ready.]]"))
         reader = system.reader(discussion)
         while reader.ended is None:
             await reader.follow(http)

@@ -61,7 +61,12 @@ def test_each_refusal_has_its_status_and_a_stable_type(refused: Refused, status:
 
 
 def test_what_is_empty_is_left_out() -> None:
-    assert set(told(problems.answer(NotFound("no")))) == {"type", "title", "status", "detail"}
+    assert set(told(problems.answer(Conflict("no")))) == {"type", "title", "status", "detail"}
+
+
+@pytest.mark.parametrize("refused", [Unauthenticated(), NotFound(), Unavailable()])
+def test_what_always_helps_is_said_where_nothing_better_is_known(refused: Refused) -> None:
+    assert told(problems.answer(refused))["next_step"]
 
 
 def test_a_refusal_names_what_comes_near_and_what_to_do() -> None:
