@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -44,6 +45,11 @@ class NatsServer:
             program(), "-c", str(config), "-l", str(self.folder / "log")
         )
         await self._until_it_greets()
+
+    def freeze(self) -> None:
+        """From now on it does nothing, until it is killed."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     async def kill(self) -> None:
         """`kill -9`."""
