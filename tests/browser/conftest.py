@@ -19,6 +19,10 @@ from playwright.async_api import (
 )
 
 from services.edge.static import FILES, POLICY
+from tests.acceptance.conftest import RunningSystem, running_system
+from tests.browser.line import Line
+
+__all__ = ["running_system"]  # a fixture here too
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 ARGUMENTS = (
@@ -86,6 +90,23 @@ async def context(chromium: Browser) -> AsyncGenerator[BrowserContext]:
     made.set_default_timeout(15_000)
     yield made
     await made.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(context: BrowserContext) -> Page:
+    return await context.new_page()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def watched(page: Page, running_system: RunningSystem) -> Watched:
+    return Watched(page, running_system.url)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def line(running_system: RunningSystem) -> AsyncGenerator[Line]:
+    """A way to the system that can be cut."""
+    async with Line(running_system.url) as made:
+        yield made
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -116,6 +116,11 @@ async function show() {
   }
 }
 
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address is the view's
+  main.focus();
+});
+
 addEventListener("hashchange", () => {
   if (location.hash.startsWith("#token=")) void arrive();
   else if (document.body.classList.contains("inside")) void show();

@@ -28,8 +28,9 @@ export function prepare(topic, slugs) {
   draft.keep({ topic, personas: slugs });
 }
 
-export function compose(place, { personas: everyone, models, asked }) {
+export function compose(place, { personas: everyone, models: all, asked }) {
   const kept = draft.read();
+  const models = all.filter((model) => !model.retired);
   const personas = [...everyone].sort((one, other) => rank(one) - rank(other));
   const known = personas.map((persona) => persona.slug);
   const wanted = (kept.personas ?? FIRST).filter((slug) => known.includes(slug));
@@ -137,13 +138,12 @@ function grow(area) {
 const isLocal = (model) => model.provider === "local";
 
 function modelOptions(models) {
-  const usable = models.filter((model) => !model.retired);
-  const best = usable.find((model) => model.default);
-  const providers = [...new Set(usable.map((model) => model.provider))];
+  const best = models.find((model) => model.default);
+  const providers = [...new Set(models.map((model) => model.provider))];
   return [
     h("option", { value: "" }, `Persona’s own, else the best available${best ? ` (now ${short(best)})` : ""}`),
     ...providers.map((provider) => h("optgroup", { label: provider === "local" ? "This machine" : provider },
-      usable.filter((model) => model.provider === provider)
+      models.filter((model) => model.provider === provider)
         .map((model) => h("option", { value: model.id }, isLocal(model) ? `${short(model)} · tiny demonstration model` : short(model))))),
   ];
 }

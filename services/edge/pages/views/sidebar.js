@@ -83,7 +83,7 @@ export class Sidebar {
   /** One line a provider: can it answer? */
   readiness(providers, { manages, signOut }) {
     this.foot.replaceChildren(
-      h("ul", { class: "readiness", "aria-label": "Providers" }, providers.map((provider) => {
+      h("ul", { class: "readiness", "aria-label": "Who can answer" }, providers.map((provider) => {
         const waits = (provider.gates ?? []).length > 0;
         const state = provider.available ? (waits ? "waiting" : "completed") : "idle";
         return h("li", {},

@@ -1,0 +1,341 @@
+"""The page as people use it: ask, watch, reload in the middle, lose nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.acceptance.conftest import RunningSystem
+from tests.browser.conftest import Watched
+from tests.browser.line import Line
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+expect.set_options(timeout=15_000)
+
+RILEY, MORGAN = "Riley Engstrom", "Morgan Castellano"
+LONG = "[[rate: 30 ; many: 120]]"
+SHORT = "[[text: Milk first. ; many: 20]]"
+
+
+def column(page: Page, name: str) -> Locator:
+    """What one persona says."""
+    return page.get_by_role("region", name=name)
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+async def sign_in(page: Page, system: RunningSystem) -> None:
+    await page.goto(f"{system.url}/#token={system.token}")
+    await expect(page.get_by_role("heading", name="What shall they discuss?")).to_be_visible()
+
+
+async def ask(page: Page, topic: str) -> str:
+    """Ask, and see it begin: the discussion's id."""
+    await page.get_by_label("Your question").fill(topic)
+    await page.get_by_role("button", name="Ask").click()
+    await expect(page.locator(".column").first).to_be_visible()
+    match = re.search(r"#/d/([0-9a-f-]{36})$", page.url)
+    assert match is not None, page.url
+    return match[1]
+
+
+async def told(page: Page, discussion: str) -> dict[str, Any]:
+    """What GET says."""
+    answer = await page.request.get(f"{page.url.partition('#')[0]}api/v1/discussions/{discussion}")
+    return await answer.json()
+
+
+async def finished(page: Page) -> None:
+    await expect(page.locator(".discussion .state")).to_have_text("answered", timeout=30_000)
+
+
+async def shows_the_truth(page: Page, discussion: str) -> None:
+    """Each column has the text that GET has, and says who spoke on which model at what price."""
+    view = await told(page, discussion)
+    assert view["state"] == "completed"
+    for turn in view["turns"]:
+        said = column(page, turn["name"])
+        assert words(await said.locator(".answer").inner_text()) == words(turn["text"])
+        await expect(said.locator(".model")).to_have_text(turn["model"])
+        await expect(said.locator(".figures")).to_contain_text("1 request")
+
+
+async def test_the_link_signs_in_and_the_token_leaves_the_address(
+    watched: Watched, running_system: RunningSystem
+) -> None:
+    page = watched.page
+    await sign_in(page, running_system)
+
+    assert page.url == f"{running_system.url}/#/"
+    await expect(page.get_by_role("checkbox", name=RILEY)).to_be_checked()
+    await expect(page.get_by_role("checkbox", name=MORGAN)).to_be_checked()
+    await expect(page.get_by_role("checkbox", checked=True)).to_have_count(2)
+    await expect(page.get_by_role("checkbox")).to_have_count(6)
+    cookies = await page.context.cookies()
+    assert [(c.get("httpOnly"), c.get("sameSite")) for c in cookies] == [(True, "Strict")]
+    await page.reload()
+    await expect(page.get_by_role("checkbox", name=RILEY)).to_be_checked()
+    watched.behaved()
+
+
+async def test_without_a_session_the_page_says_where_the_token_is(
+    page: Page, running_system: RunningSystem
+) -> None:
+    await page.goto(running_system.url)
+    await expect(page.get_by_text("cat .parley/owner-token")).to_be_visible()
+
+    await page.get_by_label("Access token").fill("wrong")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("token")
+
+    await page.get_by_label("Access token").fill(running_system.token)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="What shall they discuss?")).to_be_visible()
+
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_label("Access token")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_label("Access token")).to_be_visible()
+
+
+async def test_two_personas_answer_side_by_side_and_a_reload_loses_nothing(
+    watched: Watched, running_system: RunningSystem
+) -> None:
+    page = watched.page
+    await sign_in(page, running_system)
+    discussion = await ask(page, LONG)
+
+    riley = column(page, RILEY)
+    await expect(riley.locator(".answer")).to_have_text(re.compile(r"\w+ \w+ \w+"))
+    await expect(column(page, MORGAN).locator(".answer")).to_have_text(re.compile(r"\w+ \w+"))
+    await expect(riley).to_have_attribute("aria-busy", "true")
+    before = words(await riley.locator(".answer").inner_text())
+
+    await page.reload()
+
+    await expect(riley.locator(".answer")).to_contain_text(before[:40])
+    await expect(riley).to_have_attribute("aria-busy", "true")
+    await finished(page)
+    await shows_the_truth(page, discussion)
+    watched.behaved()
+
+
+async def test_a_lost_line_is_told_and_mended(
+    page: Page, line: Line, running_system: RunningSystem
+) -> None:
+    await page.goto(f"{line.url}/#token={running_system.token}")
+    await expect(page.get_by_label("Your question")).to_be_visible()
+    discussion = await ask(page, LONG)
+    await expect(column(page, RILEY).locator(".answer")).to_have_text(re.compile(r"\w+ \w+"))
+
+    # A proxy's 502 makes the browser give up for good: the page itself must come back.
+    line.answer_502()
+    await expect(page.locator(".line")).to_have_text(re.compile("lost the line; again"))
+    before = words(await column(page, RILEY).locator(".answer").inner_text())
+    assert "word3" in before, "what was heard stays on the page"
+    line.mend()
+    await finished(page)
+    await shows_the_truth(page, discussion)
+
+
+async def test_a_restarted_server_is_found_again(
+    page: Page, line: Line, running_system: RunningSystem
+) -> None:
+    await page.goto(f"{line.url}/#token={running_system.token}")
+    await expect(page.get_by_label("Your question")).to_be_visible()
+    discussion = await ask(page, LONG)
+    await expect(column(page, RILEY).locator(".answer")).to_have_text(re.compile(r"\w+ \w+"))
+
+    line.refuse()
+    await expect(page.locator(".line")).to_have_text("connecting…")
+    line.mend()
+
+    await finished(page)
+    await shows_the_truth(page, discussion)
+
+
+async def test_a_finished_discussion_opens_without_a_stream(
+    watched: Watched, running_system: RunningSystem
+) -> None:
+    page = watched.page
+    await sign_in(page, running_system)
+    discussion = await ask(page, SHORT)
+    await finished(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    await page.reload()
+    await finished(page)
+    await shows_the_truth(page, discussion)
+
+    assert not [url for url in asked if url.endswith("/events")]
+    await expect(page.locator("#recent [aria-current=page]")).to_contain_text("answered")
+    watched.behaved()
+
+
+async def test_everything_can_be_done_with_the_keyboard(
+    watched: Watched, running_system: RunningSystem
+) -> None:
+    page = watched.page
+    await sign_in(page, running_system)
+
+    await expect(page.get_by_label("Your question")).to_be_focused()
+    await page.keyboard.type(LONG)
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Ask")).to_be_focused()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("checkbox", name=RILEY)).to_be_focused()
+    await page.keyboard.press("Space")
+    await expect(page.get_by_text("Morgan answers.")).to_be_visible()
+    await page.keyboard.press("Shift+Tab")
+    await page.keyboard.press("Shift+Tab")
+    await page.keyboard.press("Control+Enter")
+
+    await expect(page.locator(".column")).to_have_count(1)
+    await expect(page.get_by_role("heading", level=1)).to_be_focused()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".discussion .state")).to_have_text("cancelled")
+    await expect(column(page, MORGAN)).to_contain_text("Cancelled")
+    watched.behaved()
+
+
+async def test_the_skip_link_comes_first_and_leads_past_the_list(
+    page: Page, running_system: RunningSystem
+) -> None:
+    await sign_in(page, running_system)
+    skip = page.get_by_role("link", name="Skip to the content")
+    assert await skip.evaluate("link => link === document.querySelector('a, button, input')")
+
+    await skip.focus()
+    await expect(skip).to_be_in_viewport()
+    await page.keyboard.press("Enter")
+
+    await expect(page.get_by_role("main")).to_be_focused()
+    assert page.url == f"{running_system.url}/#/"
+
+
+async def test_waiting_and_failing_are_told_in_words(
+    watched: Watched, running_system: RunningSystem
+) -> None:
+    page = watched.page
+    await sign_in(page, running_system)
+
+    await ask(page, "[[error: 429 engine_overloaded_error retry-after=8 overloaded]]")
+    riley = column(page, RILEY)
+    await expect(riley.locator(".turn-state")).to_have_text("waiting")
+    await expect(riley.locator(".countdown")).to_have_text(re.compile(r"Next try in \d+ s"))
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.locator(".discussion .state")).to_have_text("cancelled")
+
+    await page.get_by_role("link", name="New question").first.click()
+    await ask(page, "[[like: filtered]]")
+    await expect(page.locator(".discussion .state")).to_have_text("failed")
+    failure = (await told(page, page.url.rpartition("/")[2]))["turns"][0]["failure"]
+    await expect(riley).to_contain_text(failure["title"])
+    await expect(riley).to_contain_text(failure["next_step"])
+    watched.behaved()
+
+
+async def test_what_a_model_says_stays_text(
+    watched: Watched, running_system: RunningSystem
+) -> None:
+    page = watched.page
+    await sign_in(page, running_system)
+    evil = "<img src=x onerror=alert(1)> [here](javascript:alert(1)) <script>alert(1)</script>"
+    await ask(page, f"[[text: {evil}]]")
+    await finished(page)
+
+    said = column(page, RILEY).locator(".answer")
+    await expect(said).to_contain_text("<img src=x onerror=alert(1)>")
+    await expect(said.locator("img, script, a")).to_have_count(0)
+    watched.behaved()
+
+
+async def test_a_refused_question_is_kept_with_the_reason(
+    page: Page, running_system: RunningSystem
+) -> None:
+    await sign_in(page, running_system)
+    await page.get_by_label("Your question").fill("x" * 4_200_000)
+    await page.get_by_role("button", name="Ask").click()
+
+    await expect(page.get_by_role("alert")).to_be_visible()
+    assert len(await page.get_by_label("Your question").input_value()) == 4_200_000
+
+
+async def test_a_key_is_added_and_its_state_told_plainly(
+    page: Page, running_system: RunningSystem
+) -> None:
+    await sign_in(page, running_system)
+    await page.get_by_role("link", name="Keys and providers").click()
+    cards = page.locator("section[aria-labelledby=your-keys] article")
+    await expect(cards).to_have_count(1)
+    await expect(cards.first).to_contain_text("active")
+    await expect(page.get_by_label("Key", exact=True)).to_have_attribute("type", "password")
+
+    await page.get_by_label("Provider", exact=True).select_option("kimi")
+    await page.get_by_label("Key", exact=True).fill("sk-wrong-key-0123456789abcdefghijkl")
+    await page.get_by_label("Label").fill("from the page")
+    await page.get_by_role("button", name="Add the key").click()
+
+    verdict = page.locator("form .note")
+    await expect(verdict).to_contain_text("quarantined")
+    added = cards.filter(has_text="from the page")
+    await expect(added).to_contain_text("refused by the provider")
+    await expect(page.get_by_label("Key", exact=True)).to_have_value("")
+    assert "sk-wrong" not in await page.content()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_page_is_accessible(
+    chromium: Browser, running_system: RunningSystem, scheme: Any
+) -> None:
+    context = await chromium.new_context(color_scheme=scheme, reduced_motion="reduce")
+    page = await context.new_page()
+    await page.goto(running_system.url)
+    await expect(page.get_by_label("Access token")).to_be_visible()
+    await is_accessible(page, "signing in")
+    await sign_in(page, running_system)
+    await is_accessible(page, "asking")
+    await ask(page, "[[think: Hm. ; text: Milk first. ; many: 20]]")
+    await finished(page)
+    await is_accessible(page, "a discussion")
+    await page.goto(f"{running_system.url}/#/keys")
+    await expect(page.locator("article").first).to_be_visible()
+    await is_accessible(page, "keys")
+    await context.close()
+
+
+async def is_accessible(page: Page, where: str) -> None:
+    found = await Axe().run(page)  # pyright: ignore[reportUnknownMemberType]
+    assert found.violations_count == 0, f"{where}: {found.generate_report()}"
+
+
+async def test_a_phone_has_it_all(chromium: Browser, running_system: RunningSystem) -> None:
+    context: BrowserContext = await chromium.new_context(
+        viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True
+    )
+    page = await context.new_page()
+    watched = Watched(page, running_system.url)
+    await sign_in(page, running_system)
+    await ask(page, SHORT)
+    await finished(page)
+
+    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    assert not await page.evaluate(wide)
+    await page.get_by_role("navigation", name="Answers").get_by_text(MORGAN).tap()
+    await expect(column(page, MORGAN).locator(".answer")).to_be_in_viewport()
+    await page.get_by_role("button", name="Discussions").tap()
+    await expect(page.get_by_role("link", name="Keys and providers")).to_be_in_viewport()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("link", name="Keys and providers")).not_to_be_in_viewport()
+    watched.behaved()
+    await context.close()
