@@ -86,8 +86,8 @@ async def test_a_lock_whose_number_went_to_another_process_is_no_lock(
     os.kill(server.pid, signal.SIGKILL)
     await server.wait()
     owner = data.stat()
-    user = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
-    with subprocess.Popen(["/bin/sleep", "1000"], **user) as stranger:
+    user = owner.st_uid if os.geteuid() == 0 else None
+    with subprocess.Popen(["/bin/sleep", "1000"], user=user) as stranger:
         lock.write_text("".join([f"{stranger.pid}\n", *as_it_was[1:]]))
         try:
             await server.start()
