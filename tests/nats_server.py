@@ -16,6 +16,8 @@ import nkeys
 
 from shared.topology import CREDENTIALS, broker_config
 
+_PORT_TAKEN = "address already in use"
+
 
 @dataclass
 class NatsServer:
@@ -38,13 +40,11 @@ class NatsServer:
     async def start(self) -> None:
         """On the port it had before, if it had one."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = self.port or _free_port()
-        config = self.folder / "nats-server.conf"
-        config.write_text(self._config())
-        self._process = await asyncio.create_subprocess_exec(
-            program(), "-c", str(config), "-l", str(self.folder / "log")
-        )
-        await self._until_it_greets()
+        known = self.port
+        async with asyncio.timeout(20):
+            # Any outgoing connection may take a port that was free a moment ago.
+            while not await self._runs_on(known or _free_port()):
+                pass
 
     def freeze(self) -> None:
         """From now on it does nothing, until it is killed."""
@@ -78,21 +78,25 @@ class NatsServer:
             self.public_keys = {name: _make_key(self.folder / f"{name}.nk") for name in CREDENTIALS}
         return broker_config(self.public_keys, listen=listen, store=store)
 
-    async def _until_it_greets(self) -> None:
-        async with asyncio.timeout(20):
-            while True:
-                assert self._process is not None
-                assert self._process.returncode is None, (self.folder / "log").read_text()
-                try:
-                    reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                except OSError:
-                    await asyncio.sleep(0.01)
-                    continue
-                greeting = await reader.read(5)
-                writer.close()
-                await writer.wait_closed()
-                if greeting == b"INFO ":
-                    return
+    async def _runs_on(self, port: int) -> bool:
+        """Start it there; False if the port was taken in between."""
+        self.port = port
+        config, log = self.folder / "nats-server.conf", self.folder / "log"
+        config.write_text(self._config())
+        log.unlink(missing_ok=True)
+        process = await asyncio.create_subprocess_exec(program(), "-c", str(config), "-l", str(log))
+        self._process = process
+        while process.returncode is None:
+            # Its own word, since another test's server may greet on a port that we lost.
+            if "Server is ready" in self._log():
+                return True
+            await asyncio.sleep(0.01)
+        assert _PORT_TAKEN in self._log(), self._log()
+        return False
+
+    def _log(self) -> str:
+        log = self.folder / "log"
+        return log.read_text() if log.exists() else ""
 
 
 def program() -> str:
