@@ -8,8 +8,9 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import AsyncGenerator, MutableMapping
+from collections.abc import AsyncGenerator, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +23,7 @@ from local.system import System
 from shared.hardening import harden
 
 _STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_IMPATIENCE = timedelta(seconds=1)
 
 
 def up(environment: MutableMapping[str, str]) -> int:
@@ -53,16 +55,13 @@ async def running(
 
 async def _run(home: Home, environment: MutableMapping[str, str], log: Logbook) -> int:
     begun = time.monotonic()
-    stop_on_signals()
+    stop_on_signals(log.say)
     try:
         log.say(f"starting in {home.path}")
         async with running(home, environment, log) as facts:
             log.say(f"ready after {time.monotonic() - begun:.1f} s")
             log.show(welcome(facts, home))
-            try:
-                await asyncio.Event().wait()
-            finally:
-                log.say("stopping")
+            await asyncio.Event().wait()
     except asyncio.CancelledError:
         log.say("stopped; everything is kept for the next time")
         return 0
@@ -74,21 +73,27 @@ async def _run(home: Home, environment: MutableMapping[str, str], log: Logbook) 
     return 0
 
 
-def stop_on_signals() -> None:
+def stop_on_signals(say: Callable[[str], None] = lambda _: None) -> None:
     """The first signal cancels this task, which stops everything in order.
 
-    The second one leaves at once; the children notice and follow.
+    A later one leaves at once; the children notice and follow. What comes with the first one (a
+    terminal that closes sends two) is the same wish.
     """
     loop, here = asyncio.get_running_loop(), asyncio.current_task()
     assert here is not None
+    first: list[float] = []
 
-    def leave() -> None:
-        for number in _STOP:
-            loop.add_signal_handler(number, os._exit, 130)
-        here.cancel()
+    def leave(number: signal.Signals) -> None:
+        if not first:
+            first.append(loop.time())
+            say(f"stopping ({number.name})")
+            here.cancel()
+        elif loop.time() > first[0] + _IMPATIENCE.total_seconds():
+            os._exit(130)
 
     for number in _STOP:
-        loop.add_signal_handler(number, leave)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it ignored
+            loop.add_signal_handler(number, leave, number)
 
 
 def _keep_remarks(log: Logbook) -> None:
