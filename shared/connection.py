@@ -20,7 +20,7 @@ from nats import errors
 from nats.aio.subscription import Subscription as NatsSubscription
 from prometheus_client import Counter
 
-from contracts.failures import Unreachable
+from contracts.failures import TimedOut, Unreachable
 from contracts.subjects import inbox
 from shared.message import Message
 from shared.nats_client import Heard, NatsClient
@@ -162,6 +162,7 @@ class Connection:
 
     async def _went_away(self) -> None:
         self._up.clear()
+        self.client.no_more_pongs()
         if not self.client.is_closed:
             log.warning("lost the broker")
         for token, expected in list(self._expected.items()):
@@ -193,19 +194,30 @@ class Connection:
         self._subscribing[pattern.lower()] = refused
         try:
             subscription = await self.client.listen(pattern, heard, queue)
-            try:
-                # In the order of the wire: a refusal comes before the answer to this ping.
-                await self.client.round_trip(_ROUND_TRIP.total_seconds())
-            except TimeoutError:
-                if self.client.is_connected:
-                    raise
-                # Away just now; nats-py subscribes again when the broker is back.
+            await self._until_heard()
             if refused.done():
                 await self.forget(subscription)
                 raise NotPermitted(f"{self.service} may not hear {pattern}.")
         finally:
             self._subscribing.pop(pattern.lower(), None)
         return subscription
+
+    async def _until_heard(self) -> None:
+        """Until the broker has acted on what was sent, a refusal included.
+
+        It may be away for longer; nats-py subscribes again when it is back.
+        """
+        seconds = _ROUND_TRIP.total_seconds()
+        deadline = asyncio.get_running_loop().time() + seconds
+        while await self.until_connected(deadline):
+            try:
+                # In the order of the wire: a refusal comes before the answer to this ping.
+                await self.client.round_trip(seconds)
+            except ConnectionError:
+                continue
+            except TimeoutError as error:
+                raise TimedOut("The broker did not confirm a subscription.") from error
+            return
 
     async def forget(self, subscription: NatsSubscription) -> None:
         """Hear no more of it."""

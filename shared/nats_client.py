@@ -143,11 +143,21 @@ class NatsClient(Client):
         return self._pongs  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
     async def round_trip(self, within: float) -> None:
-        """Until the broker has seen all that was put before this; TimeoutError if it doesn't."""
+        """Until the broker has seen all that was put before this.
+
+        TimeoutError if it does not answer in time, ConnectionResetError if it went away.
+        """
         pong: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         await self._send_ping(pong)
         async with asyncio.timeout(within):
-            await pong
+            if not await pong:
+                raise ConnectionResetError("the broker went away")
+
+    def no_more_pongs(self) -> None:
+        """The connection broke: nats-py would forget who waits, and let them."""
+        for waiting in self._pongs_due:
+            if not waiting.done():
+                waiting.set_result(False)
 
     # --- In ---------------------------------------------------------------------------------
 

@@ -92,6 +92,46 @@ async def test_listeners_hear_again(broker: NatsServer, join: Join) -> None:
     await eventually(hears)
 
 
+async def test_who_begins_to_listen_while_the_broker_is_away_hears_when_it_is_back(
+    broker: NatsServer, join: Join
+) -> None:
+    adapter, edge = await join("provider_adapter"), await join("edge")
+    heard: list[bytes] = []
+    await broker.kill()
+    await until_lost(adapter, edge)
+    begins = asyncio.create_task(
+        edge.subscribe("parley.chunk.>", lambda message: heard.append(message.data))
+    )
+    await broker.start()
+    await asyncio.wait_for(begins, 5)
+
+    async def hears() -> bool:
+        await adapter.publish(chunk_subject("w", "d", "a"), b"x")
+        return bool(heard)
+
+    await eventually(hears)
+    number = len(heard)
+    await adapter.publish(chunk_subject("w", "d", "a"), b"once")
+
+    async def once() -> bool:
+        return heard[-1] == b"once"
+
+    await eventually(once)
+    assert heard.count(b"once") == 1
+    assert number >= 1
+
+
+async def test_a_listener_that_begins_while_the_broker_dies_does_not_wait_for_ever(
+    broker: NatsServer, join: Join
+) -> None:
+    edge = await join("edge")
+    broker.freeze()
+    begins = asyncio.create_task(edge.subscribe("parley.chunk.>", lambda _: None))
+    await asyncio.wait({begins}, timeout=0.1)
+    await broker.restart()
+    await asyncio.wait_for(begins, 4)
+
+
 async def test_what_was_not_acknowledged_fails_by_its_deadline_and_can_be_said_again(
     broker: NatsServer, join: Join
 ) -> None:

@@ -442,6 +442,22 @@ async def test_without_a_stream_it_is_not_stored(join: Join) -> None:
         )
 
 
+async def test_the_streams_own_refusal_is_heard_at_once(join: Join) -> None:
+    """nats-py's `publish_async` would never resolve (its issue 985)."""
+    persona = await join("persona")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(NotStored, match="expected stream does not match"):
+        await persona.publish_durable(
+            event_subject("w", "persona", "p", "X"),
+            b"",
+            id="1",
+            headers={"Nats-Expected-Stream": "OTHER"},
+            within=SOON,
+        )
+    assert loop.time() - began < SOON.total_seconds() / 2
+
+
 async def test_what_may_not_be_said_is_never_stored(join: Join) -> None:
     persona = await join("persona")
     with pytest.raises(NeverStored, match="persona may not publish"):
