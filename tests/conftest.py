@@ -16,6 +16,10 @@ from tests.databases import Database
 
 _NUMBERS = count(1)
 
+# pytest-asyncio asks for the current loop before a test. Unless told that there is none, Python
+# makes one that nobody closes, and its warning strikes whatever test runs when it is collected.
+asyncio.set_event_loop(None)
+
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
