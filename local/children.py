@@ -39,8 +39,11 @@ class ChildDied(Exception):
     """A program ended that should be running; its last words are in the message."""
 
     def __init__(self, name: str, status: int, last_words: Sequence[str]) -> None:
-        said = "\n  ".join(last_words) or "(it said nothing)"
-        super().__init__(f"{name} {_ended(status)}. Its last words:\n  {said}")
+        *before, last = last_words or ("it said nothing",)
+        told = f"{name} {_ended(status)}: {last}"
+        super().__init__(
+            "\n  ".join([f"{told}\nBefore that it said:", *before] if before else [told])
+        )
         self.name = name
         self.status = status
         self.last_words = tuple(last_words)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, MutableMapping
 from contracts.providers import PROVIDERS
 
 _OF_THE_MACHINE = (
-    "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
+    "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "PYTHONPATH",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",
 )  # fmt: skip
 _OF_THE_LAUNCHER = {

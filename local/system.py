@@ -17,6 +17,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from contracts.failures import Unreachable
 from contracts.subjects import ADMIN, SERVICES
 from local.broker import EmbeddedBroker
 from local.environment import for_services, take_keys, without_password
@@ -132,7 +133,12 @@ class System:
         if url:
             named = self._given.get("PARLEY_NATS_SEED_FILE", "")
             seed = Path(named) if named else None
-            await ensure(url, seed)
+            try:
+                await ensure(url, seed)
+            except Unreachable as error:
+                raise CannotStart(
+                    f"{error} Correct PARLEY_NATS_URL, or leave it out to use the embedded one."
+                ) from error
             return _Broker(url, lambda _: seed)
         server = _FurnishedBroker(
             self._home.path,
