@@ -173,7 +173,7 @@ class Interleaving:
             await writer.roll_back()
 
 
-class _Undo(Exception):  # noqa: N818 - a signal
+class _Undo(Exception):
     pass
 
 
