@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 from typing import Protocol
@@ -91,8 +92,9 @@ class Hub:
         self._closed = False
 
     @property
-    def watchers(self) -> int:
-        return len(self._watchers)
+    def closed(self) -> bool:
+        """It hears nothing any more: who has just joined is to come back."""
+        return self._closed
 
     # --- Life -------------------------------------------------------------------------------
 
@@ -281,6 +283,7 @@ class Hubs:
         self._bus = bus
         self._linger = linger
         self._hubs: dict[tuple[str, str], asyncio.Task[Hub]] = {}
+        self._users: Counter[tuple[str, str]] = Counter()
         self._leaving: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._background: set[asyncio.Future[None]] = set()
         self.stopping = False
@@ -290,47 +293,56 @@ class Hubs:
         return len(self._hubs)
 
     async def get(self, workspace: str, discussion: str) -> Hub:
-        """The discussion's hub; whoever comes first makes it, the others wait for it too."""
+        """The discussion's hub, to be released; who comes first makes it, others wait for it."""
         key = (workspace, discussion)
         task = self._hubs.get(key)
         if task is None:
             task = asyncio.create_task(self._make(key), name="hub")
             self._hubs[key] = task
-        try:
-            hub = await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if not task.done():
-                task.add_done_callback(lambda _: self.release(workspace, discussion))
-            raise
+        self._users[key] += 1
         if (leaving := self._leaving.pop(key, None)) is not None:
             leaving.cancel()
-        return hub
+        try:
+            return await asyncio.shield(task)
+        except BaseException:
+            self.release(workspace, discussion)
+            raise
 
     async def _make(self, key: tuple[str, str]) -> Hub:
         hub = Hub(self._bus, *key)
         try:
             await hub.open()
         except BaseException:
-            self._hubs.pop(key, None)
+            if self._hubs.get(key) is asyncio.current_task():
+                del self._hubs[key]
             await hub.close()
             raise
         return hub
 
     def release(self, workspace: str, discussion: str) -> None:
-        """Somebody has left; a hub that nobody watches ends after a moment."""
+        """Somebody has left; a hub that nobody uses ends after a moment."""
         key = (workspace, discussion)
-        if key in self._hubs and key not in self._leaving:
+        self._users[key] -= 1
+        if self._users[key] > 0:
+            return
+        del self._users[key]
+        if key in self._hubs:
             loop = asyncio.get_running_loop()
             self._leaving[key] = loop.call_later(self._linger, self._retire, key)
 
     def _retire(self, key: tuple[str, str]) -> None:
         self._leaving.pop(key, None)
-        task = self._hubs.get(key)
-        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+        task = self._hubs.pop(key, None)
+        if task is not None:
+            self._run(self._end(task))
+
+    async def _end(self, task: asyncio.Task[Hub]) -> None:
+        """Close the hub, which may still be in the making."""
+        try:
+            hub = await task
+        except Exception:  # noqa: BLE001 - who waited for it was told
             return
-        if task.result().watchers == 0:
-            del self._hubs[key]
-            self._run(task.result().close())
+        await hub.close()
 
     def mind(self, work: Awaitable[None]) -> None:
         """Let `work` go on by itself, until it ends or the edge does."""
@@ -360,8 +372,5 @@ class Hubs:
         tasks = list(self._hubs.values())
         self._hubs.clear()
         for task in tasks:
-            if not task.done():
-                task.cancel()
-            elif not task.cancelled() and task.exception() is None:
-                await task.result().close()
+            await self._end(task)
         await asyncio.gather(*self._background, return_exceptions=True)

@@ -37,7 +37,7 @@ from services.edge.openai_words import (
     WireError,
     completion_of,
 )
-from services.edge.outlet import Outlet
+from services.edge.outlet import Ending, Outlet
 
 UNDECIDED = 2.0
 """Seconds in which a failure is still told by the status of the answer; then the stream begins."""
@@ -143,6 +143,8 @@ async def _follow(call: Call, discussion: str, completing: Completing) -> None:
     completing.hear(hub.join(completing, 0))
     if hub.feed.state is not None:
         completing.over(hub.feed.state)
+    elif hub.closed:
+        completing.dismiss(Ending.STOPPING)
 
     async def mind() -> None:
         try:

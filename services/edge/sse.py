@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import re
+from contextlib import suppress
 
 from aiohttp import web
 from prometheus_client import Counter
@@ -88,10 +89,10 @@ async def follow(call: Call) -> web.StreamResponse:
         return await come_back(call.request)
     try:
         hub = await hubs.get(call.workspace, discussion)
-        after = await _known(hub, last_seen(call.request))
     except (Unavailable, Unreachable, TimedOut):
         return await come_back(call.request)
     try:
+        after = await _known(hub, last_seen(call.request))
         if hub.feed.state is not None and after is not None and after >= hub.feed.version:
             return web.Response(status=204)
         return await _show(call, hub, after, who)
@@ -103,7 +104,8 @@ async def _known(hub: Hub, after: int | None) -> int | None:
     """`after`, unless the discussion has not got that far."""
     if after is None or after <= hub.feed.version or hub.feed.state is not None:
         return after
-    await hub.catch_up()  # another replica may have heard of it before us
+    with suppress(Unavailable, Unreachable, TimedOut):
+        await hub.catch_up()  # another replica may have heard of it before us
     return after if after <= hub.feed.version else None
 
 
@@ -120,6 +122,8 @@ async def _show(call: Call, hub: Hub, after: int | None, who: Identity) -> web.S
         outlet.replay((RESYNC if after is None else b"") + first)
         if hub.feed.state is not None:
             viewer.over(hub.feed.state)
+        elif hub.closed:
+            viewer.dismiss(Ending.STOPPING)
         ENDED.labels(await outlet.wait()).inc()
     finally:
         stop_listening()

@@ -171,6 +171,26 @@ async def test_a_stream_that_breaks_says_so(sdk: openai.AsyncOpenAI) -> None:
     assert caught.value.code in {"interrupted", "provider_midstream"}
 
 
+async def test_a_client_that_leaves_does_not_stop_the_run(
+    sdk: openai.AsyncOpenAI, client: Client
+) -> None:
+    stream = await sdk.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": "[[rate: 60 ; many: 60]]"}],
+        stream=True,
+    )
+    discussion = stream.response.headers["x-parley-discussion"]
+    async for chunk in stream:
+        if chunk.choices[0].delta.content:
+            break
+    await stream.close()
+
+    async def completed() -> bool:
+        return (await client.read(discussion))["state"] == "completed"
+
+    await eventually(completed)
+
+
 async def test_what_is_parked_is_given_up(sdk: openai.AsyncOpenAI, client: Client) -> None:
     # A model of its own: its gate stays closed for whoever asks after us.
     with pytest.raises(openai.NotFoundError) as caught:

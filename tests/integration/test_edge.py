@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import socket
+import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -377,6 +378,55 @@ async def test_a_broker_that_restarts_costs_a_viewer_nothing(
     await edge.behind.finish("Hello there")
     assert await following == 200
     assert reader.connections == 1
+
+
+async def test_a_crowd_that_hangs_up_at_once_leaves_nothing_behind(edge: Edge) -> None:
+    await edge.behind.begin()
+    address = urlsplit(edge.reader().address)
+    assert address.port is not None
+    request = (
+        f"GET {address.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer owner\r\n\r\n"
+    )
+    loop = asyncio.get_running_loop()
+
+    async def hang_up(at: int) -> None:
+        line = socket.socket()
+        line.setblocking(False)
+        await loop.sock_connect(line, ("127.0.0.1", address.port))
+        await loop.sock_sendall(line, request.encode())
+        # A close that sends RST instead of FIN.
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if at % 2:
+            await loop.sock_recv(line, 1)
+        line.close()
+
+    await asyncio.gather(*(hang_up(at) for at in range(200)))
+
+    async def nobody() -> bool:
+        async with edge.http.get(f"{edge.url}/metrics") as answer:
+            return "parley_edge_streams 0.0" in await answer.text()
+
+    await eventually(nobody)
+
+
+async def test_an_old_client_gets_a_plain_body(edge: Edge) -> None:
+    await edge.behind.begin()
+    await edge.behind.finish("Hello")
+    address = urlsplit(edge.reader().address)
+    reader, writer = await asyncio.open_connection("127.0.0.1", address.port)
+    writer.write(
+        f"GET {address.path} HTTP/1.0\r\nHost: 127.0.0.1\r\n"
+        "Authorization: Bearer owner\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(5):
+        whole = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+
+    head, _, body = whole.partition(b"\r\n\r\n")
+    assert b"chunked" not in head.lower()
+    assert body.startswith(b": connected\n\nretry: ")
+    assert body.endswith(b'event: end\ndata: {"state":"completed"}\n\n')
 
 
 # --- Leaving ----------------------------------------------------------------------------------
