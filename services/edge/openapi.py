@@ -45,6 +45,24 @@ PROBLEM: dict[str, Any] = {
     },
 }
 
+OPENAI_ERROR: dict[str, Any] = {
+    "type": "object",
+    "description": "A refusal in OpenAI's shape.",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": "string"},
+            },
+        }
+    },
+}
+
 STREAM = """Server-sent events. Each fact of the discussion comes once and in order, with its
 version as `id` and its name as `event`; send the last id back as Last-Event-ID to go on from there.
 Between them comes live text: `StreamChunk` (no id; `offset` counts Unicode code points of the
@@ -55,7 +73,7 @@ attempt and kind) and, on connecting, `TurnText` for each turn that is running: 
 
 def describe(routes: Sequence[Route]) -> dict[str, Any]:
     """The whole description."""
-    schemas = {"Problem": PROBLEM} | _bodies(routes) | _answers(routes)
+    schemas = {"Problem": PROBLEM, "OpenAIError": OPENAI_ERROR} | _bodies(routes) | _answers(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         address = _STEP.sub(r"{\1}", route.path)
@@ -110,10 +128,10 @@ def _responses(route: Route) -> dict[str, Any]:
     if route.status != 204:
         schema = {} if route.gives is None else {"schema": _reference(route.gives.__name__)}
         good["content"] = {route.media: schema}
-    problem = {
-        "description": "Why not, and what to do",
-        "content": {"application/problem+json": {"schema": _reference("Problem")}},
-    }
+    refused = {"application/problem+json": {"schema": _reference("Problem")}}
+    if route.path.startswith("/v1/"):
+        refused = {"application/json": {"schema": _reference("OpenAIError")}}
+    problem = {"description": "Why not, and what to do", "content": refused}
     found = {str(route.status): good, "4XX": problem, "5XX": problem}
     if route.media == "text/event-stream":
         found["204"] = {"description": "Ended, and you have seen all of it"}
