@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from tests.acceptance.conftest import RunningSystem
 from tests.browser.conftest import Watched
@@ -263,12 +263,22 @@ async def test_what_a_model_says_stays_text(
 async def test_a_refused_question_is_kept_with_the_reason(
     page: Page, running_system: RunningSystem
 ) -> None:
+    async def with_a_retired_model(route: Route) -> None:
+        if route.request.method != "POST":
+            return await route.continue_()
+        body: Any = route.request.post_data_json
+        body["participants"][0]["model"] = "kimi/kimi-latest"
+        await route.continue_(post_data=body)
+
     await sign_in(page, running_system)
-    await page.get_by_label("Your question").fill("x" * 4_200_000)
+    await page.route("**/api/v1/discussions", with_a_retired_model)
+    await page.get_by_label("Your question").fill("Tea?")
     await page.get_by_role("button", name="Ask").click()
 
-    await expect(page.get_by_role("alert")).to_be_visible()
-    assert len(await page.get_by_label("Your question").input_value()) == 4_200_000
+    await expect(page.get_by_role("alert")).to_contain_text("kimi/kimi-k2.6")
+    await expect(page.get_by_label("Your question")).to_have_value("Tea?")
+    await page.reload()
+    await expect(page.get_by_label("Your question")).to_have_value("Tea?")
 
 
 async def test_a_key_is_added_and_its_state_told_plainly(
