@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any, Self
 
 import aiohttp
+import msgspec
 
 _SILENCE = 45.0
 """Seconds without even a heartbeat (there is one every 15) before a stream counts as broken."""
@@ -134,11 +135,24 @@ async def _frames(content: aiohttp.StreamReader) -> AsyncIterator[Sent]:
         fields = {}
 
 
+class _Told(msgspec.Struct, frozen=True):
+    """What is read of a problem+json body."""
+
+    title: str
+    detail: str = ""
+    next_step: str = ""
+    errors: list[dict[str, str]] = []
+    nearest: list[str] = []
+
+
 def _problem(status: int, text: str) -> Problem:
     try:
-        said: Any = json.loads(text)
-        return Problem(
-            str(said["title"]), str(said.get("detail", "")), str(said.get("next_step", ""))
-        )
-    except (ValueError, KeyError, TypeError):
+        told = msgspec.json.decode(text, type=_Told)
+    except msgspec.MsgspecError:
         return Problem(f"The answer was {status}: {text[:500]}")
+    details = [
+        *([told.detail] if told.detail else []),
+        *(f"{error.get('field', '')}: {error.get('message', '')}" for error in told.errors),
+        *([f"Did you mean {' or '.join(told.nearest)}?"] if told.nearest else []),
+    ]
+    return Problem(told.title, "\n".join(details), told.next_step)

@@ -1,0 +1,105 @@
+"""The `parley` command against a running system, as somebody in a shell uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+
+from local.home import CHECKOUT
+from tests.acceptance.conftest import Client, RunningSystem
+
+NOBODY_LISTENS = "http://127.0.0.1:9"
+
+
+@dataclass(frozen=True)
+class Ended:
+    status: int
+    said: str
+    remarks: str
+
+
+async def parley(system: RunningSystem, *words: str, typed: str = "") -> Ended:
+    """Run it to its end, its output going into a pipe."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "local",
+        *words,
+        cwd=CHECKOUT,
+        env={**os.environ, "PARLEY_HOME": str(system.launched.home.path)},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, remarks = await asyncio.wait_for(process.communicate(typed.encode()), 60)
+    assert process.returncode is not None
+    return Ended(process.returncode, said.decode(), remarks.decode())
+
+
+async def test_ask_writes_the_answer_that_is_kept(
+    running_system: RunningSystem, client: Client
+) -> None:
+    topic = "[[text: Bread is 🍞 — and nothing else.]] What is bread?"
+    asked = await parley(running_system, "ask", topic, "--persona", "riley-engstrom")
+    _, listed = await client.ask("GET", "/api/v1/discussions?q=What+is+bread")
+    kept = await client.read(listed["items"][0]["id"])
+
+    assert asked.status == 0, asked.remarks
+    assert asked.said == kept["turns"][0]["text"] + "\n"
+
+
+async def test_ask_puts_several_answers_under_their_names(running_system: RunningSystem) -> None:
+    asked = await parley(
+        running_system, "ask", "[[text: Yes.]]", "-p", "riley-engstrom", "-p", "morgan-castellano"
+    )
+
+    assert asked.status == 0, asked.remarks
+    assert "## Riley Engstrom (kimi/" in asked.said
+    assert "## Morgan Castellano (kimi/" in asked.said
+
+
+async def test_ask_says_why_it_was_refused_and_what_to_do(running_system: RunningSystem) -> None:
+    asked = await parley(running_system, "ask", "Well?", "--persona", "riley-engstorm")
+
+    assert asked.status == 1
+    assert asked.said == ""
+    assert "riley-engstrom" in asked.remarks
+
+
+async def test_ask_says_how_to_start_what_is_not_there(running_system: RunningSystem) -> None:
+    asked = await parley(running_system, "ask", "Well?", "--url", NOBODY_LISTENS)
+
+    assert asked.status == 1
+    assert "make run" in asked.remarks
+
+
+async def test_the_doctor_finds_everything_well(running_system: RunningSystem) -> None:
+    looked = await parley(running_system, "doctor")
+
+    assert looked.status == 0, looked.said
+    assert "are enforced" in looked.said
+    assert "✗" not in looked.said
+
+
+async def test_the_doctor_says_what_to_do(running_system: RunningSystem) -> None:
+    looked = await parley(running_system, "doctor", "--url", NOBODY_LISTENS)
+
+    assert looked.status == 1
+    assert "→ Start it with `make run`" in looked.said
+
+
+async def test_keys_are_listed_without_being_shown(running_system: RunningSystem) -> None:
+    listed = await parley(running_system, "keys", "list")
+
+    assert listed.status == 0, listed.remarks
+    assert "kimi" in listed.said
+    assert "sk-" not in listed.said
+
+
+async def test_seeding_again_names_the_personas(running_system: RunningSystem) -> None:
+    seeded = await parley(running_system, "seed")
+
+    assert seeded.status == 0, seeded.remarks
+    assert "riley-engstrom\n" in seeded.said
