@@ -265,7 +265,8 @@ async def test_a_refused_question_is_kept_with_the_reason(
 ) -> None:
     async def with_a_retired_model(route: Route) -> None:
         if route.request.method != "POST":
-            return await route.continue_()
+            await route.continue_()
+            return
         body: Any = route.request.post_data_json
         body["participants"][0]["model"] = "kimi/kimi-latest"
         await route.continue_(post_data=body)
