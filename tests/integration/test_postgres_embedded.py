@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import AsyncGenerator
@@ -13,7 +15,9 @@ import pytest
 import pytest_asyncio
 
 from local.postgres import EmbeddedPostgres
+from local.postgres_place import CannotRun
 from tests import strangers
+from tests.eventually import eventually
 
 
 @pytest_asyncio.fixture
@@ -30,6 +34,12 @@ async def ask(server: EmbeddedPostgres, sql: str) -> object:
         return await connection.fetchval(sql)
     finally:
         await connection.close()
+
+
+def folder_of(home: Path) -> Path:
+    """Where its data folder is made: in the home, or as root elsewhere."""
+    named = home / "postgres" / "place"
+    return Path(named.read_text().strip()) if named.exists() else home / "postgres"
 
 
 async def remember(server: EmbeddedPostgres, word: str) -> None:
@@ -98,17 +108,29 @@ async def test_a_lock_whose_number_went_to_another_process_is_no_lock(
 
 
 async def test_a_half_made_data_folder_is_made_again(tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path, fast=True)
-    await server.start()
-    data = Path(str(await ask(server, "SHOW data_directory")))
+    first = EmbeddedPostgres(tmp_path, fast=True)
+    making = asyncio.create_task(first.start())
+
+    async def begun() -> bool:
+        return (folder_of(tmp_path) / "data.new").exists()
+
+    await eventually(begun)
+    making.cancel()
+    await asyncio.wait([making])
+    second = EmbeddedPostgres(tmp_path, fast=True)
+
+    await second.start()
+
+    assert await ask(second, "SELECT 1") == 1
+    await second.erase()
+
+
+async def test_data_that_is_gone_is_missed_aloud(server: EmbeddedPostgres) -> None:
     await server.stop()
-    data.rename(data.with_name("data.new"))
-    (data.with_name("data.new") / "PG_VERSION").unlink()
+    shutil.rmtree(folder_of(server.home) / "data")
 
-    await server.start()
-
-    assert await ask(server, "SELECT 1") == 1
-    await server.erase()
+    with pytest.raises(CannotRun, match="which is gone"):
+        await server.start()
 
 
 async def test_no_mode_of_a_folder_above_is_changed(tmp_path: Path) -> None:
