@@ -93,6 +93,15 @@ class VaultStandIn:
         )
 
 
+def joined(chunks: list[StreamChunk]) -> str:
+    """What a reader holds who goes by the offsets; what comes after a gap has to come again."""
+    held = ""
+    for chunk in chunks:
+        if chunk.offset <= len(held):
+            held += chunk.text[len(held) - chunk.offset :]
+    return held
+
+
 @dataclass
 class House:
     """Everything around one adapter, and what was said."""
@@ -169,12 +178,8 @@ class House:
 
     def text_of(self, request: RunAttempt, kind: ChunkKind = ChunkKind.TEXT) -> str:
         """What a viewer holds who goes by the offsets."""
-        held = ""
-        for chunk in self.chunks:
-            if chunk.attempt == request.attempt and chunk.kind is kind:
-                assert chunk.offset <= len(held), "some text is missing"
-                held += chunk.text[len(held) - chunk.offset :]
-        return held
+        mine = [chunk for chunk in self.chunks if chunk.attempt == request.attempt]
+        return joined([chunk for chunk in mine if chunk.kind is kind])
 
     @property
     def asked(self) -> int:

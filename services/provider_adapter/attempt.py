@@ -43,6 +43,9 @@ from services.provider_adapter.session import Sent, beginning, lower_names
 
 log = structlog.stdlib.get_logger("provider_adapter")
 
+AGAIN_AFTER: Final = 2.0
+"""Seconds after the broker came back."""
+
 _PERMANENT: Final = frozenset(
     {FailureClass.AUTH, FailureClass.MODEL, FailureClass.BILLING, FailureClass.REQUEST}
 )
@@ -104,6 +107,8 @@ class Attempt:
         self._provider_request = ""
         self._secret = ""
         self._task: asyncio.Task[None] | None = None
+        self._was_away = False
+        self._again_at: float | None = None
         self._stopped = Failed(FailureClass.AMBIGUOUS, "")
         self._settled = False
 
@@ -124,6 +129,9 @@ class Attempt:
     async def look_after(self) -> None:
         """Called now and then: give up what is lost, give a sign of life."""
         now = self._now()
+        if self._again_at is not None and now >= self._again_at:
+            await self.say_again()
+            self._again_at = None
         if self._times.enough(self._patience, now):
             self.stop("finished", "")
         elif datetime.now(UTC) >= self.request.deadline:
@@ -134,7 +142,13 @@ class Attempt:
             await self._publish(ChunkKind.TEXT, self._answer.length(ChunkKind.TEXT), "")
 
     async def say_again(self) -> None:
-        """Publish all text once more: the broker was away, and its memory may be gone."""
+        """Publish all text once more: the broker was away, and its memory may be gone.
+
+        And again a little later, for who comes back after us, and for the stream in memory, which
+        is perhaps only being made.
+        """
+        self._was_away = False
+        self._again_at = self._now() + AGAIN_AFTER
         for kind, offset, text in self._answer.again():
             await self._publish(kind, offset, text)
 
@@ -258,9 +272,13 @@ class Attempt:
 
     async def _say(self) -> None:
         """Publish what is new, unless the broker is away: then it stays together until later."""
-        if self._around.connected():
-            for kind, offset, text in self._answer.unsent():
-                await self._publish(kind, offset, text)
+        if not self._around.connected():
+            self._was_away = True
+            return
+        if self._was_away:
+            await self.say_again()
+        for kind, offset, text in self._answer.unsent():
+            await self._publish(kind, offset, text)
 
     async def _publish(self, kind: ChunkKind, offset: int, text: str) -> None:
         self._spoke = self._now()

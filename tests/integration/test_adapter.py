@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from contracts.attempts import CancelAttempt, KeyRef, ProbeResult, RunProbe
+from contracts.attempts import CancelAttempt, KeyRef, ProbeResult, RunAttempt, RunProbe
 from contracts.failures import Conflict, FailureClass, Invalid, Unavailable
 from contracts.keys import Done, KeyRotated
 from contracts.stream import ChunkKind, StreamCompleted, StreamStarted, UsageStatus
-from contracts.subjects import command_subject
+from contracts.subjects import chunk_subject, command_subject
 from services.provider_adapter.patience import Patience
 from services.provider_adapter.running import Rules
-from tests.adapters import WITHIN, WORKSPACE, House, house
+from tests.adapters import CHUNK, WITHIN, WORKSPACE, House, house, joined
 from tests.brokers import Broker, OwnBroker
 from tests.eventually import eventually
 
@@ -427,18 +427,38 @@ async def test_an_outage_of_the_broker_costs_neither_text_nor_outcome(
     own_broker: OwnBroker,
 ) -> None:
     async with house(own_broker.broker, rate=100) as here:
-        request = await here.ask("[[many: 150]]")
+        request = await here.ask("[[many: 5000]]")
         short = await here.ask("[[many: 30]]")
         await here.hears(short, "word0 word1 ")
         await own_broker.stop()
         await ended_in_the_dark(here, running=1)
+        seen = len(here.text_of(request))
         await own_broker.start()
         await own_broker.broker.ensure()
-        answer = await here.answer_of(request)
-        assert answer.text == "".join(f"word{n} " for n in range(150))
-        assert here.text_of(request) == answer.text
-        assert (await here.answer_of(short)).text == "".join(f"word{n} " for n in range(30))
+
+        async def viewers_see_more_and_the_stream_has_all() -> bool:
+            stored = await stored_text(here, request)
+            return min(len(here.text_of(request)), len(stored)) > seen + 500
+
+        await eventually(viewers_see_more_and_the_stream_has_all, within=timedelta(seconds=20))
+        assert (await here.answer_of(short)).text == words(30)
+        here.running.cancel(request.attempt)
+        error = await here.error_of(request)
+        assert error.text.startswith(here.text_of(request))
+        assert words(5000).startswith(error.text)
         assert here.asked == 2
+
+
+def words(count: int) -> str:
+    """What `many` says."""
+    return "".join(f"word{n} " for n in range(count))
+
+
+async def stored_text(here: House, request: RunAttempt) -> str:
+    """What who comes later can read of an attempt."""
+    subject = chunk_subject(WORKSPACE, request.discussion, request.attempt)
+    stored = await here.discussion.stored_chunks(subject)
+    return joined([CHUNK.decode(message.data) for message in stored])
 
 
 async def ended_in_the_dark(here: House, *, running: int) -> None:
