@@ -96,7 +96,7 @@ async function show() {
         const before = opened.lastState;
         opened.lastState = state;
         sidebar.mark(discussion, { state });
-        if (before !== undefined && before !== state) void sidebar.refresh().catch(() => undefined);
+        if (before !== undefined && before !== state) refresh();
       },
     });
     view = opened;
@@ -110,10 +110,15 @@ async function show() {
       ...known,
       asked: (id) => {
         location.hash = `#/d/${id}`;
-        void sidebar.refresh().catch(() => undefined);
+        refresh();
       },
     });
   }
+}
+
+/** What may have changed meanwhile; if nobody answers, what is shown stays. */
+function refresh() {
+  void Promise.all([sidebar.refresh(), learn()]).catch(() => undefined);
 }
 
 document.querySelector(".skip").addEventListener("click", (event) => {
@@ -128,7 +133,7 @@ addEventListener("hashchange", () => {
 
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible" && document.body.classList.contains("inside")) {
-    void sidebar.refresh().catch(() => undefined);
+    refresh();
   }
 });
 

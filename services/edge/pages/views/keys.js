@@ -28,7 +28,7 @@ export async function keys(place, { providers, manages, changed }) {
     h("section", { class: "stack", "aria-labelledby": "providers" }, h("h2", { id: "providers" }, "Providers"), standing)));
   place.querySelector("h1").focus({ preventScroll: true });
   standing.replaceChildren(...providers.map(providerCard));
-  if (manages) await showKeys(list);
+  await Promise.all([manages ? showKeys(list) : null, showProviders().catch(() => undefined)]);
 
   async function showProviders() {
     standing.replaceChildren(...(await changed()).map(providerCard));

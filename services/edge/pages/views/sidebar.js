@@ -2,7 +2,7 @@
 
 import { get } from "/pages/api.js";
 import { h, icon } from "/pages/dom.js";
-import { ago, plural, STATES } from "/pages/words.js";
+import { ago, STATES } from "/pages/words.js";
 
 export class Sidebar {
   #items = [];
@@ -88,8 +88,10 @@ export class Sidebar {
         const state = provider.available ? (waits ? "waiting" : "completed") : "idle";
         return h("li", {},
           h("span", { class: `dot ${state}`, "aria-hidden": "true" }),
-          h("span", {}, provider.title),
-          h("span", { class: "hint" }, provider.available ? plural(provider.models ?? 0, "model") : provider.needs_key === false ? "off" : "no key"));
+          h("span", { title: provider.title }, provider.title),
+          h("span", { class: "hint" }, provider.available
+            ? [String(provider.models ?? 0), h("span", { class: "unseen" }, " models")]
+            : provider.needs_key === false ? "off" : "no key"));
       })),
       h("div", { class: "side-links" },
         h("a", { class: "foot-link", href: "#/keys", "aria-current": location.hash === "#/keys" ? "page" : null },
