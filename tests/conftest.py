@@ -7,12 +7,14 @@ from collections.abc import AsyncGenerator, Generator
 from itertools import count
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
 from tests import brokers, databases
 from tests.brokers import Broker, OwnBroker
 from tests.databases import Database
+from tests.systems import Client, RunningSystem, started
 
 _NUMBERS = count(1)
 
@@ -61,3 +63,18 @@ async def own_broker(tmp_path: Path) -> AsyncGenerator[OwnBroker]:
     """A NATS server of this test's own, to be stopped and started."""
     async with brokers.own(tmp_path) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def running_system(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningSystem]:
+    """The whole system as real processes, for all tests that leave it as it was."""
+    with started(tmp_path_factory.mktemp("system"), rate=60) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def client(running_system: RunningSystem) -> AsyncGenerator[Client]:
+    timeout = aiohttp.ClientTimeout(total=60)
+    connector = aiohttp.TCPConnector(limit=200)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
+        yield Client(running_system, http)

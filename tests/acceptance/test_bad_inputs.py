@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.acceptance.conftest import Client, RunningSystem
+from tests.systems import Client, RunningSystem
 
 ASKED: dict[str, Any] = {"topic": "Hello", "participants": [{"persona": "riley-engstrom"}]}
 CHAT: dict[str, Any] = {

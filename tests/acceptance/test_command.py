@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from local.home import CHECKOUT
-from tests.acceptance.conftest import Client, RunningSystem
+from tests.systems import Client, RunningSystem
 
 NOBODY_LISTENS = "http://127.0.0.1:9"
 

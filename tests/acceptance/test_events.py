@@ -8,8 +8,8 @@ import random
 import aiohttp
 import pytest
 
-from tests.acceptance.conftest import Client
 from tests.readers import Reader, Sent, frames
+from tests.systems import Client
 
 PAIR = ("riley-engstrom", "morgan-castellano")
 

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from contracts.subjects import SERVICES
-from tests.acceptance.conftest import Client
 from tests.eventually import eventually
+from tests.systems import Client
 
 RILEY = {"persona": "riley-engstrom"}
 MORGAN = {"persona": "morgan-castellano"}

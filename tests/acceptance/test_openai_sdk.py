@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 from openai.types.chat import ChatCompletionToolParam
 
-from tests.acceptance.conftest import Client, RunningSystem
 from tests.eventually import eventually
+from tests.systems import Client, RunningSystem
 
 MODEL = "kimi/kimi-k2.6"
 

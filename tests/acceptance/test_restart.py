@@ -8,9 +8,9 @@ from pathlib import Path
 import aiohttp
 
 from local.home import Home
-from tests.acceptance.conftest import Client, RunningSystem, scripted, settings, warm_up
 from tests.eventually import eventually
 from tests.launched import erase, launched
+from tests.systems import Client, RunningSystem, scripted, settings, warm_up
 
 TERMINAL = {"completed", "failed", "cancelled"}
 

@@ -19,10 +19,8 @@ from playwright.async_api import (
 )
 
 from services.edge.static import FILES, POLICY
-from tests.acceptance.conftest import RunningSystem, running_system
 from tests.browser.line import Line
-
-__all__ = ["running_system"]  # a fixture here too
+from tests.systems import RunningSystem
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 ARGUMENTS = (

@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.acceptance.conftest import Client, RunningSystem
 from tests.eventually import eventually
 from tests.launched import command_line
+from tests.systems import Client, RunningSystem
 
 PROGRAMS = ["edge", "persona", "key_vault", "discussion", "nats-server", "postgres"]
 SPEECH = "[[rate: 20 ; many: 60]]"

@@ -6,14 +6,13 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
-import pytest_asyncio
 
 from local.home import CHECKOUT, Facts, Home
 from tests.eventually import eventually
@@ -111,13 +110,12 @@ def settings(provider: str) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
-def running_system(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningSystem]:
-    """One system for all tests that leave it as it was."""
-    home = Home(tmp_path_factory.mktemp("acceptance") / "home")
-    with scripted("--rate", "60") as provider, launched(home, **settings(provider)) as system:
-        facts = asyncio.run(system.ready())
-        running = RunningSystem(system, facts, provider)
+@contextmanager
+def started(folder: Path, *, rate: int) -> Generator[RunningSystem]:
+    """A system of its own, in `folder`; its provider says `rate` words a second."""
+    home = Home(folder / "home")
+    with scripted("--rate", str(rate)) as provider, launched(home, **settings(provider)) as system:
+        running = RunningSystem(system, asyncio.run(system.ready()), provider)
         asyncio.run(warm_up(running))
         yield running
     erase(home)
@@ -151,11 +149,3 @@ async def warm_up(system: RunningSystem) -> None:
         while reader.ended is None:
             await reader.follow(http)
         assert reader.ended == {"state": "completed"}, reader.facts
-
-
-@pytest_asyncio.fixture
-async def client(running_system: RunningSystem) -> AsyncGenerator[Client]:
-    timeout = aiohttp.ClientTimeout(total=60)
-    connector = aiohttp.TCPConnector(limit=200)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
-        yield Client(running_system, http)
