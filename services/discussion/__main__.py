@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contracts.subjects import EVENTS, OUTCOMES
+from services.discussion.accounts import check_declared
 from services.discussion.inbox import Inbox
 from services.discussion.keyring import CONSUMER, Keyring
 from services.discussion.openings import Openings
@@ -20,6 +21,8 @@ from shared.service import Service, main
 
 async def wire(service: Service[Settings]) -> None:
     """All of it, in the order in which it comes to life."""
+    if idle := check_declared():
+        service.log.warning("declared limits that are not kept to yet", limits=idle)
     pool = await service.connect_database()
     await migrate(pool, service.name, SCHEMAS)
     bus = await service.connect_bus()

@@ -71,6 +71,17 @@ def declared(provider: str, environ: Mapping[str, str] = os.environ) -> Limits:
     return parse_limits(told) if told.strip() else row
 
 
+def check_declared(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Declared limits that nothing holds to yet, e.g. `kimi tpm`; BadLimits for unreadable ones."""
+    found = {name: declared(name, environ) for name in PROVIDERS}
+    return [
+        f"{name} {kind}"
+        for name, limits in found.items()
+        for kind, value in (("tpm", limits.tpm), ("tpd", limits.tpd))
+        if value is not None
+    ]
+
+
 class BadLimits(ValueError):
     """Limits are written rpm=100,tpm=500000,tpd=1500000,concurrency=20; each may be left out."""
 

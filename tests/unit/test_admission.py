@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.providers import Limits
-from services.discussion.accounts import BadLimits, parse_limits
+from services.discussion.accounts import BadLimits, check_declared, parse_limits
 from services.discussion.admission import (
     LEASE,
     Account,
@@ -126,6 +126,11 @@ def test_what_was_never_sent_is_given_back_whole() -> None:
     back = release(once.account, "a", refund=gcra(3)[0])
 
     assert isinstance(admit(back, limits, attempt="b", key="", now=NOON), Admitted)
+
+
+def test_declared_limits_that_nothing_keeps_to_are_named() -> None:
+    assert check_declared({"KIMI_LIMITS": "rpm=5,tpm=1000"}) == ["kimi tpm"]
+    assert check_declared({}) == []
 
 
 def test_limits_are_read_as_the_operator_writes_them() -> None:
