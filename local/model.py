@@ -19,6 +19,8 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
+from local import openmp
+
 MODEL_ID = "smollm2-135m-instruct"
 SLOTS = 4
 """Answers at the same time; one more waits its turn."""
@@ -53,9 +55,12 @@ def serve(port: int) -> None:
     try:
         xllamacpp: Any = import_module("xllamacpp")
     except ImportError as error:  # its wheel brings everything but the OpenMP runtime
+        openmp.start_again_with_a_runtime("local.model")
         sys.exit(
             f"llama.cpp cannot be loaded ({error}). On Debian and Ubuntu: apt install libgomp1"
         )
+    finally:
+        openmp.tidy_up()
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(model_file())
     parameters.model_alias = {MODEL_ID}
