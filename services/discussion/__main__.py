@@ -32,7 +32,7 @@ async def wire(service: Service[Settings]) -> None:
     keyring = Keyring(store, bus)
     probes = Probes(store, bus)
     tidying = Tidying(store)
-    openings = Openings(store, bus, keyring)
+    openings = Openings(store, bus, keyring, probes)
     wakeups = Wakeups(
         pool,
         {

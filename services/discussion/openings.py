@@ -17,6 +17,7 @@ from services.discussion import catalog
 from services.discussion.aggregate import NotOpened, Open
 from services.discussion.catalog import Catalog
 from services.discussion.keyring import Keyring
+from services.discussion.probes import Probes
 from services.discussion.settings import keyless_addresses
 from services.discussion.sql import SQL
 from services.discussion.store import Loaded, Store
@@ -35,10 +36,11 @@ PERSONA_WITHIN = timedelta(seconds=5)
 class Openings:
     """Opens discussions."""
 
-    def __init__(self, store: Store, bus: Bus, keyring: Keyring) -> None:
+    def __init__(self, store: Store, bus: Bus, keyring: Keyring, probes: Probes) -> None:
         self._store = store
         self._bus = bus
         self._keyring = keyring
+        self._probes = probes
 
     async def open(self, command: OpenDiscussion) -> Opened:
         """The verb `open`. Refuses before anything is paid for: unknown personas and models."""
@@ -104,10 +106,19 @@ class Openings:
             if PROVIDERS[provider].needs_key
             and not any(each.provider == provider for each in known)
         }
-        if not missing:
+        # At start services are ready before the first look at the local model has succeeded.
+        unseen = {
+            provider
+            for provider in keyless_addresses()
+            if (provider in wanted or not known)
+            and not any(each.provider == provider for each in known)
+        }
+        if not missing and not unseen:
             return known
         for provider in missing:
             await self._keyring.look_again(command.workspace, provider)
+        for provider in unseen:
+            await self._probes.look_now(provider)
         async with self._store.reading() as conn:
             return await self.catalogs(conn, command.workspace)
 

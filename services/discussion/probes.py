@@ -84,6 +84,11 @@ class Probes:
         async with self._store.transaction() as conn:
             await postpone(conn, wakeup, wait)
 
+    async def look_now(self, provider: str) -> None:
+        """Somebody asks for a provider without keys of which nothing is known yet."""
+        if address := keyless_addresses().get(provider):
+            await self._look(AccountRef(KEYLESS_WORKSPACE, provider, address, "local"), None)
+
     async def _look(self, ref: AccountRef, key: KeyRef | None) -> ProbeResult:
         probe = fresh()
         if (denied := await self._admit(ref, probe)) is not None:

@@ -30,7 +30,7 @@ from contracts.discussion import (
     ProbeKey,
     WantedParticipant,
 )
-from contracts.failures import IdempotencyMismatch, Invalid, NotFound
+from contracts.failures import Evidence, FailureClass, IdempotencyMismatch, Invalid, NotFound
 from contracts.keys import Done, KeyState, KeyView
 from contracts.subjects import chunk_subject, command_subject
 from services.discussion.__main__ import wire
@@ -448,6 +448,34 @@ async def test_without_an_adapter_a_turn_waits_and_goes_on_when_there_is_one(
         view = await house.reaches(discussion, DiscussionState.COMPLETED)
 
         assert view.turns[0].attempts == 1
+
+
+async def test_the_first_question_need_not_wait_for_the_next_look_at_the_local_model(
+    database: Database, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_BASE_URL", "http://127.0.0.1:9/v1")
+    adapter, vault = await neighbours(broker)
+    works = adapter.probe
+    adapter.probe = ProbeResult(failure=FailureClass.TRANSIENT, evidence=Evidence(message="later"))
+    house = House(await broker.bus("edge"), adapter, vault, database, broker)
+
+    async def looked() -> bool:
+        return bool(adapter.probes)
+
+    async with running(database, broker):
+        await eventually(looked)
+        adapter.probe = works
+        command = OpenDiscussion(
+            workspace="default",
+            mode=Mode.SINGLE,
+            participants=[WantedParticipant(persona="riley-engstrom")],
+            topic="Tea?",
+        )
+        opened = await house.ask("open", command, Opened)
+
+        view = await house.reaches(opened.discussion, DiscussionState.COMPLETED)
+
+        assert view.turns[0].model.startswith("local/")
 
 
 async def test_options_reach_the_provider(house: House) -> None:
