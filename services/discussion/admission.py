@@ -17,7 +17,11 @@ from msgspec.structs import replace
 from contracts.providers import Limits
 
 LEASE = timedelta(seconds=30)
-"""How long a permit holds its place without a sign of life."""
+"""After this a running request is looked after: does it still live?"""
+
+PLACE = 3 * LEASE
+"""How long a place is held without that look. Longer than the lease: while somebody looks, and
+should the looking fail once or twice, nobody else may sit down."""
 
 JITTER = 2.0
 """Seconds that a request may take from us to the provider's meter."""
@@ -31,6 +35,8 @@ class Lease(Struct, frozen=True):
 
     attempt: str
     expires_at: datetime
+    slot: datetime | None = None
+    """Where GCRA's arrival time stood after it: until then, what it took can be given back."""
 
 
 class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,12 +70,19 @@ class Denied:
 
 
 def admit(
-    account: Account, limits: Limits, *, attempt: str, key: str, now: datetime
+    account: Account,
+    limits: Limits,
+    *,
+    attempt: str,
+    key: str,
+    now: datetime,
+    holds: timedelta = PLACE,
 ) -> Admitted | Denied:
     """Take a permit for `attempt`, or learn when to ask again.
 
     `key` is `key:version`, empty for a provider without keys. A version that has not completed an
-    attempt yet runs alone: should it be bad, one request finds out, not fifteen.
+    attempt yet runs alone: should it be bad, one request finds out, not fifteen. The place is
+    lost after `holds` unless it is renewed or given back.
     """
     account = replace(
         account, leases=tuple(lease for lease in account.leases if lease.expires_at > now)
@@ -95,7 +108,7 @@ def admit(
             next_slot=slot,
             not_before=None,
             reason="",
-            leases=(*account.leases, Lease(attempt, now + LEASE)),
+            leases=(*account.leases, Lease(attempt, now + holds, slot)),
         )
     )
 
@@ -113,13 +126,21 @@ def lowest(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def release(account: Account, attempt: str, *, refund: timedelta | None = None) -> Account:
-    """Give the place back. `refund`: it is proven that nothing was sent; give the slot back too."""
-    slot = account.next_slot
-    if refund is not None and slot is not None:
-        slot -= refund
+def release(account: Account, attempt: str) -> Account:
+    """Give the place back."""
     kept = tuple(lease for lease in account.leases if lease.attempt != attempt)
-    return replace(account, leases=kept, next_slot=slot)
+    return replace(account, leases=kept)
+
+
+def refund(account: Account, attempt: str, interval: timedelta, *, now: datetime) -> Account:
+    """It is proven that nothing was sent: give back what the attempt took of the rate.
+
+    A slot that lies behind us is gone: given back later, it would pay for a request that was sent.
+    """
+    slot = next((lease.slot for lease in account.leases if lease.attempt == attempt), None)
+    if slot is None or slot <= now or account.next_slot is None:
+        return account
+    return replace(account, next_slot=max(account.next_slot - interval, now))
 
 
 def renew(account: Account, attempt: str, *, now: datetime) -> Account:
@@ -128,7 +149,7 @@ def renew(account: Account, attempt: str, *, now: datetime) -> Account:
         account,
         leases=(
             *(lease for lease in account.leases if lease.attempt != attempt),
-            Lease(attempt, now + LEASE),
+            Lease(attempt, now + PLACE),
         ),
     )
 

@@ -206,11 +206,8 @@ def _first(
             return _start(command, state, now)
         case HoldBack(), Going():
             return _hold_back(command, state, now)
-        case ParkTurn(turn=turn, gate=gate, failure=failure), Going():
-            _due(state, turn)
-            return [
-                TurnParked(at=now, discussion=_id(state), turn=turn, gate=gate, failure=failure)
-            ]
+        case ParkTurn(), Going():
+            return _park(command, state, now)
         case Hear(outcome=StreamCompleted() as outcome, cost=cost), Going():
             return _completed(outcome, cost, state, now)
         case Hear(outcome=ProviderError() as error, cost=cost), Going():
@@ -272,7 +269,24 @@ def _hold_back(command: HoldBack, state: Going, now: datetime) -> list[Discussio
             turn=turn.id,
             reason=command.reason,
             not_before=command.not_before,
+            failure=_why(command, turn),
         )
+    ]
+
+
+def _why(held: HoldBack, turn: Turn) -> Failure | None:
+    """The provider asked for silence, perhaps of another turn; other waits are our own order."""
+    if held.reason != FailureClass.THROTTLED.value:
+        return None
+    return explain(FailureClass.THROTTLED, turn.model, not_before=held.not_before)
+
+
+def _park(command: ParkTurn, state: Going, now: datetime) -> list[DiscussionEvent]:
+    turn, gate = _due(state, command.turn), command.gate
+    if turn.phase == Parked(gate):
+        return []  # it was looked at again, and nothing has changed
+    return [
+        TurnParked(at=now, discussion=_id(state), turn=turn.id, gate=gate, failure=command.failure)
     ]
 
 

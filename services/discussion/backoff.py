@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from contracts.failures import FailureClass
+from contracts.failures import Evidence, FailureClass
 
 Dice = Callable[[], float]
 """A number in [0, 1): `random.random` in production."""
@@ -49,6 +49,16 @@ def next_wait(
     window = min(policy.cap, policy.first * 2 ** min(failures - 1, 16))
     jittered = max(policy.floor, window * dice())
     return max(jittered, believable(hint) or timedelta(0))
+
+
+def asked_for(evidence: Evidence) -> timedelta | None:
+    """The wait that the provider asked for; None for none, and for garbage (NaN, 1e12)."""
+    if evidence.retry_after is None:
+        return None
+    try:
+        return believable(timedelta(seconds=evidence.retry_after))
+    except (ValueError, OverflowError):
+        return None
 
 
 def believable(hint: timedelta | None) -> timedelta | None:

@@ -22,6 +22,7 @@ from contracts.keys import (
     KeyRotated,
     KeyState,
     KeySuspected,
+    KeyVerified,
     KeyView,
     ListKeys,
     ReportKey,
@@ -36,11 +37,11 @@ from shared.inbox import first_time
 
 CONSUMER = "discussion-keys"
 VAULT_WITHIN = timedelta(seconds=5)
-PARKED_WOKEN = 1_000
 
 KeyFact = (
     KeyAdded | KeyActivated | KeyRotated | KeySuspected | KeyQuarantined | KeyDisabled | KeyRevoked
 )
+"""Those that change a key's state."""
 
 STATE_AFTER: dict[type[Event], KeyState] = {
     KeyAdded: KeyState.PENDING,
@@ -68,15 +69,19 @@ class Keyring:
         except UnknownEvent as error:
             self._log.warning("passed over a fact of a newer version", tag=error.tag)
             return
-        if not isinstance(fact, KeyFact):
+        if not isinstance(fact, KeyFact | KeyVerified):
             return
         async with self._store.transaction() as conn:
             if await first_time(conn, CONSUMER, delivery.id):
                 await self._note(conn, fact)
 
-    async def _note(self, conn: Connection, fact: KeyFact) -> None:
+    async def _note(self, conn: Connection, fact: KeyFact | KeyVerified) -> None:
+        if isinstance(fact, KeyVerified):
+            # Somebody has topped up and asked to look again; nothing else tells of it.
+            await self._wake(conn, fact, "billing", cause="a key was verified")
+            return
         active = isinstance(fact, KeyActivated | KeyRotated)
-        await conn.execute(
+        told = await conn.execute(
             SQL["save_key"],
             fact.key,
             fact.workspace,
@@ -86,37 +91,47 @@ class Keyring:
             fact.account if active else "",
             STATE_AFTER[type(fact)].value,
             fact.at if active else None,
+            fact.at,
         )
+        if told == "INSERT 0 0":
+            return  # something newer is known of this key
         if active:
-            await self._wake(conn, fact.workspace, fact.provider)
+            await self._wake(conn, fact, "key", "billing", cause="a key became active")
+        elif not isinstance(fact, KeyAdded):
+            await self._turn_to_another(conn, fact)
 
-    async def _wake(self, conn: Connection, workspace: str, provider: str) -> None:
-        """A key works: open the gates of keys and let what was parked for one ask again.
+    async def _wake(
+        self, conn: Connection, fact: KeyFact | KeyVerified, *kinds: str, cause: str
+    ) -> None:
+        """Open the gates of these kinds and let what was parked for them ask again.
 
         How fast they go is admission's matter: one alone until the key has proven itself, then
         as the limits allow, oldest first.
         """
+        workspace, provider = fact.workspace, fact.provider
+        await conn.execute(SQL["move_gates"], workspace, provider)
         opened = [
             row["gate"]
-            for prefix in ("key:", "billing:")
-            for row in await conn.fetch(SQL["open_gates"], workspace, provider, prefix)
+            for kind in kinds
+            for row in await conn.fetch(SQL["open_gates"], workspace, provider, f"{kind}:")
         ]
-        for kind in ("key", "billing"):
-            await conn.execute(SQL["wake_waiting"], f"{kind}:{provider}@{workspace}", PARKED_WOKEN)
+        for kind in kinds:
+            await conn.execute(SQL["wake_waiting"], f"{kind}:{provider}@{workspace}", None)
         for gate in opened:
             now = await self._store.clock(conn)
             await self._store.state_fact(
                 conn,
                 workspace,
                 provider_stream(workspace, provider),
-                GateOpened(
-                    at=now,
-                    workspace=workspace,
-                    provider=provider,
-                    gate=gate,
-                    cause="a key became active",
-                ),
+                GateOpened(at=now, workspace=workspace, provider=provider, gate=gate, cause=cause),
             )
+
+    async def _turn_to_another(self, conn: Connection, fact: KeyFact) -> None:
+        """One key is out of use; what was parked for it may go on with the next one."""
+        await conn.execute(SQL["move_gates"], fact.workspace, fact.provider)
+        if await conn.fetchrow(SQL["usable_key"], fact.workspace, fact.provider) is not None:
+            waiting = f"key:{fact.provider}@{fact.workspace}"
+            await conn.execute(SQL["wake_waiting"], waiting, None)
 
     async def look_again(self, workspace: str, provider: str) -> None:
         """Ask key_vault itself: a key added a moment ago may not have been told of yet."""
@@ -144,6 +159,7 @@ class Keyring:
             key.account,
             key.state.value,
             key.activated_at,
+            key.since or key.activated_at or await self._store.clock(conn),
         )
 
     async def report_due(self, wakeup: Wakeup) -> None:

@@ -32,8 +32,6 @@ REFRESH = timedelta(minutes=10)
 SOONEST = timedelta(seconds=1)
 LATEST = timedelta(seconds=60)
 
-PARKED_WOKEN = 1_000
-
 KEYLESS_WORKSPACE = "default"
 """Whose catalog a provider without keys is in; one workspace exists so far."""
 
@@ -106,7 +104,12 @@ class Probes:
             account = await accounts.lock(conn, ref)
             now = await self._store.clock(conn)
             verdict = admission.admit(
-                account, accounts.declared(ref.provider), attempt=probe, key="", now=now
+                account,
+                accounts.declared(ref.provider),
+                attempt=probe,
+                key="",
+                now=now,
+                holds=2 * PROBE_WITHIN,
             )
             await accounts.save(conn, ref, verdict.account)
         match verdict:
@@ -167,10 +170,13 @@ class Probes:
                 msgspec.json.encode(result.models),
                 now,
             )
+            await conn.execute(SQL["move_gates"], ref.workspace, ref.provider)
             await conn.execute(SQL["open_gates"], ref.workspace, ref.provider, "model:")
-            await conn.execute(
-                SQL["wake_waiting"], f"model:{ref.provider}@{ref.workspace}", PARKED_WOKEN
-            )
+            # A provider without keys that answers is there again: nobody else says so.
+            for kind in ("model", "key") if key is None else ("model",):
+                await conn.execute(
+                    SQL["wake_waiting"], f"{kind}:{ref.provider}@{ref.workspace}", None
+                )
             await self._store.state_fact(
                 conn,
                 ref.workspace,

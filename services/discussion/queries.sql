@@ -6,6 +6,10 @@ SELECT clock() AS now
 -- name: stream_version
 SELECT coalesce((SELECT version FROM streams WHERE stream = $1), 0)
 
+-- name: hold_facts
+SELECT pg_advisory_xact_lock(
+    hashtextextended(format('parley facts %s %s', current_schema(), $1::text), 0))
+
 -- name: hold_stream
 SELECT FROM streams WHERE stream = $1 FOR UPDATE
 
@@ -63,7 +67,7 @@ WHERE (kind, subject) IN (
     SELECT kind, subject FROM wakeups
     WHERE waits_for = $1 AND due_at > clock()
     ORDER BY queued_at
-    LIMIT $2
+    LIMIT $2  -- NULL: all
     FOR UPDATE SKIP LOCKED
 )
 
@@ -110,18 +114,30 @@ SELECT gate, failure FROM gates WHERE workspace = $1 AND gate = ANY ($2)
 -- name: gates_of_workspace
 SELECT gate, provider, failure, closed_at FROM gates WHERE workspace = $1 ORDER BY closed_at
 
+-- name: watch_gates
+-- Until the end of the transaction no gate of the provider is opened; several may watch.
+SELECT pg_advisory_xact_lock_shared(
+    hashtextextended(format('parley gates %s %s %s', current_schema(), $1::text, $2::text), 0))
+
+-- name: move_gates
+-- Waits for those who watch: what they park is there when its gate opens.
+SELECT pg_advisory_xact_lock(
+    hashtextextended(format('parley gates %s %s %s', current_schema(), $1::text, $2::text), 0))
+
 -- name: open_gates
 DELETE FROM gates WHERE workspace = $1 AND provider = $2 AND starts_with(gate, $3)
 RETURNING gate
 
 -- name: save_key
-INSERT INTO keys (key, workspace, version, provider, endpoint, account, state, activated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO keys
+    (key, workspace, version, provider, endpoint, account, state, activated_at, told_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (key) DO UPDATE
     SET version = excluded.version, endpoint = excluded.endpoint, state = excluded.state,
         account = CASE WHEN excluded.account = '' THEN keys.account ELSE excluded.account END,
-        activated_at = coalesce(excluded.activated_at, keys.activated_at)
-    WHERE keys.version <= excluded.version
+        activated_at = coalesce(excluded.activated_at, keys.activated_at),
+        told_at = excluded.told_at
+    WHERE (keys.version, keys.told_at) <= (excluded.version, excluded.told_at)
 
 -- name: usable_key
 -- The newest key: ids are in the order of their making, an old key that recovers stays old.

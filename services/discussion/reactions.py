@@ -34,7 +34,7 @@ from contracts.discussion import (
 )
 from contracts.failures import PARKING, Evidence, FailureClass
 from contracts.keys import ReportKey
-from services.discussion import accounts, admission, aggregate
+from services.discussion import accounts, admission, aggregate, backoff
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
 from services.discussion.overview import overview
@@ -86,8 +86,8 @@ class Reactions:
             case TurnWaiting():
                 await self._wake(event.turn, event.not_before, self._model(event.turn))
             case TurnParked():
-                waits_for = f"{event.gate}@{self._opened.workspace}"
-                await self._wake(event.turn, None, self._model(event.turn), waits_for)
+                # Looked at at once: a newer key may be there by now. If not, it stays parked.
+                await self._wake(event.turn, self._now, self._model(event.turn))
             case AttemptStarted() | TurnCompleted() | TurnFailed() | TurnCancelled():
                 await self._conn.execute(SQL["drop_wakeup"], "turn", event.turn)
             case (
@@ -107,7 +107,7 @@ class Reactions:
         state = self._before.state
         return state.turns[turn].model if isinstance(state, aggregate.Going) else ""
 
-    async def _wake(self, turn: str, at: datetime | None, model: str, waits_for: str = "") -> None:
+    async def _wake(self, turn: str, at: datetime, model: str) -> None:
         await self._conn.execute(
             SQL["set_wakeup"],
             "turn",
@@ -115,7 +115,7 @@ class Reactions:
             self._opened.workspace,
             self._opened.discussion,
             at,
-            waits_for,
+            "",
             model.encode(),
         )
 
@@ -140,10 +140,10 @@ class Reactions:
                 await self._report(row, accepted=True)
             case _:
                 pass
-        refund = None
-        if isinstance(event, AttemptFailed) and not event.sent:
-            refund = slot_of(ref.provider, account)
-        account = admission.release(account, event.attempt, refund=refund)
+        slot = slot_of(ref.provider, account)
+        if isinstance(event, AttemptFailed) and not event.sent and slot is not None:
+            account = admission.refund(account, event.attempt, slot, now=self._now)
+        account = admission.release(account, event.attempt)
         await self._free(row, ref, account)
 
     async def _account_after(
@@ -154,13 +154,14 @@ class Reactions:
         events: Sequence[DiscussionEvent],
     ) -> Account:
         account = admission.learn(account, event.evidence.limits)
-        for follow in events:
-            if (
-                event.class_ is FailureClass.THROTTLED
-                and isinstance(follow, TurnWaiting)
-                and follow.turn == event.turn
-            ):
-                account = admission.silence(account, follow.not_before, "throttled")
+        if event.class_ is FailureClass.THROTTLED:
+            # The turn may be given up; what the provider asked of the account holds all the same.
+            asked = backoff.asked_for(event.evidence)
+            if asked is not None:
+                account = admission.silence(account, self._now + asked, "throttled")
+            for follow in events:
+                if isinstance(follow, TurnWaiting) and follow.turn == event.turn:
+                    account = admission.silence(account, follow.not_before, "throttled")
         if event.class_ in PARKING:
             await self._close_gate(event, row)
         if event.class_ is FailureClass.AUTH and row["key"]:

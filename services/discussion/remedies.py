@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from contracts.failures import Evidence, FailureClass
-from services.discussion.backoff import SNOOZE, Dice, next_wait, policy_of
+from services.discussion.backoff import SNOOZE, Dice, asked_for, next_wait, policy_of
 
 MOST_FAILURES = 3
 """Failures of one turn, the first included, before it is given up."""
@@ -79,12 +79,11 @@ def remedy(trouble: Trouble, *, dice: Dice) -> Remedy:
             most = min(MOST_FAILURES, MOST_OF.get(class_, MOST_FAILURES))
             if trouble.failures >= MOST_FAILURES or trouble.same_class >= most:
                 return GiveUp()
-            asked = trouble.evidence.retry_after
             return Wait(
                 next_wait(
                     policy_of(class_),
                     failures=trouble.failures,
-                    hint=None if asked is None else _seconds(asked),
+                    hint=asked_for(trouble.evidence),
                     dice=dice,
                 )
             )
@@ -100,11 +99,3 @@ def gate_of(class_: FailureClass, model: str) -> str:
             return f"billing:{provider}"
         case _:
             return f"key:{provider}"
-
-
-def _seconds(asked: float) -> timedelta | None:
-    """The hint as a duration; None for what no duration can hold (NaN, 1e12)."""
-    try:
-        return timedelta(seconds=asked)
-    except (ValueError, OverflowError):
-        return None

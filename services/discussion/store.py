@@ -25,7 +25,11 @@ from shared.ids import fresh
 from shared.journal import Journal, Recorded
 from shared.relay import Relay
 
-SCHEMAS = (journal.SCHEMA, Path(__file__).with_name("schema.sql"))
+SCHEMAS = (
+    journal.SCHEMA,
+    Path(__file__).with_name("schema.sql"),
+    Path(__file__).with_name("keys_in_order.sql"),
+)
 """For `migrate`, in order."""
 
 
@@ -124,7 +128,11 @@ class Store:
         return events
 
     async def state_fact(self, conn: Connection, workspace: str, stream: str, fact: Event) -> None:
-        """Append a fact that is not one discussion's, e.g. that a gate has closed."""
+        """Append a fact that is not one discussion's, e.g. that a gate has closed.
+
+        Who states another one of the same stream waits: none of them has to be decided anew.
+        """
+        await conn.execute(SQL["hold_facts"], stream)
         version = cast("int", await conn.fetchval(SQL["stream_version"], stream))
         await self._journal.append(conn, stream, version, [fact], workspace=workspace)
 

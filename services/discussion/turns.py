@@ -68,6 +68,15 @@ class Access:
         return f"{self.key.key}:{self.key.version}" if self.key else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """Something that a person or an event must mend before anything is sent."""
+
+    gate: str
+    """What the turn is parked for, e.g. `key:kimi`."""
+    failure: Failure
+
+
 class Turns:
     """Starts what is due."""
 
@@ -94,16 +103,16 @@ class Turns:
     ) -> RunAttempt | None:
         """The request to make, or None if the turn has to wait or is parked."""
         provider, _, model = turn.model.partition("/")
-        access = await self._access(conn, wakeup.workspace, provider)
-        if access is None:
-            await self._park(conn, loaded, turn, f"key:{provider}", _no_access(turn.model))
+        access = await self._access(conn, wakeup.workspace, turn)
+        if isinstance(access, Barrier):
+            # Look again while nobody can open it: whoever does so then finds the turn parked.
+            await conn.execute(SQL["watch_gates"], wakeup.workspace, provider)
+            access = await self._access(conn, wakeup.workspace, turn)
+        if isinstance(access, Barrier):
+            await self._park(conn, wakeup, loaded, turn, access)
             return None
         if access.suspect:
             await self._hold_back(conn, wakeup, loaded, turn, access, await self._doubt(conn))
-            return None
-        if closed := await self._closed_gate(conn, access, model):
-            gate, failure = closed
-            await self._park(conn, loaded, turn, gate, failure)
             return None
         account = await accounts.lock(conn, access.ref)
         now = await self._store.clock(conn)
@@ -150,7 +159,17 @@ class Turns:
             thinks=bool(known and known.thinks),
         )
 
-    async def _access(self, conn: Connection, workspace: str, provider: str) -> Access | None:
+    async def _access(self, conn: Connection, workspace: str, turn: Turn) -> Access | Barrier:
+        """With what the turn can be attempted, or what it has to be parked for."""
+        provider, _, model = turn.model.partition("/")
+        access = await self._key(conn, workspace, provider)
+        if access is None:
+            return Barrier(f"key:{provider}", _no_access(turn.model))
+        if access.suspect:
+            return access
+        return await self._closed_gate(conn, access, model) or access
+
+    async def _key(self, conn: Connection, workspace: str, provider: str) -> Access | None:
         row = PROVIDERS.get(provider)
         if row is None:
             return None
@@ -168,10 +187,7 @@ class Turns:
             suspect=key["suspect"],
         )
 
-    async def _closed_gate(
-        self, conn: Connection, access: Access, model: str
-    ) -> tuple[str, Failure] | None:
-        """What the turn is parked for, and why, if one of its gates is closed."""
+    async def _closed_gate(self, conn: Connection, access: Access, model: str) -> Barrier | None:
         names = {
             gate_name(class_, access.ref, model, access.key_name): kind
             for class_, kind in (
@@ -184,16 +200,27 @@ class Turns:
         if row is None:
             return None
         failure = msgspec.json.decode(row["failure"], type=Failure)
-        return f"{names[row['gate']]}:{access.ref.provider}", failure
+        return Barrier(f"{names[row['gate']]}:{access.ref.provider}", failure)
 
     async def _doubt(self, conn: Connection) -> admission.Denied:
         now = await self._store.clock(conn)
         return admission.Denied(admission.Account(), "suspect", now + admission.RECHECK)
 
     async def _park(
-        self, conn: Connection, loaded: Loaded, turn: Turn, gate: str, failure: Failure
+        self, conn: Connection, wakeup: Wakeup, loaded: Loaded, turn: Turn, barrier: Barrier
     ) -> None:
+        gate, failure = barrier.gate, barrier.failure
         await self._store.change(conn, loaded, ParkTurn(turn=turn.id, gate=gate, failure=failure))
+        await conn.execute(
+            SQL["set_wakeup"],
+            "turn",
+            turn.id,
+            wakeup.workspace,
+            loaded.id,
+            None,
+            f"{gate}@{wakeup.workspace}",
+            turn.model.encode(),
+        )
 
     async def _hold_back(
         self,

@@ -91,7 +91,13 @@ def _apply(turns: dict[str, TurnView], fact: DiscussionEvent, opened: Discussion
         case AttemptFailed(turn=id, sent=False):
             turns[id] = replace(turns[id], attempts=turns[id].attempts - 1)
         case AttemptFailed(turn=id) | AttemptCut(turn=id):
-            turns[id] = replace(turns[id], text=fact.text, reasoning=fact.reasoning)
+            turns[id] = replace(
+                turns[id],
+                text=fact.text,
+                reasoning=fact.reasoning,
+                usage=fact.usage,
+                cost=fact.cost,
+            )
         case TurnRestarted(turn=id):
             turns[id] = replace(turns[id], text="", reasoning="")
         case TurnCompleted(turn=id):
@@ -118,7 +124,7 @@ def _apply(turns: dict[str, TurnView], fact: DiscussionEvent, opened: Discussion
                 reasoning=fact.reasoning,
             )
         case TurnCancelled(turn=id):
-            turns[id] = replace(turns[id], state=TurnState.CANCELLED)
+            turns[id] = replace(turns[id], state=TurnState.CANCELLED, failure=None)
         case (
             DiscussionOpened() | DiscussionCompleted() | DiscussionFailed() | DiscussionCancelled()
         ):

@@ -11,6 +11,8 @@ from datetime import datetime
 from contracts.failures import PARKING, Evidence, Failure, FailureClass
 from contracts.providers import PROVIDERS
 
+ASK_AGAIN = "Ask again in a while, or choose another model."
+
 
 def explain(
     class_: FailureClass,
@@ -41,7 +43,7 @@ def _after(class_: FailureClass, next_step: str, *, final: bool) -> str:
     if class_ in PARKING or class_ is FailureClass.REQUEST:
         return next_step
     if final:
-        return f"It was tried as often as is sensible. {next_step}".strip()
+        return f"It was tried as often as is sensible. {next_step or ASK_AGAIN}"
     return f"Nothing to do: it is tried again by itself. {next_step}".strip()
 
 
@@ -74,7 +76,10 @@ def _words(  # noqa: C901, PLR0912 - one case for each failure there is
             return (
                 f"The account at {who} has no balance or quota left",
                 "The provider answers again once the account is topped up.",
-                "Top up the account in the provider's console.",
+                (
+                    "Top up the account in the provider's console, then verify the key again: "
+                    "POST /api/v1/keys/{id}/verify. What waits goes on by itself then."
+                ),
             )
         case FailureClass.REQUEST, "context_length":
             return (

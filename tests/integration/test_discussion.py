@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -31,7 +31,7 @@ from contracts.discussion import (
     WantedParticipant,
 )
 from contracts.failures import Evidence, FailureClass, IdempotencyMismatch, Invalid, NotFound
-from contracts.keys import Done, KeyState, KeyView
+from contracts.keys import Done, KeyAdded, KeyQuarantined, KeyState, KeyVerified, KeyView
 from contracts.subjects import chunk_subject, command_subject
 from services.discussion.__main__ import wire
 from services.discussion.settings import Settings
@@ -88,6 +88,11 @@ class House:
         found = await eventually(there, within=timedelta(seconds=20))
         assert found is not None
         return found
+
+    async def knows(self, query: str) -> None:
+        """Wait until the query finds something in the service's own tables."""
+        pool = await self.database.pool("discussion")
+        await eventually(lambda: pool.fetchval(query))
 
     async def kimi_works(self) -> None:
         """A verified key, and the catalog that its verification brought."""
@@ -246,6 +251,142 @@ async def test_a_refused_key_parks_and_a_new_one_wakes(house: House) -> None:
     assert gates == ["GateClosed", "GateOpened"]
 
 
+async def test_a_late_refusal_of_a_former_key_does_not_park_for_ever(house: House) -> None:
+    await house.kimi_works()
+    asked: list[RunAttempt] = []
+
+    async def hold_the_first(adapter: Adapter, command: RunAttempt) -> None:
+        asked.append(command)
+        if len(asked) > 1:
+            await answer(adapter, command)
+
+    house.adapter.script = hold_the_first
+    discussion = await house.open("riley-engstrom")
+    await eventually(lambda: _truth(asked))
+    await house.vault.activate("k1", version=2)
+    await house.knows("SELECT 1 FROM keys WHERE version = 2")
+
+    await house.adapter.end(error(asked[0], "auth", evidence={"status": 401}))
+
+    await house.reaches(discussion, DiscussionState.COMPLETED)
+    assert [command.key and command.key.version for command in asked] == [1, 2]
+
+
+async def test_a_gate_that_opens_while_a_turn_is_being_parked_wakes_it(house: House) -> None:
+    await house.kimi_works()
+
+    async def refuse(adapter: Adapter, command: RunAttempt) -> None:
+        await adapter.end(error(command, "auth", evidence={"status": 401}))
+
+    house.adapter.script = refuse
+    first = await house.open("riley-engstrom")
+    await house.reaches(first, DiscussionState.PARKED)
+    house.adapter.script = None
+    pool = await house.database.pool("discussion")
+    await pool.execute(
+        "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NEW; END $$;"
+        "CREATE TRIGGER pause BEFORE UPDATE ON wakeups FOR EACH ROW "
+        "WHEN (NEW.due_at = 'infinity') EXECUTE FUNCTION pause()"
+    )
+    blocked = "FROM pg_locks WHERE locktype = 'advisory' AND NOT granted HAVING count(*) >= "
+    async with pool.acquire() as conn, conn.transaction():
+        await conn.execute("SELECT pg_advisory_xact_lock(42)")
+        second = await house.open("morgan-castellano")
+        await house.knows(f"SELECT 1 {blocked} 1")
+        await house.vault.activate("k1", version=2)
+        # Either the fact waits until the turn is parked, or it has had its effect before that.
+        await house.knows(
+            f"SELECT 1 WHERE (SELECT count(*) FROM inbox) > 1 OR EXISTS (SELECT {blocked} 2)"
+        )
+
+    await house.reaches(first, DiscussionState.COMPLETED)
+    await house.reaches(second, DiscussionState.COMPLETED)
+
+
+async def test_facts_of_a_key_count_in_the_order_in_which_they_were_stated(house: House) -> None:
+    await house.kimi_works()
+    await house.vault.state(
+        KeyAdded(
+            at=datetime.now(UTC) - timedelta(minutes=1),
+            workspace="default",
+            key="k1",
+            version=1,
+            provider="kimi",
+            endpoint="https://api.test/v1",
+            region="ai",
+            fingerprint="f",
+        ),
+        "k1",
+    )
+    await house.knows("SELECT 1 FROM inbox HAVING count(*) > 1")
+
+    discussion = await house.open("riley-engstrom")
+
+    await house.reaches(discussion, DiscussionState.COMPLETED)
+
+
+async def test_what_is_parked_for_one_key_goes_on_with_another(house: House) -> None:
+    await house.kimi_works()
+    await house.vault.activate("k2")
+    await house.knows("SELECT 1 FROM keys WHERE key = 'k2'")
+
+    async def refuse_k2(adapter: Adapter, command: RunAttempt) -> None:
+        if command.key is not None and command.key.key == "k2":
+            await adapter.end(error(command, "auth", evidence={"status": 401}))
+        else:
+            await answer(adapter, command)
+
+    house.adapter.script = refuse_k2
+    discussion = await house.open("riley-engstrom")
+    await house.reaches(discussion, DiscussionState.PARKED)
+
+    await house.vault.state(
+        KeyQuarantined(
+            at=datetime.now(UTC),
+            workspace="default",
+            key="k2",
+            version=1,
+            provider="kimi",
+            endpoint="https://api.test/v1",
+            reason="refused",
+            next_step="add another",
+        ),
+        "k2",
+    )
+
+    view = await house.reaches(discussion, DiscussionState.COMPLETED)
+    assert view.turns[0].attempts == 2
+
+
+async def test_a_verified_key_wakes_what_waits_for_money(house: House) -> None:
+    await house.kimi_works()
+
+    async def broke(adapter: Adapter, command: RunAttempt) -> None:
+        await adapter.end(error(command, "billing", evidence={"status": 402}))
+
+    house.adapter.script = broke
+    discussion = await house.open("riley-engstrom")
+    parked = await house.reaches(discussion, DiscussionState.PARKED)
+    assert parked.turns[0].failure is not None
+    assert "verify the key" in parked.turns[0].failure.next_step
+    house.adapter.script = None
+
+    await house.vault.state(
+        KeyVerified(
+            at=datetime.now(UTC),
+            workspace="default",
+            key="k1",
+            version=1,
+            provider="kimi",
+            endpoint="https://api.test/v1",
+        ),
+        "k1",
+    )
+
+    await house.reaches(discussion, DiscussionState.COMPLETED)
+
+
 async def test_a_passing_fault_is_tried_again(house: House) -> None:
     await house.kimi_works()
 
@@ -262,6 +403,49 @@ async def test_a_passing_fault_is_tried_again(house: House) -> None:
 
     assert view.turns[0].attempts == 3
     assert len({attempt.attempt for attempt in house.adapter.attempts}) == 3
+
+
+async def test_the_silence_asked_for_is_kept_after_the_turn_was_given_up(house: House) -> None:
+    await house.kimi_works()
+
+    async def throttle(adapter: Adapter, command: RunAttempt) -> None:
+        last = {"retry_after": 600.0} if len(adapter.attempts) == 3 else {}
+        await adapter.end(error(command, "throttled", evidence={"status": 429, **last}))
+
+    house.adapter.script = throttle
+    await house.reaches(await house.open("riley-engstrom"), DiscussionState.FAILED)
+    house.adapter.script = None
+
+    another = await house.open("morgan-castellano")
+
+    view = await house.reaches(another, DiscussionState.WAITING, DiscussionState.COMPLETED)
+    assert (view.state, view.turns[0].attempts) == (DiscussionState.WAITING, 0)
+    failure = view.turns[0].failure
+    assert failure is not None
+    assert failure.class_ == "throttled"
+    assert failure.not_before is not None
+
+
+async def test_two_probes_at_once_are_both_answered(house: House) -> None:
+    probes = (
+        house.vault.bus.request(
+            command_subject("discussion", "probe"),
+            ProbeKey(
+                workspace="default",
+                provider="kimi",
+                endpoint="https://api.test/v1",
+                key=f"k{number}",
+                version=1,
+            ),
+            ProbeResult,
+            within=WITHIN,
+        )
+        for number in range(8)
+    )
+
+    results = await asyncio.gather(*probes)
+
+    assert [result.failure for result in results] == [None] * 8
 
 
 async def test_nothing_is_asked_of_a_provider_without_a_key(house: House) -> None:

@@ -13,6 +13,7 @@ from contracts.providers import Limits
 from services.discussion.accounts import BadLimits, check_declared, parse_limits
 from services.discussion.admission import (
     LEASE,
+    PLACE,
     Account,
     Admitted,
     Denied,
@@ -20,6 +21,7 @@ from services.discussion.admission import (
     gcra,
     learn,
     proven,
+    refund,
     release,
     silence,
 )
@@ -88,9 +90,19 @@ def test_a_place_that_nobody_renews_is_free_again() -> None:
     limits = Limits(concurrency=1)
     first = admit(Account(), limits, attempt="a", key="", now=NOON)
 
-    later = admit(first.account, limits, attempt="b", key="", now=NOON + LEASE)
+    later = admit(first.account, limits, attempt="b", key="", now=NOON + PLACE)
 
     assert isinstance(later, Admitted)
+
+
+def test_a_place_is_held_while_its_attempt_is_being_looked_after() -> None:
+    """The lease is due at the very moment at which the first that waits asks again."""
+    limits = Limits(concurrency=1)
+    first = admit(Account(), limits, attempt="a", key="", now=NOON)
+
+    meanwhile = admit(first.account, limits, attempt="b", key="", now=NOON + 1.5 * LEASE)
+
+    assert isinstance(meanwhile, Denied)
 
 
 def test_a_key_that_has_proven_nothing_runs_alone() -> None:
@@ -123,9 +135,58 @@ def test_what_was_never_sent_is_given_back_whole() -> None:
     limits = Limits(rpm=3)
     once = admit(Account(), limits, attempt="a", key="", now=NOON)
 
-    back = release(once.account, "a", refund=gcra(3)[0])
+    back = release(refund(once.account, "a", gcra(3)[0], now=NOON), "a")
 
     assert isinstance(admit(back, limits, attempt="b", key="", now=NOON), Admitted)
+
+
+@given(
+    rpm=st.integers(1, 200),
+    fates=st.lists(st.tuples(st.booleans(), st.floats(0, 15), st.floats(0, 4)), max_size=80),
+)
+@settings(max_examples=200)
+def test_what_is_given_back_late_pays_for_nothing_that_was_sent(
+    rpm: int, fates: list[tuple[bool, float, float]]
+) -> None:
+    """Some requests are sent; others are given back, up to fifteen seconds after their permit."""
+    account, now = Account(), NOON
+    unsent: list[tuple[datetime, str]] = []
+    sent: list[datetime] = []
+    for number in range(min(4 * rpm, 400)):
+        is_sent, back_after, pause = fates[number % len(fates)] if fates else (True, 0.0, 0.0)
+        verdict = admit(account, Limits(rpm=rpm), attempt=str(number), key="", now=now)
+        if isinstance(verdict, Denied):
+            now = verdict.not_before
+            verdict = admit(account, Limits(rpm=rpm), attempt=str(number), key="", now=now)
+        assert isinstance(verdict, Admitted)
+        account = verdict.account
+        if is_sent:
+            sent.append(now)
+            account = release(account, str(number))
+        else:
+            unsent.append((now + timedelta(seconds=back_after), str(number)))
+        now += timedelta(seconds=pause)
+        for due, attempt in sorted(each for each in unsent if each[0] <= now):
+            account = release(refund(account, attempt, gcra(rpm)[0], now=now), attempt)
+            unsent.remove((due, attempt))
+    window: deque[datetime] = deque()
+    for moment in sent:
+        window.append(moment)
+        while window[0] <= moment - MINUTE:
+            window.popleft()
+        assert len(window) <= rpm
+
+
+def test_a_slot_that_has_passed_is_not_given_back() -> None:
+    limits, interval = Limits(rpm=3), gcra(3)[0]
+    never_sent = admit(Account(), limits, attempt="a", key="", now=NOON)
+    later = NOON + interval
+    was_sent = admit(never_sent.account, limits, attempt="b", key="", now=later)
+    assert isinstance(was_sent, Admitted)
+
+    back = release(refund(was_sent.account, "a", interval, now=later), "a")
+
+    assert isinstance(admit(back, limits, attempt="c", key="", now=later), Denied)
 
 
 def test_declared_limits_that_nothing_keeps_to_are_named() -> None:

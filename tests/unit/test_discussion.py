@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from contracts.discussion import (
     AttemptCut,
     AttemptFailed,
     AttemptStarted,
+    Cost,
     DiscussionCancelled,
     DiscussionCompleted,
     DiscussionEvent,
@@ -31,7 +33,7 @@ from contracts.discussion import (
     TurnWaiting,
 )
 from contracts.failures import Evidence, FailureClass
-from contracts.stream import ProviderError, StreamCompleted, Usage
+from contracts.stream import ProviderError, StreamCompleted, Usage, UsageStatus
 from services.discussion import aggregate
 from services.discussion.aggregate import (
     AlreadyOpened,
@@ -44,6 +46,7 @@ from services.discussion.aggregate import (
     NotDue,
     NotOpened,
     Open,
+    ParkTurn,
     StartAttempt,
 )
 from services.discussion.views import view
@@ -334,6 +337,45 @@ def test_the_view_tells_what_the_facts_say() -> None:
     assert shown.state is DiscussionState.COMPLETED
     (turn,) = shown.turns
     assert (turn.state, turn.text, turn.attempts) == (TurnState.COMPLETED, "Yes.", 1)
+
+
+def test_a_cancelled_turn_does_not_say_that_it_is_tried_again() -> None:
+    waiting = [
+        *RUNNING,
+        *decide(Hear(error("t1", "a1", FailureClass.THROTTLED)), aggregate.replay(RUNNING)),
+    ]
+    assert view(waiting).turns[0].failure is not None
+
+    shown = view([*waiting, *decide(Cancel("me"), aggregate.replay(waiting))])
+
+    assert shown.turns[0].state is TurnState.CANCELLED
+    assert shown.turns[0].failure is None
+
+
+def test_a_failed_turn_shows_what_it_has_used() -> None:
+    used = Usage(input_tokens=3, output_tokens=5, status=UsageStatus.ESTIMATED)
+    cost = Cost(amount=Decimal("0.01"))
+    refused = Hear(error("t1", "a1", FailureClass.REQUEST, text="Ye", usage=used), cost)
+
+    shown = view([*RUNNING, *decide(refused, aggregate.replay(RUNNING))])
+
+    assert (shown.turns[0].state, shown.turns[0].text) == (TurnState.FAILED, "Ye")
+    assert (shown.turns[0].usage, shown.turns[0].cost) == (used, cost)
+
+
+def test_a_turn_that_is_parked_still_is_not_parked_anew() -> None:
+    refused = Hear(error("t1", "a1", FailureClass.AUTH))
+    parked = aggregate.replay([*RUNNING, *decide(refused, aggregate.replay(RUNNING))])
+    again = ParkTurn(turn="t1", gate="key:kimi", failure=explain(FailureClass.AUTH, KIMI))
+
+    assert decide(again, parked) == []
+
+
+@pytest.mark.parametrize("class_", FailureClass)
+def test_every_failed_turn_says_what_can_be_done(class_: FailureClass) -> None:
+    told = explain(class_, KIMI, final=True)
+
+    assert told.next_step.removeprefix("It was tried as often as is sensible.").strip()
 
 
 def test_a_parked_discussion_says_so_and_why() -> None:
