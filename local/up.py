@@ -92,7 +92,10 @@ def stop_on_signals(say: Callable[[str], None] = lambda _: None) -> None:
             os._exit(130)
 
     for number in _STOP:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it ignored
+        # nohup wants SIGHUP ignored. A script's `&` has SIGINT ignored too, but whoever sends it to
+        # us in spite of that means it.
+        ignored = signal.getsignal(number) is signal.SIG_IGN
+        if number is not signal.SIGHUP or not ignored:
             loop.add_signal_handler(number, leave, number)
 
 

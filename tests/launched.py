@@ -30,7 +30,8 @@ class Launched:
         own = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
         with self.said.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "local", "up"],
+                # As a script's `&` starts it: with SIGINT ignored, until it says otherwise.
+                ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "local", "up"],
                 cwd=CHECKOUT,
                 env={
                     **own,
