@@ -80,7 +80,7 @@ class Probes:
         failed = result.failure is not None
         wait = min(SOONEST * 2 ** min(wakeup.tries, 6), LATEST) if failed else REFRESH
         async with self._store.transaction() as conn:
-            await postpone(conn, wakeup, wait)
+            await postpone(conn, wakeup, wait, failed=failed)
 
     async def look_now(self, provider: str) -> None:
         """Somebody asks for a provider without keys of which nothing is known yet."""

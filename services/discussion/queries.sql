@@ -38,7 +38,7 @@ INSERT INTO wakeups (kind, subject, workspace, discussion, due_at, waits_for, pa
 VALUES ($1, $2, $3, $4, coalesce($5::timestamptz, 'infinity'), $6, $7)
 ON CONFLICT (kind, subject) DO UPDATE
     SET due_at = excluded.due_at, waits_for = excluded.waits_for, payload = excluded.payload,
-        claimed_until = '-infinity'
+        claimed_until = '-infinity', tries = 0
 
 -- name: drop_wakeup
 DELETE FROM wakeups WHERE kind = $1 AND subject = $2
@@ -57,7 +57,8 @@ RETURNING kind, subject, workspace, discussion, tries, payload, queued_at
 
 -- name: postpone_wakeup
 UPDATE wakeups
-SET due_at = clock() + $3::interval, claimed_until = '-infinity'
+SET due_at = clock() + $3::interval, claimed_until = '-infinity',
+    tries = CASE WHEN $4 THEN tries ELSE 0 END
 WHERE kind = $1 AND subject = $2
 
 -- name: wake_waiting

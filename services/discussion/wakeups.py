@@ -38,6 +38,7 @@ class Wakeup:
     workspace: str
     discussion: str
     tries: int
+    """This one included, since it last did what it is for."""
     payload: bytes
 
 
@@ -119,7 +120,7 @@ class Wakeups:
     async def _postpone(self, wakeup: Wakeup, wait: timedelta) -> None:
         try:
             async with self._pool.acquire() as conn:
-                await postpone(conn, wakeup, wait)
+                await postpone(conn, wakeup, wait, failed=True)
         except AWAY:
             self._log.warning("wake-up comes back when its claim ends", subject=wakeup.subject)
 
@@ -128,9 +129,11 @@ class Wakeups:
         self._signal.set()
 
 
-async def postpone(conn: Connection, wakeup: Wakeup, wait: timedelta) -> None:
-    """Due again after `wait`, for whoever is there then."""
-    await conn.execute(SQL["postpone_wakeup"], wakeup.kind, wakeup.subject, wait)
+async def postpone(
+    conn: Connection, wakeup: Wakeup, wait: timedelta, *, failed: bool = False
+) -> None:
+    """Due again after `wait`, for whoever is there then. `failed`: the tries go on counting."""
+    await conn.execute(SQL["postpone_wakeup"], wakeup.kind, wakeup.subject, wait, failed)
 
 
 async def drop(conn: Connection, wakeup: Wakeup) -> None:
