@@ -26,7 +26,7 @@ from services.discussion.pricing import cost
 from services.discussion.reactions import account_of
 from services.discussion.sql import SQL
 from services.discussion.store import Loaded, Store
-from services.discussion.wakeups import Wakeup, drop
+from services.discussion.wakeups import Wakeup, drop, postpone
 from shared.bus import Bus, Delivery
 from shared.database import Connection
 from shared.journal import WrongVersion
@@ -74,19 +74,22 @@ class Outcomes:
 
     async def lease_due(self, wakeup: Wakeup) -> None:
         """Handler of `lease` wake-ups: does the attempt still live?"""
+        # The broker is asked before anything is locked: it may be slow, or away.
+        subject = chunk_subject(wakeup.workspace, wakeup.discussion, wakeup.subject)
+        last = await self._bus.last_chunk(subject)
+        async with self._store.reading() as conn:
+            now = await self._store.clock(conn)
+        alive = last is not None and now - last.stored_at < PULSE
+        text, reasoning = ("", "") if alive else await self._salvage(subject)
         async with self._store.transaction() as conn:
             loaded = await self._store.hold(conn, wakeup.discussion)
             row = await conn.fetchrow(SQL["find_attempt"], wakeup.subject)
             if row is None:
                 await drop(conn, wakeup)
                 return
-            subject = chunk_subject(row["workspace"], row["discussion"], row["attempt"])
-            last = await self._bus.last_chunk(subject)
-            now = await self._store.clock(conn)
-            if last is not None and now - last.stored_at < PULSE:
+            if alive:
                 await self._renew(conn, wakeup, row)
                 return
-            text, reasoning = await self._salvage(subject)
             await self._cut(conn, loaded, row, text, reasoning)
 
     async def _renew(self, conn: Connection, wakeup: Wakeup, row: asyncpg.Record) -> None:
@@ -95,7 +98,7 @@ class Outcomes:
         now = await self._store.clock(conn)
         renewed = admission.renew(account, row["attempt"], now=now)
         await accounts.save(conn, ref, renewed)
-        await conn.execute(SQL["postpone_wakeup"], wakeup.kind, wakeup.subject, admission.LEASE)
+        await postpone(conn, wakeup, admission.LEASE)
 
     async def _salvage(self, subject: str) -> tuple[str, str]:
         """What the chunk stream still has of the answer: text and reasoning."""

@@ -14,9 +14,12 @@ import structlog
 
 from contracts.attempts import Accepted, KeyRef, RunAttempt
 from contracts.failures import (
+    Conflict,
     Evidence,
     Failure,
     FailureClass,
+    Internal,
+    Invalid,
     Refused,
     TimedOut,
     Unreachable,
@@ -288,13 +291,24 @@ class Turns:
             )
         except Unreachable:
             await self._not_sent(request, "unreachable", "no adapter is running")
+        except Invalid as refused:
+            # It would be so the next time: a bad address, or more than the bus can carry.
+            await self._not_sent(request, "", str(refused), FailureClass.REQUEST)
+        except (TimedOut, Internal, Conflict) as unknown:
+            # Nobody knows. The attempt is spent; its lease finds out what became of it.
+            self._log.warning(
+                "unknown whether the adapter took it", attempt=request.attempt, why=str(unknown)
+            )
         except Refused as refused:
             await self._not_sent(request, "busy", refused.problem.title)
-        except TimedOut:
-            # Nobody knows. The attempt is spent; its lease finds out what became of it.
-            self._log.warning("the adapter did not accept in time", attempt=request.attempt)
 
-    async def _not_sent(self, request: RunAttempt, hint: str, why: str) -> None:
+    async def _not_sent(
+        self,
+        request: RunAttempt,
+        hint: str,
+        why: str,
+        class_: FailureClass = FailureClass.TRANSIENT,
+    ) -> None:
         async with self._store.transaction() as conn:
             now = await self._store.clock(conn)
             error = ProviderError(
@@ -303,7 +317,7 @@ class Turns:
                 discussion=request.discussion,
                 turn=request.turn,
                 attempt=request.attempt,
-                class_=FailureClass.TRANSIENT,
+                class_=class_,
                 evidence=Evidence(message=why),
                 sent=False,
                 hint=hint,

@@ -30,7 +30,16 @@ from contracts.discussion import (
     ProbeKey,
     WantedParticipant,
 )
-from contracts.failures import Evidence, FailureClass, IdempotencyMismatch, Invalid, NotFound
+from contracts.failures import (
+    Evidence,
+    FailureClass,
+    IdempotencyMismatch,
+    Internal,
+    Invalid,
+    NotFound,
+    Refused,
+    Unavailable,
+)
 from contracts.keys import Done, KeyAdded, KeyQuarantined, KeyState, KeyVerified, KeyView
 from contracts.subjects import chunk_subject, command_subject
 from services.discussion.__main__ import wire
@@ -61,8 +70,8 @@ class House:
             command_subject("discussion", verb), command, answer, within=WITHIN
         )
 
-    async def open(self, *personas: str, **more: Any) -> str:
-        wanted = [WantedParticipant(persona=slug, model=KIMI) for slug in personas]
+    async def open(self, *personas: str, model: str = KIMI, **more: Any) -> str:
+        wanted = [WantedParticipant(persona=slug, model=model) for slug in personas]
         opened = await self.ask(
             "open",
             OpenDiscussion(
@@ -540,7 +549,7 @@ async def test_cancelling_stops_what_runs(house: House) -> None:
 
 async def test_an_idempotency_key_opens_one_discussion(house: House) -> None:
     await house.kimi_works()
-    once = {"idempotency_key": "same", "body_hmac": b"x"}
+    once: dict[str, Any] = {"idempotency_key": "same", "body_hmac": b"x"}
 
     first = await house.open("riley-engstrom", **once)
     second = await house.open("riley-engstrom", **once)
@@ -660,6 +669,94 @@ async def test_the_first_question_need_not_wait_for_the_next_look_at_the_local_m
         view = await house.reaches(opened.discussion, DiscussionState.COMPLETED)
 
         assert view.turns[0].model.startswith("local/")
+
+
+async def test_a_turn_for_the_local_model_goes_on_when_it_is_switched_on_again(
+    database: Database, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter, vault = await neighbours(broker)
+    house = House(await broker.bus("edge"), adapter, vault, database, broker)
+    monkeypatch.setenv("LOCAL_BASE_URL", "http://127.0.0.1:9/v1")
+
+    async def stumble(adapter: Adapter, command: RunAttempt) -> None:
+        await adapter.end(error(command, "throttled", evidence={"retry_after": 2.0}))
+
+    async with running(database, broker):
+        await house.knows("SELECT 1 FROM catalogs")
+        adapter.script = stumble
+        discussion = await house.open("riley-engstrom", model="local/kimi-k3")
+        await house.reaches(discussion, DiscussionState.WAITING)
+    monkeypatch.delenv("LOCAL_BASE_URL")
+    async with running(database, broker):
+        view = await house.reaches(discussion, DiscussionState.PARKED)
+        assert view.turns[0].failure is not None
+        assert "Start Parley with it" in view.turns[0].failure.next_step
+    adapter.script = None
+    monkeypatch.setenv("LOCAL_BASE_URL", "http://127.0.0.1:9/v1")
+
+    async with running(database, broker):
+        await house.reaches(discussion, DiscussionState.COMPLETED)
+
+
+async def test_a_model_that_still_loads_is_looked_for_soon_however_old_the_house(
+    database: Database, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter, vault = await neighbours(broker)
+    house = House(await broker.bus("edge"), adapter, vault, database, broker)
+    monkeypatch.setenv("LOCAL_BASE_URL", "http://127.0.0.1:9/v1")
+    async with running(database, broker):
+        await house.knows("SELECT 1 FROM catalogs")
+        pool = await database.pool("discussion")
+        await pool.execute("UPDATE wakeups SET tries = 99")
+    adapter.probe = ProbeResult(failure=FailureClass.TRANSIENT)
+    adapter.probes.clear()
+
+    async with running(database, broker):
+        await eventually(lambda: _truth(adapter.probes[2:]))
+
+
+@pytest.mark.parametrize(
+    ("refusal", "state"),
+    [
+        (Invalid("The address is not one."), DiscussionState.FAILED),
+        (Unavailable("Too many attempts at once."), DiscussionState.WAITING),
+    ],
+)
+async def test_what_an_adapter_refuses_is_not_asked_for_ever(
+    house: House, refusal: Refused, state: DiscussionState
+) -> None:
+    """Wrong in itself: it fails. No room: it waits."""
+    await house.kimi_works()
+
+    async def refuse(adapter: Adapter, command: RunAttempt) -> None:
+        raise refusal
+
+    house.adapter.script = refuse
+
+    view = await house.reaches(await house.open("riley-engstrom"), state)
+
+    assert view.turns[0].attempts == 0
+
+
+async def test_an_adapter_that_stumbles_may_have_sent_the_request(house: House) -> None:
+    await house.kimi_works()
+    commands: list[RunAttempt] = []
+
+    async def stumble(adapter: Adapter, command: RunAttempt) -> None:
+        commands.append(command)
+        raise Internal("Look into the log.")
+
+    house.adapter.script = stumble
+    discussion = await house.open("riley-engstrom")
+    await eventually(lambda: _truth(commands))
+    await house.knows("SELECT 1 FROM attempts")
+    for _ in range(20):  # what the refusal could lead to has been journaled by then
+        assert (await house.view(discussion)).turns[0].attempts == 1
+
+    await house.adapter.end(completed(commands[0], "It was sent."))
+
+    view = await house.reaches(discussion, DiscussionState.COMPLETED)
+    assert (len(commands), view.turns[0].text) == (1, "It was sent.")
 
 
 async def test_options_reach_the_provider(house: House) -> None:
