@@ -27,7 +27,7 @@ class Backoff:
 
 ORDINARY = Backoff(first=timedelta(seconds=1), cap=timedelta(seconds=30))
 THROTTLED = Backoff(first=timedelta(seconds=2), cap=timedelta(seconds=60))
-SNOOZE = Backoff(first=timedelta(seconds=1), cap=timedelta(seconds=10))
+SNOOZE = Backoff(first=timedelta(seconds=1), cap=timedelta(seconds=60))
 """For what is no failure of the provider: our own adapter or vault is away for a moment."""
 
 LONGEST_HINT = timedelta(days=31)

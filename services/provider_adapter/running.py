@@ -66,15 +66,13 @@ class Running:
         row = self._checked(request)
         id_ = request.attempt
         if id_ in self._taken:
-            raise Conflict(f"Attempt {id_} was taken before; one attempt is one request.")
+            raise Conflict(f"Attempt {id_} was taken or cancelled before.")
         if self._leaving:
             raise Unavailable("This adapter is stopping.", retry_after=1.0)
         # What the broker has not taken yet counts too: all of it is kept in memory.
         if self.count + self._around.outbox.waiting >= self._rules.at_once:
             raise Unavailable("Too many attempts at once.", retry_after=1.0)
-        self._taken[id_] = None
-        if len(self._taken) > REMEMBERED:
-            self._taken.popitem(last=False)
+        self._remember(id_)
         patience = self._rules.thinking if request.thinks else self._rules.ordinary
         attempt = Attempt(request, row, SPEECHES[row.dialect], self._around, patience)
         self._attempts[id_] = attempt
@@ -88,9 +86,16 @@ class Running:
         task.add_done_callback(ended)
 
     def cancel(self, attempt: str) -> None:
-        """End it, if it is ours."""
+        """End it, if it is ours; should it only be on its way, it is refused when it comes."""
         if (ours := self._attempts.get(attempt)) is not None:
             ours.stop("cancelled", "cancelled")
+        else:
+            self._remember(attempt)
+
+    def _remember(self, attempt: str) -> None:
+        self._taken[attempt] = None
+        if len(self._taken) > REMEMBERED:
+            self._taken.popitem(last=False)
 
     async def look_after(self) -> None:
         """For as long as the service lives: notice what has become silent, keep no key too long."""

@@ -406,6 +406,14 @@ async def test_cancelled_before_it_began_nothing_is_sent(here: House) -> None:
     assert here.asked == 0
 
 
+async def test_a_cancel_that_overtakes_its_attempt_holds(here: House) -> None:
+    request = here.request()
+    here.running.cancel(request.attempt)
+    with pytest.raises(Conflict):
+        await here.send(request)
+    assert here.asked == 0
+
+
 async def test_leaving_loses_no_outcome(broker: Broker) -> None:
     async with house(broker, impatient()) as here:
         stuck = await here.ask("[[stall]]")
