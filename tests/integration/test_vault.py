@@ -733,7 +733,7 @@ async def test_a_key_in_the_clear_is_nowhere(
         await eventually(told)
         process = Path("/proc") / str(vault.process.pid)
         seen = {
-            "environment": (process / "environ").read_bytes(),
+            "environment": environment_of(process),
             "command line": (process / "cmdline").read_bytes(),
             "limits": (process / "limits").read_bytes(),
         }
@@ -755,6 +755,14 @@ async def test_a_key_in_the_clear_is_nowhere(
         for canary in (SECRET, OTHER, token):
             for form in forms_of(canary):
                 assert form not in content, f"{canary[:6]}… in {place}"
+
+
+def environment_of(process: Path) -> bytes:
+    """What root sees; others see nothing, for the vault is closed to them (shared/hardening.py)."""
+    try:
+        return (process / "environ").read_bytes()
+    except PermissionError:
+        return b""
 
 
 async def state_of(edge: Bus, provider: str) -> set[KeyState]:
