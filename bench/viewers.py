@@ -9,6 +9,9 @@ import time
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+_LINE = 64 << 20
+"""Bytes of the longest event: a whole answer comes in one line."""
+
 _STAMP = re.compile(rb"\d{20}")
 
 
@@ -25,7 +28,7 @@ class Viewer:
     async def watch(self, discussion: str) -> None:
         """Read until `event: end`."""
         place = urlsplit(self.url)
-        reader, writer = await asyncio.open_connection(place.hostname, place.port)
+        reader, writer = await asyncio.open_connection(place.hostname, place.port, limit=_LINE)
         writer.write(
             f"GET /api/v1/discussions/{discussion}/events HTTP/1.1\r\nHost: {place.netloc}\r\n"
             f"Authorization: Bearer {self.token}\r\n\r\n".encode()
