@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from contracts.stream import ChunkKind, Usage
 
@@ -26,6 +26,10 @@ class Told(Struct, frozen=True, kw_only=True):
     type: str = ""
     code: str = ""
     message: str = ""
+    wait: float | None = None
+    """Seconds, where a field of the error says so."""
+    daily: bool = False
+    """It is a quota of the day."""
 
 
 class Piece(Struct, kw_only=True, gc=False):
@@ -43,6 +47,8 @@ class Piece(Struct, kw_only=True, gc=False):
     """The provider says that nothing follows."""
     ragged: bool = False
     """Its texts may hold halves of surrogate pairs."""
+    signature: str = ""
+    """The provider's seal on the thinking, which it wants to see again with a tool call."""
 
 
 class Unsent(NamedTuple):
@@ -60,18 +66,36 @@ class ToolCall(Struct):
     type: str = ""
     name: str = ""
     arguments: str = ""
+    extra: dict[str, Any] | None = None
+    """What the provider wants back with the call."""
 
     def plain(self) -> dict[str, Any]:
-        """The whole call in OpenAI's form."""
+        """The whole call in OpenAI's form; what goes beyond it, as Google's compatible surface."""
         function = {"name": self.name, "arguments": self.arguments}
-        return {"id": self.id, "type": self.type or "function", "function": function}
+        call: dict[str, Any] = {"id": self.id, "type": self.type or "function"}
+        call["function"] = function
+        return call | ({"extra_content": self.extra} if self.extra else {})
+
+
+def _latest(said: Usage, before: Usage | None) -> Usage:
+    """The last one wins, and they are never added up; what it leaves out was said before.
+
+    Anthropic counts the input at the start and may count only the output at the end.
+    """
+    if before is None:
+        return said
+    cached = before.cached_tokens if said.cached_tokens is None else said.cached_tokens
+    return structs.replace(
+        said, input_tokens=said.input_tokens or before.input_tokens, cached_tokens=cached
+    )
 
 
 class Answer:
     """Everything heard of one attempt."""
 
     def __init__(self) -> None:
-        self.finish_reason = ""
+        self._finish = ""
+        self._signature = ""
         self.usage: Usage | None = None
         self.model = ""
         self.refusal = ""
@@ -96,7 +120,15 @@ class Answer:
 
     @property
     def tool_calls(self) -> list[dict[str, Any]]:
-        return [call.plain() for _, call in sorted(self._calls.items())]
+        calls = [call.plain() for _, call in sorted(self._calls.items())]
+        if calls and self._signature:
+            calls[0].setdefault("extra_content", {})["thinking_signature"] = self._signature
+        return calls
+
+    @property
+    def finish_reason(self) -> str:
+        """In the common terms. Gemini and Ollama stop to call tools and say only that they stop."""
+        return "tool_calls" if self._calls and self._finish == "stop" else self._finish
 
     @property
     def size(self) -> int:
@@ -129,8 +161,10 @@ class Answer:
             self.spoken = True
         self.refusal += piece.refusal
         self.model = self.model or piece.model
-        self.finish_reason = piece.finish_reason or self.finish_reason
-        self.usage = piece.usage or self.usage  # the last one wins, and they are never added up
+        self._finish = piece.finish_reason or self._finish
+        self._signature += piece.signature
+        if piece.usage is not None:
+            self.usage = _latest(piece.usage, self.usage)
         return bool(text or reasoning or piece.tool_calls or piece.refusal or piece.finish_reason)
 
     def close(self) -> None:
@@ -185,6 +219,8 @@ class Answer:
         call.id = call.id or id_
         if isinstance(kind := delta.get("type"), str):
             call.type = call.type or kind
+        if isinstance(extra := delta.get("extra_content"), dict):
+            call.extra = cast(dict[str, Any], extra)
         function: Any = delta.get("function")
         if isinstance(function, dict):
             said = cast(dict[str, Any], function)
