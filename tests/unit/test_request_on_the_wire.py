@@ -178,7 +178,10 @@ def test_a_conversation_in_geminis_words() -> None:
     body = sent(GEMINI, messages=TALK, thinks=True)
     assert body["systemInstruction"] == {"parts": [{"text": "Be brief."}]}
     assert body["generationConfig"]["thinkingConfig"] == {"includeThoughts": True}
-    call = {"functionCall": {"name": "get_weather", "args": {}}, "thoughtSignature": "R28="}
+    call: dict[str, Any] = {
+        "functionCall": {"name": "get_weather", "args": {}},
+        "thoughtSignature": "R28=",
+    }
     result = {"functionResponse": {"name": "get_weather", "response": {"result": "rain"}}}
     assert body["contents"] == [
         {"role": "user", "parts": [{"text": "Rain?"}]},
@@ -188,7 +191,7 @@ def test_a_conversation_in_geminis_words() -> None:
 
 
 def test_a_conversation_in_ollamas_words() -> None:
-    call = {"function": {"name": "get_weather", "arguments": {}}}
+    call: dict[str, Any] = {"function": {"name": "get_weather", "arguments": {}}}
     assert sent(OLLAMA, messages=TALK)["messages"] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Rain?"},

@@ -194,6 +194,8 @@ def from_whole(body: bytes) -> Piece:
     """
     document = a_document(body)
     responses = cast(list[Any], document) if isinstance(document, list) else [document]
+    if not responses:
+        raise Unreadable("an empty list")
     whole = Piece(tool_calls=[])
     for response in responses:
         piece = _piece(as_dict(response))
