@@ -154,9 +154,7 @@ class Answer:
             self._add(ChunkKind.TEXT, text)
             self._texts.append(text)
         if piece.tool_calls:
-            for delta in piece.tool_calls:
-                self._call(delta)
-            self._pending_calls.extend(piece.tool_calls)
+            self._pending_calls.extend(map(self._call, piece.tool_calls))
         if text or reasoning or piece.tool_calls:
             self.spoken = True
         self.refusal += piece.refusal
@@ -206,8 +204,11 @@ class Answer:
         else:
             self._pending.append((kind, [text]))
 
-    def _call(self, delta: dict[str, Any]) -> None:
-        """Put a delta where it belongs: by its index; without one, a new id begins a new call."""
+    def _call(self, delta: dict[str, Any]) -> dict[str, Any]:
+        """Put a delta where it belongs: by its index; without one, a new id begins a new call.
+
+        Returned in the form that OpenAI's clients read: numbered from 0, arguments as text.
+        """
         name_of = delta.get("id")
         id_ = name_of if isinstance(name_of, str) else ""
         index = delta.get("index")
@@ -231,6 +232,9 @@ class Answer:
                 call.arguments += arguments
             elif arguments is not None:  # some servers send the object itself
                 call.arguments = msgspec.json.encode(arguments).decode()
+                function = {**said, "arguments": call.arguments}
+        form = {**delta, "index": list(self._calls).index(index)}
+        return form | ({"function": function} if "function" in delta else {})
 
     def _mended(self, kind: ChunkKind, text: str) -> str:
         r"""Halves of one character, sent as `\ud83d` and `\ude80` in two deltas, made one again."""

@@ -136,6 +136,21 @@ def test_ollamas_calls_get_ids_and_end_in_the_common_terms() -> None:
     assert (answer.reasoning, answer.finish_reason) == ("Hm.", "tool_calls")
 
 
+def test_calls_are_passed_on_as_openais_clients_read_them() -> None:
+    call = {"function": {"name": "f", "arguments": {"a": 1}}}
+    (said,) = heard(Dialect.OLLAMA, {"message": {"tool_calls": [call]}}).unsent()
+    (delta,) = json.loads(said.text)
+    assert (delta["index"], delta["type"]) == (0, "function")
+    assert delta["function"] == {"name": "f", "arguments": '{"a":1}'}
+
+    block: dict[str, Any] = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+    start: dict[str, Any] = {"type": "content_block_start", "index": 2, "content_block": block}
+    (said,) = heard(Dialect.ANTHROPIC_MESSAGES, start).unsent()
+    (delta,) = json.loads(said.text)
+    assert (delta["index"], delta["id"]) == (0, "toolu_1")
+    assert delta["function"] == {"name": "f", "arguments": ""}
+
+
 def test_an_error_line_after_a_200_is_heard() -> None:
     listener = Listener(ollama)
     with pytest.raises(Interrupted, match="ran out of memory"):
