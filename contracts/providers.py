@@ -17,6 +17,9 @@ class Dialect(StrEnum):
     """How a provider is spoken to; each is one file of provider_adapter."""
 
     OPENAI_CHAT = "openai_chat"
+    ANTHROPIC_MESSAGES = "anthropic_messages"
+    GEMINI = "gemini"
+    OLLAMA = "ollama"
 
 
 class Reasoning(StrEnum):
@@ -24,6 +27,7 @@ class Reasoning(StrEnum):
 
     NONE = "none"
     CONTENT_FIELD = "reasoning_content"
+    PLAIN_FIELD = "reasoning"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +96,18 @@ class Provider:
     """Takes `stream_options: {"include_usage": true}`."""
     fixed_temperature: bool = False
     """As `Model.fixed_temperature`, for models that are not listed below."""
+    either_temperature_or_top_p: bool = False
+    """Refuses the two together: `top_p` is left out."""
+    renames: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Parameter → the provider's own name for it."""
+    leaves_out: frozenset[str] = frozenset()
+    """Parameters that it does not know and that are left out: the answer is hardly another."""
+    refuses: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Parameter that it cannot keep → why: who asks for it is told, and nothing is sent."""
+    balance_path: str = ""
+    """Where the account's balance is told, below the endpoint; not everybody tells."""
+    absent: str = ""
+    """What to do where no address is known: there is no default for what runs at home."""
     limits: Limits = Limits()
     """Assumed until declared or learnt."""
     models: tuple[Model, ...] = ()
@@ -119,8 +135,27 @@ PRICES_READ = date(2026, 11, 22)
 """Day the prices below were read, from LiteLLM 1.109.1's table and platform.kimi.ai."""
 
 
-def _usd(amount: str) -> Decimal:
-    return Decimal(amount)
+def _model(
+    id: str,
+    window: int | None = None,
+    prices: tuple[str, str | None, str] | None = None,
+    *,
+    thinks: bool = False,
+    fixed_temperature: bool = False,
+    answer_tokens: int | None = None,
+) -> Model:
+    """`prices`: input, cached input, output."""
+    input_, cached, output = prices or (None, None, None)
+    return Model(
+        id=id,
+        context_window=window,
+        input_price=None if input_ is None else Decimal(input_),
+        cached_price=None if cached is None else Decimal(cached),
+        output_price=None if output is None else Decimal(output),
+        thinks=thinks,
+        fixed_temperature=fixed_temperature,
+        answer_tokens=answer_tokens,
+    )
 
 
 KIMI = Provider(
@@ -141,53 +176,18 @@ KIMI = Provider(
     fixed_temperature=True,
     # Tier 1 of .cn, the lowest paid one; tier 0 (1 at a time, 3 a minute) is learnt from its 429s.
     limits=Limits(rpm=100, concurrency=15),
-    models=(
-        Model(
-            id="kimi-k3.1-pro",
-            context_window=1_048_576,
-            input_price=_usd("2"),
-            cached_price=_usd("0.20"),
-            output_price=_usd("10"),
-            thinks=True,
-            fixed_temperature=True,
-        ),
-        Model(
-            id="kimi-k3.1-pro-highspeed",
-            context_window=1_048_576,
-            input_price=_usd("4"),
-            cached_price=_usd("0.20"),
-            output_price=_usd("20"),
-            thinks=True,
-            fixed_temperature=True,
-        ),
-        Model(
-            id="kimi-k3",
-            context_window=1_048_576,
-            input_price=_usd("3"),
-            cached_price=_usd("0.30"),
-            output_price=_usd("15"),
-            thinks=True,
-            fixed_temperature=True,
-        ),
-        Model(
-            id="kimi-k2.7-code",
-            context_window=262_144,
-            input_price=_usd("0.95"),
-            cached_price=_usd("0.19"),
-            output_price=_usd("4"),
-            thinks=True,
-            fixed_temperature=True,
-        ),
-        Model(
-            id="kimi-k2.6",
-            context_window=262_144,
-            input_price=_usd("0.95"),
-            cached_price=_usd("0.16"),
-            output_price=_usd("4"),
-            thinks=True,
-            fixed_temperature=True,
-        ),
+    models=tuple(
+        _model(id, window, prices, thinks=True, fixed_temperature=True)
+        for id, window, prices in (
+            ("kimi-k3.1-pro", 1_048_576, ("2", "0.20", "10")),
+            ("kimi-k3.1-pro-highspeed", 1_048_576, ("4", "0.20", "20")),
+            ("kimi-k3", 1_048_576, ("3", "0.30", "15")),
+            ("kimi-k2.7-code", 262_144, ("0.95", "0.19", "4")),
+            ("kimi-k2.7-code-highspeed", 262_144, ("1.90", "0.38", "8")),
+            ("kimi-k2.6", 262_144, ("0.95", "0.16", "4")),
+        )
     ),
+    balance_path="/users/me/balance",
     default_models=("kimi-k2.6", "kimi-k3", "kimi-k3.1-pro"),
     # The newest K2.x that is not the code model.
     families={"k2": r"kimi-k2\.\d+", "k3": r"kimi-k3(\.\d+-pro)?"},
@@ -221,19 +221,257 @@ LOCAL = Provider(
     needs_key=False,
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
     limits=Limits(concurrency=4),
-    models=(
-        Model(
-            id="smollm2-135m-instruct",
-            context_window=8192,
-            # A model of 135 million parameters says nothing new after a few paragraphs.
-            answer_tokens=320,
-            input_price=_usd("0"),
-            cached_price=_usd("0"),
-            output_price=_usd("0"),
-        ),
-    ),
+    absent="It is switched off: PARLEY_LOCAL_MODEL=off.",
+    # A model of 135 million parameters says nothing new after a few paragraphs.
+    models=(_model("smollm2-135m-instruct", 8192, ("0", "0", "0"), answer_tokens=320),),
     default_models=("smollm2-135m-instruct",),
 )
 
-PROVIDERS: Mapping[str, Provider] = {row.name: row for row in (KIMI, LOCAL)}
+# Addresses, parameters and errors below: each provider's API reference, read 2026-11.
+
+OPENAI = Provider(
+    name="openai",
+    title="OpenAI",
+    dialect=Dialect.OPENAI_CHAT,
+    regions=(Region(name="global", base_url="https://api.openai.com/v1", env="OPENAI_BASE_URL"),),
+    docs="https://platform.openai.com/docs/api-reference/chat",
+    # Its reasoning models answer 400 unsupported_value to any temperature but 1, and new models
+    # are reasoning models: who is not listed is taken for one.
+    fixed_temperature=True,
+    models=(
+        *(
+            _model(id, window, prices, thinks=True, fixed_temperature=True)
+            for id, window, prices in (
+                # About double above 272,000 tokens of input, which is not reckoned here.
+                ("gpt-6.1-sol", 922_000, ("2", "0.1", "10")),
+                ("gpt-6.1-terra", 922_000, ("1", "0.05", "5")),
+                ("gpt-6-astra", 922_000, ("10", "1", "50")),
+                ("gpt-6-sol", 922_000, ("2", "0.2", "10")),
+                ("gpt-6-luna", 922_000, ("0.1", "0.01", "0.5")),
+                ("gpt-5.4-mini", 272_000, ("0.75", "0.075", "4.5")),
+                ("gpt-5-mini", 272_000, ("0.25", "0.025", "2")),
+            )
+        ),
+        _model("gpt-4.1", 1_047_576, ("2", "0.5", "8")),
+        _model("gpt-4o", 128_000, ("2.5", "1.25", "10")),
+        _model("gpt-4o-mini", 128_000, ("0.15", "0.075", "0.6")),
+    ),
+    default_models=("gpt-6.1-terra", "gpt-6.1-sol", "gpt-6-luna", "gpt-4.1", "gpt-4o-mini"),
+)
+
+ANTHROPIC = Provider(
+    name="anthropic",
+    title="Anthropic",
+    dialect=Dialect.ANTHROPIC_MESSAGES,
+    regions=(
+        Region(name="global", base_url="https://api.anthropic.com", env="ANTHROPIC_BASE_URL"),
+    ),
+    key_prefixes={"sk-ant-": "global"},
+    docs="https://docs.anthropic.com/en/api/messages",
+    token_limit_field="max_tokens",  # noqa: S106 - a field's name
+    # From Opus 4.7 on, sampling other than the model's own is a 400; before that, only both
+    # parameters together are (Anthropic's migration guide). Who is not listed is taken for new.
+    fixed_temperature=True,
+    either_temperature_or_top_p=True,
+    leaves_out=frozenset({"seed"}),
+    models=(
+        *(
+            _model(id, 1_000_000, prices, fixed_temperature=True)
+            for id, prices in (
+                ("claude-opus-5-5", ("4", "0.2", "20")),
+                ("claude-opus-5", ("5", "0.5", "25")),
+                ("claude-sonnet-5-5", ("2", "0.1", "10")),
+                ("claude-sonnet-5", ("2", "0.2", "10")),
+                # Five times that above 100,000 tokens of input, which is not reckoned here.
+                ("claude-haiku-5-5", ("0.1", "0.01", "0.5")),
+                ("claude-fable-5-1", ("10", "0.25", "50")),
+            )
+        ),
+        _model("claude-sonnet-4-6", 1_000_000, ("3", "0.3", "15")),
+        _model("claude-haiku-4-5", 200_000, ("1", "0.1", "5")),
+    ),
+    default_models=("claude-sonnet-5-5", "claude-sonnet-5", "claude-haiku-5-5"),
+)
+
+GEMINI = Provider(
+    name="gemini",
+    title="Google Gemini",
+    dialect=Dialect.GEMINI,
+    regions=(
+        Region(
+            name="global",
+            base_url="https://generativelanguage.googleapis.com",
+            env="GEMINI_BASE_URL",
+        ),
+    ),
+    docs="https://ai.google.dev/api/generate-content",
+    token_limit_field="maxOutputTokens",  # noqa: S106 - a field's name
+    models=tuple(
+        _model(id, 1_048_576, prices, thinks=True)
+        for id, prices in (
+            ("gemini-4-argon", ("2", "0.1", "10")),
+            # Double above 200,000 tokens of input, which is not reckoned here.
+            ("gemini-3.1-pro-preview", ("2", "0.2", "12")),
+            ("gemini-3.8-flash", ("0.75", "0.075", "3.75")),
+            ("gemini-3.5-flash", ("1.5", "0.15", "9")),
+            ("gemini-3.5-flash-lite", ("0.3", "0.03", "2.5")),
+            ("gemini-2.5-pro", ("1.25", "0.125", "10")),
+            ("gemini-2.5-flash", ("0.3", "0.03", "2.5")),
+        )
+    ),
+    default_models=("gemini-3.8-flash", "gemini-3.5-flash", "gemini-2.5-flash"),
+)
+
+DEEPSEEK = Provider(
+    name="deepseek",
+    title="DeepSeek",
+    dialect=Dialect.OPENAI_CHAT,
+    regions=(
+        Region(name="global", base_url="https://api.deepseek.com/v1", env="DEEPSEEK_BASE_URL"),
+    ),
+    docs="https://api-docs.deepseek.com",
+    reasoning=Reasoning.CONTENT_FIELD,
+    token_limit_field="max_tokens",  # noqa: S106 - a field's name
+    leaves_out=frozenset({"seed"}),
+    models=(
+        _model("deepseek-v4-pro", 1_000_000, ("1.32", "0.044", "3.96"), thinks=True),
+        _model("deepseek-v4-flash", 1_000_000, ("0.3", "0.006", "1.2"), thinks=True),
+    ),
+    default_models=("deepseek-v4-flash", "deepseek-v4-pro"),
+    # Ended 2026-07-24.
+    retired={"deepseek-chat": "deepseek-v4-flash", "deepseek-reasoner": "deepseek-v4-flash"},
+)
+
+OPENROUTER = Provider(
+    name="openrouter",
+    title="OpenRouter",
+    dialect=Dialect.OPENAI_CHAT,
+    regions=(
+        Region(name="global", base_url="https://openrouter.ai/api/v1", env="OPENROUTER_BASE_URL"),
+    ),
+    key_prefixes={"sk-or-": "global"},
+    docs="https://openrouter.ai/docs",
+    note="Passes requests on to other providers; what it costs is in its own list of models.",
+    reasoning=Reasoning.PLAIN_FIELD,
+    token_limit_field="max_tokens",  # noqa: S106 - a field's name
+    default_models=("moonshotai/kimi-k3", "openrouter/auto"),
+)
+
+GROQ = Provider(
+    name="groq",
+    title="Groq",
+    dialect=Dialect.OPENAI_CHAT,
+    regions=(
+        Region(name="global", base_url="https://api.groq.com/openai/v1", env="GROQ_BASE_URL"),
+    ),
+    key_prefixes={"gsk_": "global"},
+    docs="https://console.groq.com/docs/api-reference",
+    reasoning=Reasoning.PLAIN_FIELD,
+    models=(
+        _model("openai/gpt-oss-120b", 131_072, ("0.15", "0.075", "0.6"), thinks=True),
+        _model("openai/gpt-oss-20b", 131_072, ("0.075", "0.0375", "0.3"), thinks=True),
+        _model("qwen/qwen3.8-27b", 131_072, ("0.8", None, "4"), thinks=True),
+    ),
+    default_models=("openai/gpt-oss-120b", "openai/gpt-oss-20b"),
+)
+
+MISTRAL = Provider(
+    name="mistral",
+    title="Mistral",
+    dialect=Dialect.OPENAI_CHAT,
+    regions=(Region(name="global", base_url="https://api.mistral.ai/v1", env="MISTRAL_BASE_URL"),),
+    docs="https://docs.mistral.ai/api",
+    token_limit_field="max_tokens",  # noqa: S106 - a field's name
+    # Whatever it does not know is a 422 (extra_forbidden); it tells the usage without being asked.
+    asks_for_usage=False,
+    renames={"seed": "random_seed"},
+    leaves_out=frozenset({"reasoning_effort"}),
+    models=(
+        _model("mistral-large-4", 1_048_576, ("1.36", "0.14", "4.18")),
+        _model("mistral-large-latest", 262_144, ("0.5", "0.05", "1.5")),
+        _model("mistral-medium-latest", 262_144, ("1.5", "0.15", "7.5")),
+        _model("mistral-small-latest", 262_144, ("0.15", "0.015", "0.6")),
+        _model("codestral-latest", 128_000, ("0.3", "0.03", "0.9")),
+    ),
+    default_models=("mistral-small-latest", "mistral-large-latest", "mistral-large-4"),
+    error_map={"invalid_model": "model"},  # a 400, code 1500
+)
+
+XAI = Provider(
+    name="xai",
+    title="xAI",
+    dialect=Dialect.OPENAI_CHAT,
+    regions=(Region(name="global", base_url="https://api.x.ai/v1", env="XAI_BASE_URL"),),
+    key_prefixes={"xai-": "global"},
+    docs="https://docs.x.ai/docs/api-reference",
+    reasoning=Reasoning.CONTENT_FIELD,
+    refuses={"stop": "its reasoning models answer 400 to stop sequences."},
+    models=(
+        # Double above 200,000 tokens of input, which is not reckoned here.
+        _model("grok-4.7", 500_000, ("2", "0.5", "6"), thinks=True),
+        _model("grok-4.6", 500_000, ("2", "0.5", "6"), thinks=True),
+        _model("grok-4.5", 500_000, ("2", "0.3", "6"), thinks=True),
+        _model("grok-4.3", 1_000_000, ("1.25", "0.2", "2.5"), thinks=True),
+        _model("grok-build-0.1", 256_000, ("1", "0.2", "2"), thinks=True),
+    ),
+    default_models=("grok-4.7", "grok-4.6", "grok-4.5", "grok-4.3"),
+)
+
+TOGETHER = Provider(
+    name="together",
+    title="Together AI",
+    dialect=Dialect.OPENAI_CHAT,
+    regions=(
+        Region(name="global", base_url="https://api.together.xyz/v1", env="TOGETHER_BASE_URL"),
+    ),
+    docs="https://docs.together.ai/reference/chat-completions",
+    token_limit_field="max_tokens",  # noqa: S106 - a field's name
+    models=(
+        _model("moonshotai/Kimi-K3", 1_048_576, ("3", "0.3", "15"), thinks=True),
+        _model(
+            "deepseek-ai/DeepSeek-V4-Pro-0813", 1_048_576, ("1.32", "0.13", "3.96"), thinks=True
+        ),
+        _model("zai-org/GLM-5.3", 1_048_575, ("1.4", "0.26", "4.4"), thinks=True),
+        _model("openai/gpt-oss-120b", 131_072, ("0.15", None, "0.6"), thinks=True),
+    ),
+    default_models=("openai/gpt-oss-120b", "zai-org/GLM-5.3", "moonshotai/Kimi-K3"),
+)
+
+# The last two run at home. A private address is the operator's to allow, so there is none by
+# default: without it the provider is known and not there.
+
+OLLAMA = Provider(
+    name="ollama",
+    title="Ollama",
+    dialect=Dialect.OLLAMA,
+    regions=(Region(name="own", base_url="", env="OLLAMA_BASE_URL"),),
+    docs="https://docs.ollama.com/api",
+    note="Models on a machine of your own.",
+    needs_key=False,
+    absent="Set OLLAMA_BASE_URL to its address, http://localhost:11434 by its default.",
+    token_limit_field="num_predict",  # noqa: S106 - a field's name
+    leaves_out=frozenset({"tool_choice"}),
+    limits=Limits(concurrency=4),
+)
+
+VLLM = Provider(
+    name="vllm",
+    title="vLLM",
+    dialect=Dialect.OPENAI_CHAT,
+    regions=(Region(name="own", base_url="", env="VLLM_BASE_URL"),),
+    docs="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
+    note="Models on machines of your own.",
+    needs_key=False,
+    absent="Set VLLM_BASE_URL to its address, for example http://localhost:8000/v1.",
+    reasoning=Reasoning.PLAIN_FIELD,
+    token_limit_field="max_tokens",  # noqa: S106 - a field's name
+)
+
+PROVIDERS: Mapping[str, Provider] = {
+    row.name: row
+    for row in (
+        KIMI, OPENAI, ANTHROPIC, GEMINI, DEEPSEEK, OPENROUTER, GROQ, MISTRAL, XAI, TOGETHER,
+        OLLAMA, VLLM, LOCAL,
+    )
+}  # fmt: skip
 """By name, in the order in which people are shown them."""

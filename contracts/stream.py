@@ -111,7 +111,7 @@ class ProviderError(
     hint: str = ""
     """A slug that sharpens the class: `region`, `context_length`, `content_filter`, `expired`,
     `lease`, `cancelled`, `truncated`, `permission`, `daily`, `connect`, `stalled`, `deadline`,
-    `shutdown`, `path`, `too_large`, `unreadable`, `internal`."""
+    `shutdown`, `path`, `too_large`, `unreadable`, `parameter`, `internal`."""
 
 
 Outcome = StreamStarted | StreamCompleted | ProviderError

@@ -115,7 +115,7 @@ def _unavailable(row: Provider) -> Invalid:
             f"{row.title} is not running.",
             slug="no-model",
             title="This provider is not available",
-            next_step="Choose a model of another provider: GET /api/v1/models.",
+            next_step=f"{row.absent} Or choose another model: GET /api/v1/models.".strip(),
         )
     return Invalid(
         f"There is no working key for {row.title}.",

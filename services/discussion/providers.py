@@ -67,7 +67,7 @@ def _why_not(row: Provider) -> str:
         return f"No working key. Add one: parley keys add {row.name}"
     if row.name in keyless_addresses():
         return "It has not answered yet."
-    return "It is switched off."
+    return row.absent
 
 
 def _limits(row: Provider, held: Sequence[Account]) -> dict[str, int]:

@@ -351,7 +351,7 @@ def _no_access(model: str) -> Failure:
             class_=FailureClass.MODEL,
             title=f"{title} is not running",
             detail="This provider has no address here.",
-            next_step="Start Parley with it, or ask again with another model.",
+            next_step=f"{row.absent} Or ask again with another model.".strip(),
             retryable=True,
         )
     failure = explain(FailureClass.AUTH, model)

@@ -93,6 +93,12 @@ def _words(  # noqa: C901, PLR0912 - one case for each failure there is
                 "Its content filter stopped the request.",
                 "Word the question differently, or ask another model.",
             )
+        case FailureClass.REQUEST, "parameter":
+            return (
+                f"{who} cannot be asked for this",
+                "Nothing was sent, since one of the options cannot be had there.",
+                "Leave that option out, or ask another model.",
+            )
         case FailureClass.REQUEST, _:
             return (
                 f"{who} cannot accept the request",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from contracts.stream import ChunkKind, Usage
 
@@ -26,6 +26,10 @@ class Told(Struct, frozen=True, kw_only=True):
     type: str = ""
     code: str = ""
     message: str = ""
+    wait: float | None = None
+    """Seconds, where a field of the error says so."""
+    daily: bool = False
+    """It is a quota of the day."""
 
 
 class Piece(Struct, kw_only=True, gc=False):
@@ -43,6 +47,8 @@ class Piece(Struct, kw_only=True, gc=False):
     """The provider says that nothing follows."""
     ragged: bool = False
     """Its texts may hold halves of surrogate pairs."""
+    signature: str = ""
+    """The provider's seal on the thinking, which it wants to see again with a tool call."""
 
 
 class Unsent(NamedTuple):
@@ -60,18 +66,36 @@ class ToolCall(Struct):
     type: str = ""
     name: str = ""
     arguments: str = ""
+    extra: dict[str, Any] | None = None
+    """What the provider wants back with the call."""
 
     def plain(self) -> dict[str, Any]:
-        """The whole call in OpenAI's form."""
+        """The whole call in OpenAI's form; what goes beyond it, as Google's compatible surface."""
         function = {"name": self.name, "arguments": self.arguments}
-        return {"id": self.id, "type": self.type or "function", "function": function}
+        call: dict[str, Any] = {"id": self.id, "type": self.type or "function"}
+        call["function"] = function
+        return call | ({"extra_content": self.extra} if self.extra else {})
+
+
+def _latest(said: Usage, before: Usage | None) -> Usage:
+    """The last one wins, and they are never added up; what it leaves out was said before.
+
+    Anthropic counts the input at the start and may count only the output at the end.
+    """
+    if before is None:
+        return said
+    cached = before.cached_tokens if said.cached_tokens is None else said.cached_tokens
+    return structs.replace(
+        said, input_tokens=said.input_tokens or before.input_tokens, cached_tokens=cached
+    )
 
 
 class Answer:
     """Everything heard of one attempt."""
 
     def __init__(self) -> None:
-        self.finish_reason = ""
+        self._finish = ""
+        self._signature = ""
         self.usage: Usage | None = None
         self.model = ""
         self.refusal = ""
@@ -96,7 +120,15 @@ class Answer:
 
     @property
     def tool_calls(self) -> list[dict[str, Any]]:
-        return [call.plain() for _, call in sorted(self._calls.items())]
+        calls = [call.plain() for _, call in sorted(self._calls.items())]
+        if calls and self._signature:
+            calls[0].setdefault("extra_content", {})["thinking_signature"] = self._signature
+        return calls
+
+    @property
+    def finish_reason(self) -> str:
+        """In the common terms. Gemini and Ollama stop to call tools and say only that they stop."""
+        return "tool_calls" if self._calls and self._finish == "stop" else self._finish
 
     @property
     def size(self) -> int:
@@ -122,15 +154,15 @@ class Answer:
             self._add(ChunkKind.TEXT, text)
             self._texts.append(text)
         if piece.tool_calls:
-            for delta in piece.tool_calls:
-                self._call(delta)
-            self._pending_calls.extend(piece.tool_calls)
+            self._pending_calls.extend(map(self._call, piece.tool_calls))
         if text or reasoning or piece.tool_calls:
             self.spoken = True
         self.refusal += piece.refusal
         self.model = self.model or piece.model
-        self.finish_reason = piece.finish_reason or self.finish_reason
-        self.usage = piece.usage or self.usage  # the last one wins, and they are never added up
+        self._finish = piece.finish_reason or self._finish
+        self._signature += piece.signature
+        if piece.usage is not None:
+            self.usage = _latest(piece.usage, self.usage)
         return bool(text or reasoning or piece.tool_calls or piece.refusal or piece.finish_reason)
 
     def close(self) -> None:
@@ -172,8 +204,11 @@ class Answer:
         else:
             self._pending.append((kind, [text]))
 
-    def _call(self, delta: dict[str, Any]) -> None:
-        """Put a delta where it belongs: by its index; without one, a new id begins a new call."""
+    def _call(self, delta: dict[str, Any]) -> dict[str, Any]:
+        """Put a delta where it belongs: by its index; without one, a new id begins a new call.
+
+        Returned in the form that OpenAI's clients read: numbered from 0, arguments as text.
+        """
         name_of = delta.get("id")
         id_ = name_of if isinstance(name_of, str) else ""
         index = delta.get("index")
@@ -185,6 +220,8 @@ class Answer:
         call.id = call.id or id_
         if isinstance(kind := delta.get("type"), str):
             call.type = call.type or kind
+        if isinstance(extra := delta.get("extra_content"), dict):
+            call.extra = cast(dict[str, Any], extra)
         function: Any = delta.get("function")
         if isinstance(function, dict):
             said = cast(dict[str, Any], function)
@@ -195,6 +232,9 @@ class Answer:
                 call.arguments += arguments
             elif arguments is not None:  # some servers send the object itself
                 call.arguments = msgspec.json.encode(arguments).decode()
+                function = {**said, "arguments": call.arguments}
+        form = {**delta, "index": list(self._calls).index(index)}
+        return form | ({"function": function} if "function" in delta else {})
 
     def _mended(self, kind: ChunkKind, text: str) -> str:
         r"""Halves of one character, sent as `\ud83d` and `\ude80` in two deltas, made one again."""

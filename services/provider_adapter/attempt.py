@@ -40,6 +40,7 @@ from services.provider_adapter.listener import Foreign, Interrupted, Listener, T
 from services.provider_adapter.outbox import Outbox
 from services.provider_adapter.patience import Clockwork, Patience
 from services.provider_adapter.session import Sent, beginning, lower_names
+from services.provider_adapter.wishes import Unsayable
 
 log = structlog.stdlib.get_logger("provider_adapter")
 
@@ -170,7 +171,10 @@ class Attempt:
     async def _converse(self) -> None:
         request = self.request
         key = await self._credentials()
-        path, headers, body = self._speech.to_wire(request, self._row)
+        try:
+            path, headers, body = self._speech.to_wire(request, self._row)
+        except Unsayable as error:
+            raise Failed(FailureClass.REQUEST, str(error), hint="parameter") from error
         if datetime.now(UTC) >= request.expires_at:
             late = "it had waited too long to be sent"
             raise Failed(FailureClass.TRANSIENT, late, hint="expired")
@@ -325,7 +329,7 @@ class Attempt:
             reasoning=answer.reasoning,
             refusal=answer.refusal,
             tool_calls=answer.tool_calls,
-            usage=answer.usage or self._estimate(),
+            usage=self._usage(),
             request=self._provider_request,
             first_token_ms=None if first is None else self._ms_after_sending(first),
             duration_ms=self._ms_after_sending(self._now()),
@@ -339,7 +343,7 @@ class Attempt:
             class_ = FailureClass.TRANSIENT
         elif answer.spoken and class_ not in _PERMANENT:
             class_ = FailureClass.MIDSTREAM
-        usage = answer.usage or (self._estimate() if answer.spoken else Usage())
+        usage = self._usage() if answer.usage or answer.spoken else Usage()
         return ProviderError(
             at=datetime.now(UTC),
             workspace=request.workspace,
@@ -386,6 +390,17 @@ class Attempt:
         """With the provider's own id of the request, without our key."""
         request = evidence.request or self._provider_request
         return classify.without(self._secret, msgspec.structs.replace(evidence, request=request))
+
+    def _usage(self) -> Usage:
+        """As the provider counted; what it had not counted yet when it was cut, as we do."""
+        counted = self._answer.usage
+        if counted is None:
+            return self._estimate()
+        if counted.status is UsageStatus.MEASURED:
+            return counted
+        return msgspec.structs.replace(
+            self._estimate(), input_tokens=counted.input_tokens, cached_tokens=counted.cached_tokens
+        )
 
     def _estimate(self) -> Usage:
         """Three bytes a token: there is no tokenizer here, and too many is safer than too few."""

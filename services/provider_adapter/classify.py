@@ -97,6 +97,14 @@ _BY_TYPE: Mapping[str, _Meaning] = {
     "internal_error": _TRANSIENT,
     "api_error": _TRANSIENT,
     "timeout_error": _TRANSIENT,
+    # Google's own words (google.rpc.Code and ErrorInfo). PERMISSION_DENIED is missing on purpose:
+    # it is said of a missing key too, so its message decides.
+    "api_key_invalid": _AUTH,
+    "unauthenticated": _AUTH,
+    "resource_exhausted": _THROTTLED,
+    "unavailable": _OVERLOADED,
+    "internal": _TRANSIENT,
+    "deadline_exceeded": _TRANSIENT,
 }
 
 _BY_MESSAGE: tuple[tuple[_Meaning, re.Pattern[str]], ...] = tuple(
@@ -111,8 +119,15 @@ _BY_MESSAGE: tuple[tuple[_Meaning, re.Pattern[str]], ...] = tuple(
             "authentication fails",
             r"\bunauthori[sz]ed\b",
             "unauthenticated",
+            "api key (not valid|expired)",
+            "unregistered callers",
         ),
-        (_MODEL, "not found the model", r"\bmodel\b.{0,200}(not found|does not exist)"),
+        (
+            _MODEL,
+            "not found the model",
+            r"\bmodel\b.{0,200}(not found|does not exist)",
+            "is not a valid model",
+        ),
         (
             _BILLING,
             "insufficient (balance|credit)",
@@ -186,17 +201,26 @@ def verdict(
         type=clean(told.type if told else "", 100),
         code=clean(told.code if told else "", 100),
         message=clean(message),
-        retry_after=retry_after(headers, message, now=now) if status >= 400 or told else None,
+        retry_after=_wait(told, headers, message, now=now) if status >= 400 or told else None,
         limits=limits_in(message),
         request=request_id(headers),
     )
     hint = meaning.hint
-    if meaning.class_ is FailureClass.THROTTLED and "tpd" in evidence.limits:
+    daily = "tpd" in evidence.limits or (told is not None and told.daily)
+    if meaning.class_ is FailureClass.THROTTLED and daily:
         hint = "daily"
     elif meaning == _AUTH and len(row.regions) > 1:
         # A key of the vendor's other platform is refused in the same words as a wrong one.
         hint = "region"
     return Verdict(meaning.class_, evidence, hint)
+
+
+def _wait(
+    told: Told | None, headers: Mapping[str, str], message: str, *, now: datetime
+) -> float | None:
+    if told is not None and told.wait is not None:
+        message = f"retry in {told.wait}s"
+    return retry_after(headers, message, now=now)
 
 
 def _meaning(

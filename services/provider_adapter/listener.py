@@ -8,7 +8,7 @@ import contextlib
 from typing import Final, Protocol
 
 from services.provider_adapter.answer import Answer, Piece, Told, Unreadable
-from services.provider_adapter.wire import Frame, Frames, FrameTooLong
+from services.provider_adapter.wire import Frame, FrameTooLong, Framing
 
 LONGEST_ANSWER: Final = 3_000_000
 """Characters. More cannot be one message on the bus."""
@@ -40,6 +40,10 @@ class TooLarge(Exception):
 class Hears(Protocol):
     """The part of a dialect that is needed here."""
 
+    def framing(self) -> Framing:
+        """How its streams are cut into frames."""
+        ...
+
     def from_wire(self, frame: Frame) -> Piece | None:
         """What a frame says."""
         ...
@@ -57,7 +61,7 @@ class Listener:
         self.over = False
         """The provider said that nothing follows."""
         self._speech = speech
-        self._frames = Frames()
+        self._frames = speech.framing()
         self._frames_read = 0
         self._first = b""
         self._sniffing = True
@@ -110,7 +114,7 @@ class Listener:
         if not start:
             return read
         self._sniffing = False
-        if start in b"{[":
+        if start in b"{[" and start not in self._frames.opens:
             self._document = []
             return self._first
         if start == b"<":
@@ -118,8 +122,8 @@ class Listener:
         return read
 
     def _began_like_a_stream(self) -> bool:
-        """Empty, a comment, or the first letter of `data`, `event`, `id` or `retry`."""
-        return self._first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in b":deir"
+        """Empty, or with a letter that a stream may begin with."""
+        return self._first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in self._frames.opens
 
     def _take(self, frames: list[Frame]) -> bool:
         progress = False

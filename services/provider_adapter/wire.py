@@ -1,4 +1,4 @@
-"""Bytes in, frames out: server-sent events as a provider sends them, whole or in shreds.
+"""Bytes in, frames out: server-sent events, or lines, as a provider sends them, whole or in shreds.
 
 Takes what the standard allows (comments, CR, LF and CRLF, a BOM, several data lines, ids and
 unknown fields) and whatever the network makes of it: a read may end inside a line, a CRLF or a
@@ -7,7 +7,7 @@ character. Lines stay bytes, so a character cut in two is whole again before any
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 LINE_LIMIT = 1 << 20
 """Bytes of one line. The longest seen are tool arguments of some hundred KB in one delta."""
@@ -31,8 +31,56 @@ class FrameTooLong(Exception):
     """A line or frame is longer than any provider has reason to send."""
 
 
+class Framing(Protocol):
+    """How a stream is cut into frames."""
+
+    opens: bytes
+    """What a stream may begin with. A whole document begins with `{` or `[`, HTML with `<`."""
+
+    def feed(self, read: bytes) -> list[Frame]:
+        """The frames completed by these bytes, in order."""
+        ...
+
+    def close(self) -> list[Frame]:
+        """What the end of the stream left without an end of its own."""
+        ...
+
+
+class Lines:
+    """One JSON document a line (NDJSON), as Ollama streams."""
+
+    opens = b"{"
+
+    def __init__(self) -> None:
+        self._tail: list[bytes] = []
+        self._tail_size = 0
+
+    def feed(self, read: bytes) -> list[Frame]:
+        """The lines completed by these bytes, in order; empty ones say nothing."""
+        first, *more = read.split(b"\n")
+        self._tail.append(first)
+        self._tail_size += len(first)
+        if self._tail_size > LINE_LIMIT:
+            raise FrameTooLong(f"a line is longer than {LINE_LIMIT} bytes")
+        if not more:
+            return []
+        lines = [b"".join(self._tail), *more[:-1]]
+        self._tail = [more[-1]]
+        self._tail_size = len(more[-1])
+        return [Frame(line) for line in map(bytes.strip, lines) if line]
+
+    def close(self) -> list[Frame]:
+        """The last line, if it has no end: JSON that was cut short cannot be mistaken for whole."""
+        line = b"".join(self._tail).strip()
+        self._tail = []
+        return [Frame(line)] if line else []
+
+
 class Frames:
-    """Feed it what arrives, in any pieces; it returns the frames that these made whole."""
+    """Server-sent events. Feed it what arrives, in any pieces; it returns the frames made whole."""
+
+    opens = b":deir"
+    """A comment, or the first letter of `data`, `event`, `id` or `retry`."""
 
     def __init__(self) -> None:
         self._begun = False

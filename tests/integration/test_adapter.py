@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from contracts.attempts import CancelAttempt, KeyRef, ProbeResult, RunAttempt, RunProbe
+from contracts.attempts import CancelAttempt, KeyRef, Parameters, ProbeResult, RunAttempt, RunProbe
 from contracts.failures import Conflict, FailureClass, Invalid, Unavailable
 from contracts.keys import Done, KeyRotated
 from contracts.stream import ChunkKind, StreamCompleted, StreamStarted, UsageStatus
@@ -116,6 +116,14 @@ async def test_an_expired_request_is_not_sent(here: House) -> None:
     expired = datetime.now(UTC) - timedelta(seconds=1)
     error = await here.error_of(await here.ask(expires_at=expired))
     assert (error.class_, error.hint, error.sent) == (FailureClass.TRANSIENT, "expired", False)
+    assert here.asked == 0
+
+
+async def test_what_cannot_be_asked_there_is_not_sent(here: House) -> None:
+    wish = Parameters(max_completion_tokens=9, stop=["x"])
+    error = await here.error_of(await here.ask(provider="xai", parameters=wish))
+    assert (error.class_, error.hint, error.sent) == (FailureClass.REQUEST, "parameter", False)
+    assert "reasoning models" in error.evidence.message
     assert here.asked == 0
 
 

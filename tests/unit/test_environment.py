@@ -18,7 +18,7 @@ TOLD = {
 def test_a_key_is_taken_out_of_the_environment() -> None:
     environment = dict(TOLD)
 
-    assert take_keys(environment) == {"kimi": "sk-canary"}
+    assert take_keys(environment) == {"kimi": "sk-canary", "openai": "sk-other"}
     assert "KIMI_API_KEY" not in environment
 
 

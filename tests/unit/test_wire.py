@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.provider_adapter.wire import LINE_LIMIT, Frame, Frames, FrameTooLong
+from services.provider_adapter.wire import LINE_LIMIT, Frame, Frames, FrameTooLong, Lines
 
 
 def frames_of(*reads: bytes) -> list[Frame]:
@@ -95,3 +95,26 @@ def test_frames_do_not_depend_on_how_the_bytes_arrive(
     edges = data.draw(st.lists(st.integers(0, len(stream)), max_size=12).map(sorted))
     reads = [stream[a:b] for a, b in itertools.pairwise([0, *edges, len(stream)])]
     assert frames_of(*reads) == frames_of(stream)
+
+
+# --- Lines ----------------------------------------------------------------------------------
+
+
+def test_a_line_is_a_frame_and_an_empty_one_is_none() -> None:
+    lines = Lines()
+    assert lines.feed(b'{"a":1}\n\n{"b"') == [Frame(b'{"a":1}')]
+    assert lines.feed(b":2}\r\n") == [Frame(b'{"b":2}')]
+    assert lines.close() == []
+
+
+def test_the_last_line_may_lack_its_end() -> None:
+    lines = Lines()
+    assert lines.feed(b'{"a":1}') == []
+    assert lines.close() == [Frame(b'{"a":1}')]
+
+
+def test_a_line_without_end_is_refused() -> None:
+    lines = Lines()
+    lines.feed(b"x" * LINE_LIMIT)
+    with pytest.raises(FrameTooLong):
+        lines.feed(b"x")

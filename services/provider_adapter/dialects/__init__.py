@@ -12,8 +12,8 @@ from contracts.attempts import LiveModel, RunAttempt
 from contracts.providers import Dialect, Provider
 from services.provider_adapter.answer import Piece
 from services.provider_adapter.classify import Verdict
-from services.provider_adapter.dialects import openai_chat
-from services.provider_adapter.wire import Frame
+from services.provider_adapter.dialects import anthropic_messages, gemini, ollama, openai_chat
+from services.provider_adapter.wire import Frame, Framing
 
 
 class Speech(Protocol):
@@ -22,12 +22,16 @@ class Speech(Protocol):
     catalog_path: str
     """Where the provider lists its models, below the endpoint."""
 
+    def framing(self) -> Framing:
+        """How its streams are cut into frames."""
+        ...
+
     def credentials(self, secret: str) -> dict[str, str]:
         """The headers that carry the key."""
         ...
 
     def to_wire(self, request: RunAttempt, row: Provider) -> tuple[str, dict[str, str], bytes]:
-        """Path, headers and body of the one request."""
+        """Path, headers and body of the one request. Raises Unsayable."""
         ...
 
     def from_wire(self, frame: Frame) -> Piece | None:
@@ -49,5 +53,10 @@ class Speech(Protocol):
         ...
 
 
-SPEECHES: Mapping[Dialect, Speech] = {Dialect.OPENAI_CHAT: openai_chat}
+SPEECHES: Mapping[Dialect, Speech] = {
+    Dialect.OPENAI_CHAT: openai_chat,
+    Dialect.ANTHROPIC_MESSAGES: anthropic_messages,
+    Dialect.GEMINI: gemini,
+    Dialect.OLLAMA: ollama,
+}
 """Which row speaks how."""
