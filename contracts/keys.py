@@ -87,7 +87,8 @@ class KeyRotated(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_rotate
 
 class KeyNotRotated(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_not_rotated.v1"):
     """A new secret was tried and not taken; the key goes on as it was. `version` is the one that
-    the new secret would have become."""
+    the new secret would have become.
+    """
 
     reason: str
     next_step: str
@@ -241,7 +242,8 @@ AUTO = "auto"
 
 class RotateKey(Struct, frozen=True, kw_only=True):
     """`rotate`: a new secret for a key; it is verified first and replaces the former one only if
-    its provider takes it."""
+    its provider takes it.
+    """
 
     workspace: str
     request: str
@@ -317,7 +319,8 @@ class RevokeKey(Struct, frozen=True, kw_only=True):
 
 class PruneKeys(Struct, frozen=True, kw_only=True):
     """`prune`: revoke the keys that are of no more use (quarantined, replaced) and take them and
-    the revoked ones off the list. Answers what was removed."""
+    the revoked ones off the list. Answers what was removed.
+    """
 
     workspace: str
     provider: str | None = None
