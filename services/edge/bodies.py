@@ -240,5 +240,5 @@ class TokenBody(Body):
     """What they may do."""
     label: Annotated[str, Field(max_length=100)] = ""
     """Whose it is."""
-    expires_at: AwareDatetime | None = None
+    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
     """When it ends, with its offset from UTC; left out: never."""

@@ -98,7 +98,7 @@ async def test_a_key_of_the_other_region_is_told_apart_and_found_a_home(tmp_path
         assert (right["state"], right["region"]) == ("active", "cn")
         assert right["endpoint"] == cn.base_url
         assert "it belongs to that address" in right["reason"]
-        discussion = await client.open("[[text: Found.]]")
+        discussion = await eventually(lambda: client.open("[[text: Found.]]"))
         assert (await in_state(client, discussion, "completed"))["turns"][0]["text"] == "Found."
         assert with_key(ai, NEW, "/chat/") == []
 
@@ -153,7 +153,7 @@ async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path:
         await eventually(suspect)
         # Asking now is the one confirmation that a key gets which has worked.
         _, refused = await client.ask("POST", f"/api/v1/keys/{key}/verify")
-        assert refused["state"] == "quarantined"
+        assert refused["state"] == "quarantined", refused
         for discussion in waiting:
             parked = await in_state(client, discussion, "parked")
             assert parked["turns"][0]["failure"]["next_step"]
