@@ -159,8 +159,7 @@ async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path:
 
         await eventually(confirmed)
         for discussion in waiting:
-            held = await in_state(client, discussion, "waiting", "parked")
-            assert held["turns"][0]["failure"]["next_step"]
+            await in_state(client, discussion, "waiting", "parked")
 
         path = f"/api/v1/keys/{key}/rotate"
         status, problem = await client.ask("POST", path, {"secret": "sk-wrong-key0123456789abc"})
