@@ -82,6 +82,18 @@ class KeyRotated(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_rotate
 
     fingerprint: str = ""
     account: str = ""
+    rotated_by: str = ""
+
+
+class KeyNotRotated(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_not_rotated.v1"):
+    """A new secret was tried and not taken; the key goes on as it was. `version` is the one that
+    the new secret would have become.
+    """
+
+    reason: str
+    next_step: str
+    evidence: Evidence = Evidence()
+    rotated_by: str = ""
 
 
 class KeyProven(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_proven.v1"):
@@ -109,10 +121,25 @@ class KeyQuarantined(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_qu
 class KeyDisabled(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_disabled.v1"):
     cause: Literal["replaced", "by hand"]
     replaced_by: str = ""
+    disabled_by: str = ""
+
+
+class KeyEnabled(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_enabled.v1"):
+    """It is wanted again; it is verified like a new one before anybody may use it."""
+
+    enabled_by: str = ""
 
 
 class KeyRevoked(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_revoked.v1"):
+    """For ever: its secret is destroyed."""
+
     revoked_by: str = ""
+
+
+class KeyRemoved(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_removed.v1"):
+    """It is on no list any more; what happened to it stays on record."""
+
+    removed_by: str = ""
 
 
 class EndpointChanged(Event, frozen=True, kw_only=True, tag="key_vault.endpoint_changed.v1"):
@@ -144,10 +171,13 @@ KeyEvent = (
     | KeyActivated
     | KeyProven
     | KeyRotated
+    | KeyNotRotated
     | KeySuspected
     | KeyQuarantined
     | KeyDisabled
+    | KeyEnabled
     | KeyRevoked
+    | KeyRemoved
     | EndpointChanged
     | TokenIssued
     | TokenRevoked
@@ -162,10 +192,13 @@ KEY_EVENTS: EventFamily[Event] = EventFamily(
         KeyActivated,
         KeyProven,
         KeyRotated,
+        KeyNotRotated,
         KeySuspected,
         KeyQuarantined,
         KeyDisabled,
+        KeyEnabled,
         KeyRevoked,
+        KeyRemoved,
         EndpointChanged,
         TokenIssued,
         TokenRevoked,
@@ -195,10 +228,29 @@ class AddKey(Struct, frozen=True, kw_only=True):
     provider: str
     sealed_secret: bytes
     region: str | None = None
+    """A region's name; None: the default one. `auto` is the person's consent that the key is shown
+    to the vendor's other host too, once, if the first one refuses it."""
     label: str = ""
     keep_others: bool = False
     by: str = ""
     idempotency_key: str = ""
+
+
+AUTO = "auto"
+"""The region that nobody has chosen: whichever of the vendor's hosts takes the key."""
+
+
+class RotateKey(Struct, frozen=True, kw_only=True):
+    """`rotate`: a new secret for a key; it is verified first and replaces the former one only if
+    its provider takes it.
+    """
+
+    workspace: str
+    request: str
+    """Fresh id that the sealed secret is bound to."""
+    key: str
+    sealed_secret: bytes
+    by: str = ""
 
 
 class ListKeys(Struct, frozen=True, kw_only=True):
@@ -238,6 +290,40 @@ class VerifyKey(Struct, frozen=True, kw_only=True):
 
     workspace: str
     key: str
+    by: str = ""
+
+
+class DisableKey(Struct, frozen=True, kw_only=True):
+    """`disable`: not to be used until it is enabled again."""
+
+    workspace: str
+    key: str
+    by: str = ""
+
+
+class EnableKey(Struct, frozen=True, kw_only=True):
+    """`enable`: to be used again, once its provider has taken it."""
+
+    workspace: str
+    key: str
+    by: str = ""
+
+
+class RevokeKey(Struct, frozen=True, kw_only=True):
+    """`revoke`: never to be used again; its secret is destroyed."""
+
+    workspace: str
+    key: str
+    by: str = ""
+
+
+class PruneKeys(Struct, frozen=True, kw_only=True):
+    """`prune`: revoke the keys that are of no more use (quarantined, replaced) and take them and
+    the revoked ones off the list. Answers what was removed.
+    """
+
+    workspace: str
+    provider: str | None = None
     by: str = ""
 
 
@@ -289,6 +375,55 @@ class Identity(Struct, frozen=True, kw_only=True):
     role: Role
     label: str = ""
     expires_at: datetime | None = None
+
+
+# --- Access tokens --------------------------------------------------------------------------
+
+
+class IssueToken(Struct, frozen=True, kw_only=True):
+    """`issue_token`: let whoever holds the token with this SHA-256 in."""
+
+    workspace: str
+    token_hash: bytes
+    role: Role
+    label: str = ""
+    expires_at: datetime | None = None
+    by: str = ""
+    by_role: Role
+    """Who is asking: nobody grants more than what is theirs."""
+
+
+class TokenView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An access token as people see it: everything but the token."""
+
+    id: str
+    role: Role
+    state: Literal["valid", "expired", "revoked"]
+    label: str = ""
+    issued_at: datetime | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    issued_by: str = ""
+    """Id of the token that asked for it."""
+
+
+class ListTokens(Struct, frozen=True, kw_only=True):
+    """`list_tokens`"""
+
+    workspace: str
+
+
+class TokenList(Struct, frozen=True):
+    items: list[TokenView]
+
+
+class RevokeToken(Struct, frozen=True, kw_only=True):
+    """`revoke_token`: nobody comes in with it from now on."""
+
+    workspace: str
+    token: str
+    by: str = ""
+    by_role: Role
 
 
 class Done(Struct, frozen=True):

@@ -54,8 +54,11 @@ class Api:
     async def get(self, path: str) -> dict[str, Any]:
         return await self._ask("GET", path, None)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return await self._ask("POST", path, body)
+
+    async def delete(self, path: str) -> dict[str, Any]:
+        return await self._ask("DELETE", path, None)
 
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         try:

@@ -11,7 +11,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -24,7 +24,9 @@ T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 keys = typer.Typer(no_args_is_help=True, help="The providers' keys in the vault.")
+tokens = typer.Typer(no_args_is_help=True, help="Who may come in, and as what.")
 app.add_typer(keys, name="keys")
+app.add_typer(tokens, name="tokens")
 
 Url = Annotated[
     str, typer.Option(envvar="PARLEY_URL", help="Where Parley is; found by itself if it is here.")
@@ -34,6 +36,7 @@ Personas = Annotated[
     list[str] | None,
     typer.Option("--persona", "-p", help="Who answers, e.g. riley-engstrom; may be repeated."),
 ]
+KeyId = Annotated[str, typer.Argument(help="Its id, as `parley keys list` shows it.")]
 Models = Annotated[
     list[str] | None,
     typer.Option("--model", "-m", help="On which model, e.g. kimi/kimi-k2.6; may be repeated."),
@@ -92,21 +95,25 @@ def seed() -> None:
 def add_key(
     provider: Annotated[str, typer.Argument(help="Whose key, e.g. kimi.")],
     label: str = "",
-    region: Annotated[str, typer.Option(help="Vendor's host: ai, cn, code, auto.")] = "",
+    region: Annotated[
+        str,
+        typer.Option(
+            help="Vendor's host: ai, cn, code; auto: the key may be shown to the vendor's other "
+            "host once, if the first one refuses it."
+        ),
+    ] = "",
+    keep_others: Annotated[
+        bool, typer.Option("--keep-others", help="Keep the former key in use beside it.")
+    ] = False,
     url: Url = "",
 ) -> None:
     """Add a key. It is read from the terminal without being shown, or from a pipe."""
-    from getpass import getpass
-
-    secret = getpass(f"{provider} key: ") if sys.stdin.isatty() else sys.stdin.readline()
-    body = {"provider": provider, "secret": secret.strip(), "label": label, "region": region}
-    given = {name: value for name, value in body.items() if value}
-    added = _with_api(url, lambda api: api.post("/api/v1/keys", given))
-    _show_keys([added])
-    for name in ("reason", "next_step"):
-        if added.get(name):
-            print(added[name], file=sys.stderr)  # noqa: T201
-    sys.exit(0 if added.get("state") == "active" else 1)
+    secret = _secret(f"{provider} key: ")
+    body = {"provider": provider, "secret": secret, "label": label, "region": region}
+    given = {name: value for name, value in body.items() if value} | (
+        {"keep_others": True} if keep_others else {}
+    )
+    _tell_key(_with_api(url, lambda api: api.post("/api/v1/keys", given)))
 
 
 @keys.command("list")
@@ -115,12 +122,113 @@ def list_keys(url: Url = "") -> None:
     _show_keys(_with_api(url, lambda api: api.get("/api/v1/keys"))["items"])
 
 
+@keys.command("verify")
+def verify_key(key: KeyId, url: Url = "") -> None:
+    """Ask the provider now whether the key works."""
+    _tell_key(_with_api(url, lambda api: api.post(f"/api/v1/keys/{key}/verify")))
+
+
+@keys.command("rotate")
+def rotate_key(key: KeyId, url: Url = "") -> None:
+    """Give a key a new secret; it replaces the old one only if the provider takes it."""
+    body = {"secret": _secret("New secret: ")}
+    _tell_key(_with_api(url, lambda api: api.post(f"/api/v1/keys/{key}/rotate", body)))
+
+
+@keys.command("disable")
+def disable_key(key: KeyId, url: Url = "") -> None:
+    """Take a key out of use, until it is enabled again."""
+    _tell_key(_with_api(url, lambda api: api.post(f"/api/v1/keys/{key}/disable")), "disabled")
+
+
+@keys.command("enable")
+def enable_key(key: KeyId, url: Url = "") -> None:
+    """Verify a key and take it into use again."""
+    _tell_key(_with_api(url, lambda api: api.post(f"/api/v1/keys/{key}/enable")))
+
+
+@keys.command("revoke")
+def revoke_key(key: KeyId, url: Url = "") -> None:
+    """Never use a key again: its secret is destroyed."""
+    _tell_key(_with_api(url, lambda api: api.delete(f"/api/v1/keys/{key}")), "revoked")
+
+
+@keys.command("prune")
+def prune_keys(
+    provider: Annotated[str, typer.Argument(help="Of this provider only.")] = "", url: Url = ""
+) -> None:
+    """Take the keys that were refused, replaced or revoked off the list; says which."""
+    body = {"provider": provider} if provider else {}
+    removed = _with_api(url, lambda api: api.post("/api/v1/keys/prune", body))["items"]
+    if removed:
+        _show_keys(removed)
+    else:
+        print("Every key is of use; nothing was removed.", file=sys.stderr)  # noqa: T201
+
+
+def _secret(prompt: str) -> str:
+    """From the terminal without being shown, or a line of a pipe."""
+    from getpass import getpass
+
+    return (getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline()).strip()
+
+
+def _tell_key(key: dict[str, Any], wanted: str = "active") -> NoReturn:
+    """Show the key, why it is as it is and what to do; succeed if it came into that state."""
+    _show_keys([key])
+    for name in ("reason", "next_step"):
+        if key.get(name):
+            print(key[name], file=sys.stderr)  # noqa: T201
+    sys.exit(0 if key.get("state") == wanted else 1)
+
+
 def _show_keys(items: list[dict[str, Any]]) -> None:
-    columns = ("id", "provider", "state", "endpoint", "label", "reason")
+    _show(("id", "provider", "state", "endpoint", "label", "reason"), items)
+
+
+# --- Access tokens --------------------------------------------------------------------------
+
+
+@tokens.command("issue")
+def issue_token(
+    role: Annotated[str, typer.Argument(help="owner, admin, member, viewer or integration.")],
+    label: Annotated[str, typer.Option(help="Whose it is.")] = "",
+    days: Annotated[int, typer.Option(help="How long it is good; 0: for ever.", min=0)] = 0,
+    url: Url = "",
+) -> None:
+    """Make a token and print it: nobody can show it again."""
+    from datetime import UTC, datetime, timedelta
+
+    body = {"role": role, "label": label}
+    if days:
+        body["expires_at"] = (datetime.now(UTC) + timedelta(days=days)).isoformat()
+    issued = _with_api(url, lambda api: api.post("/api/v1/tokens", body))
+    print(issued["token"])  # noqa: T201
+    print(f"{issued['role']}, id {issued['id']}", file=sys.stderr)  # noqa: T201
+
+
+@tokens.command("list")
+def list_tokens(url: Url = "") -> None:
+    """The tokens of the workspace, without the tokens."""
+    items = _with_api(url, lambda api: api.get("/api/v1/tokens"))["items"]
+    _show(("id", "role", "state", "label", "issued_at", "expires_at"), items)
+
+
+@tokens.command("revoke")
+def revoke_token(
+    token: Annotated[str, typer.Argument(help="Its id, as `parley tokens list` shows it.")],
+    url: Url = "",
+) -> None:
+    """Let nobody in with this token any more."""
+    _with_api(url, lambda api: api.delete(f"/api/v1/tokens/{token}"))
+
+
+def _show(columns: tuple[str, ...], items: list[dict[str, Any]]) -> None:
     table = Table(*columns, box=None)
     for item in items:
         table.add_row(*(str(item.get(column, "")) for column in columns))
-    Console().print(table)
+    # In a pipe there is no width to fit into: what is cut off could not be used.
+    Console(width=None if sys.stdout.isatty() else 400).print(table)
 
 
 def _with_api(url: str, work: Callable[[Api], Awaitable[T]]) -> T:

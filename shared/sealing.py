@@ -55,6 +55,11 @@ def submission_info(*, workspace: str, request: str, provider: str) -> Info:
     return _info("submission.v1", workspace, request, provider)
 
 
+def rotation_info(*, workspace: str, request: str, key: str) -> Info:
+    """A new secret for a key that the vault has already."""
+    return _info("rotation.v1", workspace, request, key)
+
+
 def lease_info(*, workspace: str, request: str, key: str, version: int, endpoint: str) -> Info:
     """A key on loan to the process that makes one request with it."""
     return _info("lease.v1", workspace, request, key, str(version), endpoint)

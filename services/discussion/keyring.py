@@ -16,6 +16,7 @@ from contracts.keys import (
     KeyActivated,
     KeyAdded,
     KeyDisabled,
+    KeyEnabled,
     KeyList,
     KeyQuarantined,
     KeyRevoked,
@@ -39,7 +40,14 @@ CONSUMER = "discussion-keys"
 VAULT_WITHIN = timedelta(seconds=5)
 
 KeyFact = (
-    KeyAdded | KeyActivated | KeyRotated | KeySuspected | KeyQuarantined | KeyDisabled | KeyRevoked
+    KeyAdded
+    | KeyActivated
+    | KeyRotated
+    | KeySuspected
+    | KeyQuarantined
+    | KeyDisabled
+    | KeyEnabled
+    | KeyRevoked
 )
 """Those that change a key's state."""
 
@@ -50,6 +58,7 @@ STATE_AFTER: dict[type[Event], KeyState] = {
     KeySuspected: KeyState.SUSPECT,
     KeyQuarantined: KeyState.QUARANTINED,
     KeyDisabled: KeyState.DISABLED,
+    KeyEnabled: KeyState.PENDING,
     KeyRevoked: KeyState.REVOKED,
 }
 

@@ -26,6 +26,13 @@ _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("discussion", "cancel"): CHANGE,
     ("key_vault", "add"): VERIFY,
     ("key_vault", "verify"): VERIFY,
+    ("key_vault", "rotate"): VERIFY,
+    ("key_vault", "enable"): VERIFY,
+    ("key_vault", "disable"): CHANGE,
+    ("key_vault", "revoke"): CHANGE,
+    ("key_vault", "prune"): CHANGE,
+    ("key_vault", "issue_token"): CHANGE,
+    ("key_vault", "revoke_token"): CHANGE,
 }
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -23,6 +24,7 @@ from rapidfuzz import process
 from contracts.attempts import Parameters
 from contracts.discussion import DiscussionState, Mode, WantedParticipant
 from contracts.ids import is_id
+from contracts.keys import Role
 
 TOPIC = 100_000
 """Characters of a question."""
@@ -184,7 +186,8 @@ class KeyBody(Body):
     """The key as the provider shows it."""
     label: Annotated[str, Field(max_length=100)] = ""
     region: Name | None = None
-    """Which of the vendor's hosts; left out: the default one. `auto` may try the other once."""
+    """Which of the vendor's hosts; left out: the default one. `auto`: you allow that the key is
+    shown to the vendor's other host too, once, if the first one refuses it."""
     keep_others: bool = False
     """Keep the former key in use beside this one."""
 
@@ -192,6 +195,25 @@ class KeyBody(Body):
     def _looks_like_a_key(self) -> KeyBody:
         _check_secret(self.secret.get_secret_value())
         return self
+
+
+class RotateBody(Body):
+    """The secret that is to replace a key's present one."""
+
+    secret: Annotated[SecretStr, Field(min_length=1)]
+    """The new key as the provider shows it."""
+
+    @model_validator(mode="after")
+    def _looks_like_a_key(self) -> RotateBody:
+        _check_secret(self.secret.get_secret_value())
+        return self
+
+
+class PruneBody(Body):
+    """Which keys to look through."""
+
+    provider: Name | None = None
+    """Left out: those of every provider."""
 
 
 def _check_secret(given: str) -> None:
@@ -206,3 +228,17 @@ def _check_secret(given: str) -> None:
         raise PydanticCustomError(
             "odd_secret", "secret has a character that no key has, a space or line break perhaps"
         )
+
+
+# --- Access tokens ----------------------------------------------------------------------------
+
+
+class TokenBody(Body):
+    """Somebody who may come in."""
+
+    role: Annotated[Role, Field(strict=False)]
+    """What they may do."""
+    label: Annotated[str, Field(max_length=100)] = ""
+    """Whose it is."""
+    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    """When it ends, with its offset from UTC; left out: never."""

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from aiohttp import web
+from pydantic import SecretStr
 
 from contracts.keys import (
     AddKey,
     DescribeVault,
+    DisableKey,
+    EnableKey,
     KeyList,
     KeyView,
     ListKeys,
+    PruneKeys,
+    RevokeKey,
+    RotateKey,
     VaultIdentity,
     VerifyKey,
 )
 from services.edge.asks import ask
-from services.edge.bodies import KeyBody
+from services.edge.bodies import KeyBody, PruneBody, RotateBody
 from services.edge.call import Call, plain
 from shared.bus import Bus
 from shared.ids import fresh
-from shared.sealing import seal, submission_info
+from shared.sealing import rotation_info, seal, submission_info
 
 
 async def add_one(call: Call) -> web.StreamResponse:
@@ -40,22 +46,66 @@ async def verify_one(call: Call) -> web.StreamResponse:
     return plain(await ask(call.tools.bus, "key_vault", "verify", command, KeyView))
 
 
+async def rotate_one(call: Call) -> web.StreamResponse:
+    """Replace the key's secret, if the provider takes the new one."""
+    body = await call.body(RotateBody)
+    key, request = call.id("id", "key"), fresh()
+    vault = await _vault(call.tools.bus)
+    info = rotation_info(workspace=call.workspace, request=request, key=key)
+    command = RotateKey(
+        workspace=call.workspace,
+        request=request,
+        key=key,
+        sealed_secret=seal(vault.sealing_key, _stripped(body.secret), info),
+        by=call.who.token,
+    )
+    return plain(await ask(call.tools.bus, "key_vault", "rotate", command, KeyView))
+
+
+async def disable_one(call: Call) -> web.StreamResponse:
+    """Take the key out of use, until it is enabled."""
+    command = DisableKey(workspace=call.workspace, key=call.id("id", "key"), by=call.who.token)
+    return plain(await ask(call.tools.bus, "key_vault", "disable", command, KeyView))
+
+
+async def enable_one(call: Call) -> web.StreamResponse:
+    """Verify the key and take it into use again."""
+    command = EnableKey(workspace=call.workspace, key=call.id("id", "key"), by=call.who.token)
+    return plain(await ask(call.tools.bus, "key_vault", "enable", command, KeyView))
+
+
+async def revoke_one(call: Call) -> web.StreamResponse:
+    """Never use the key again, and destroy its secret."""
+    command = RevokeKey(workspace=call.workspace, key=call.id("id", "key"), by=call.who.token)
+    return plain(await ask(call.tools.bus, "key_vault", "revoke", command, KeyView))
+
+
+async def prune_them(call: Call) -> web.StreamResponse:
+    """Take refused, replaced and revoked keys off the list; answers which."""
+    body = await call.body(PruneBody)
+    command = PruneKeys(workspace=call.workspace, provider=body.provider, by=call.who.token)
+    return plain(await ask(call.tools.bus, "key_vault", "prune", command, KeyList))
+
+
 async def _sealed(call: Call, body: KeyBody) -> AddKey:
     request = fresh()
     vault = await _vault(call.tools.bus)
     info = submission_info(workspace=call.workspace, request=request, provider=body.provider)
-    secret = body.secret.get_secret_value().strip().encode()
     return AddKey(
         workspace=call.workspace,
         request=request,
         provider=body.provider,
-        sealed_secret=seal(vault.sealing_key, secret, info),
+        sealed_secret=seal(vault.sealing_key, _stripped(body.secret), info),
         region=body.region,
         label=body.label,
         keep_others=body.keep_others,
         by=call.who.token,
         idempotency_key=call.idempotency_key(),
     )
+
+
+def _stripped(secret: SecretStr) -> bytes:
+    return secret.get_secret_value().strip().encode()
 
 
 async def _vault(bus: Bus) -> VaultIdentity:

@@ -13,7 +13,7 @@ from rapidfuzz import process
 
 from contracts.discussion import ModelList
 from contracts.failures import NotFound
-from contracts.keys import KeyList, KeyView, Role
+from contracts.keys import KeyList, KeyView, Role, TokenList
 from contracts.personas import PersonaList, PersonaView
 from services.edge import (
     discussions,
@@ -26,9 +26,17 @@ from services.edge import (
     sessions,
     sse,
     static,
+    tokens,
 )
 from services.edge.answers import DiscussionAnswer, OpenedAnswer
-from services.edge.bodies import KeyBody, ListQuery, OpenBody
+from services.edge.bodies import (
+    KeyBody,
+    ListQuery,
+    OpenBody,
+    PruneBody,
+    RotateBody,
+    TokenBody,
+)
 from services.edge.call import Route
 from services.edge.discussions import DiscussionsAnswer
 from services.edge.openai_bodies import CompletionBody
@@ -124,6 +132,83 @@ ROUTES: tuple[Route, ...] = (
         summary="Ask the provider whether a key works",
         tag="keys",
         gives=KeyView,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/keys/{{id}}/rotate",
+        answer=keys.rotate_one,
+        roles=MANAGERS,
+        summary="Replace a key's secret, if the provider takes the new one",
+        tag="keys",
+        body=RotateBody,
+        gives=KeyView,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/keys/{{id}}/disable",
+        answer=keys.disable_one,
+        roles=MANAGERS,
+        summary="Take a key out of use",
+        tag="keys",
+        gives=KeyView,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/keys/{{id}}/enable",
+        answer=keys.enable_one,
+        roles=MANAGERS,
+        summary="Verify a key and take it into use again",
+        tag="keys",
+        gives=KeyView,
+    ),
+    Route(
+        method="DELETE",
+        path=f"{API}/keys/{{id}}",
+        answer=keys.revoke_one,
+        roles=MANAGERS,
+        summary="Revoke a key for ever and destroy its secret",
+        tag="keys",
+        gives=KeyView,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/keys/prune",
+        answer=keys.prune_them,
+        roles=MANAGERS,
+        summary="Take refused, replaced and revoked keys off the list",
+        tag="keys",
+        body=PruneBody,
+        gives=KeyList,
+    ),
+    # --- Access tokens
+    Route(
+        method="POST",
+        path=f"{API}/tokens",
+        answer=tokens.issue_one,
+        roles=MANAGERS,
+        summary="Issue an access token; it is shown this once",
+        tag="tokens",
+        body=TokenBody,
+        gives=tokens.IssuedToken,
+        status=201,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/tokens",
+        answer=tokens.list_them,
+        roles=MANAGERS,
+        summary="List access tokens, without the tokens",
+        tag="tokens",
+        gives=TokenList,
+    ),
+    Route(
+        method="DELETE",
+        path=f"{API}/tokens/{{id}}",
+        answer=tokens.revoke_one,
+        roles=MANAGERS,
+        summary="Revoke an access token",
+        tag="tokens",
+        status=204,
     ),
     # --- Personas, models, providers
     Route(

@@ -18,27 +18,35 @@ from contracts.keys import (
     KeyActivated,
     KeyAdded,
     KeyDisabled,
+    KeyEnabled,
+    KeyNotRotated,
     KeyNotVerified,
     KeyProven,
     KeyQuarantined,
+    KeyRemoved,
     KeyRevoked,
     KeyRotated,
     KeySuspected,
     KeyVerified,
 )
 
-RingEvent = (
+Staying = (
     KeyAdded
     | KeyVerified
     | KeyNotVerified
     | KeyActivated
     | KeyProven
     | KeyRotated
+    | KeyNotRotated
     | KeySuspected
     | KeyQuarantined
     | KeyDisabled
+    | KeyEnabled
     | KeyRevoked
 )
+"""After these the key is still in the ring."""
+
+RingEvent = Staying | KeyRemoved
 
 # --- What was found out about a key ---------------------------------------------------------
 
@@ -103,7 +111,43 @@ class Report:
     verdict: Accepted | Denied
 
 
-Command = Add | Judge | Report
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotate:
+    """A new secret was tried; `version` is the one it becomes if the provider took it."""
+
+    key: str
+    version: int
+    fingerprint: str
+    verdict: Verdict
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disable:
+    key: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enable:
+    key: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoke:
+    key: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prune:
+    """Away with what is of no more use: refused, replaced and revoked keys."""
+
+    by: str = ""
+
+
+Command = Add | Judge | Report | Rotate | Disable | Enable | Revoke | Prune
 
 # --- State: only what a decision needs ------------------------------------------------------
 
@@ -148,6 +192,8 @@ class Quarantined:
 @dataclass(frozen=True, slots=True)
 class Disabled:
     record: Record
+    replaced_by: str = ""
+    """The key in whose favour; empty: by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +239,23 @@ class NoSuchKey(Rejected):
         self.key = key
 
 
+class NotAsItIs(Rejected):
+    """That cannot be done with a key in this state."""
+
+    def __init__(self, key: Key) -> None:
+        super().__init__(f"it is {type(key).__name__.lower()}")
+        self.key = key.record.key
+        self.state = type(key)
+
+
+class Overtaken(Rejected):
+    """A later secret was faster: the key has a newer version already."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"it is at version {version} already")
+        self.version = version
+
+
 # --- Decide ---------------------------------------------------------------------------------
 
 
@@ -207,14 +270,20 @@ def decide(command: Command, ring: KeyRing, *, now: datetime) -> Sequence[RingEv
             key = _find(ring, name)
             # What was said of an earlier version says nothing of this one.
             return _report(ring, key, command, now) if key.record.version == version else []
+        case Rotate(key=name):
+            return _rotate(ring, _find(ring, name), command, now)
+        case Disable(key=name, by=by):
+            return _disable(ring, _find(ring, name), by, now)
+        case Enable(key=name, by=by):
+            return _enable(ring, _find(ring, name), by, now)
+        case Revoke(key=name, by=by):
+            return _revoke(ring, _find(ring, name), by, now)
+        case Prune(by=by):
+            return [event for key in ring.keys.values() for event in _prune(ring, key, by, now)]
 
 
 def _added(command: Add, ring: KeyRing, now: datetime) -> KeyAdded:
-    for key in ring.keys.values():
-        record = key.record
-        same = (record.fingerprint, record.endpoint) == (command.fingerprint, command.endpoint)
-        if same and not isinstance(key, Revoked):
-            raise AlreadyHere(record.key)
+    _refuse_double(ring, command.fingerprint, command.endpoint)
     return KeyAdded(
         at=now,
         workspace=ring.workspace,
@@ -275,6 +344,85 @@ def _report(ring: KeyRing, key: Key, report: Report, now: datetime) -> Sequence[
             return []  # a late echo of what is known: nobody is given these keys any more
 
 
+def _rotate(ring: KeyRing, key: Key, wish: Rotate, now: datetime) -> Sequence[RingEvent]:
+    if isinstance(key, Disabled | Revoked):
+        raise NotAsItIs(key)
+    record = key.record
+    if wish.version <= record.version:
+        raise Overtaken(record.version)
+    about: dict[str, Any] = {**_about(ring, record, now), "version": wish.version}
+    match wish.verdict:
+        case Accepted(models):
+            _refuse_double(ring, wish.fingerprint, record.endpoint, but=record.key)
+            return [
+                KeyVerified(**about, models=models),
+                KeyActivated(**about, account=record.key),
+                KeyRotated(
+                    **about, fingerprint=wish.fingerprint, account=record.key, rotated_by=wish.by
+                ),
+                *_replaced(ring, record, now),
+            ]
+        case Denied(reason, next_step, evidence) | NoAnswer(reason, next_step, evidence):
+            return [
+                KeyNotRotated(
+                    **about,
+                    reason=reason,
+                    next_step=next_step,
+                    evidence=evidence,
+                    rotated_by=wish.by,
+                )
+            ]
+
+
+def _disable(ring: KeyRing, key: Key, by: str, now: datetime) -> Sequence[RingEvent]:
+    about = _about(ring, key.record, now)
+    match key:
+        case Pending() | Active() | Suspect() | Quarantined():
+            return [KeyDisabled(**about, cause="by hand", disabled_by=by)]
+        case Disabled():
+            return []
+        case Revoked():
+            raise NotAsItIs(key)
+
+
+def _enable(ring: KeyRing, key: Key, by: str, now: datetime) -> Sequence[RingEvent]:
+    match key:
+        case Disabled():
+            return [KeyEnabled(**_about(ring, key.record, now), enabled_by=by)]
+        case Pending() | Active() | Suspect() | Quarantined():
+            return []
+        case Revoked():
+            raise NotAsItIs(key)
+
+
+def _revoke(ring: KeyRing, key: Key, by: str, now: datetime) -> Sequence[RingEvent]:
+    if isinstance(key, Revoked):
+        return []
+    return [KeyRevoked(**_about(ring, key.record, now), revoked_by=by)]
+
+
+def _prune(ring: KeyRing, key: Key, by: str, now: datetime) -> Sequence[RingEvent]:
+    removed = KeyRemoved(**_about(ring, key.record, now), removed_by=by)
+    match key:
+        case Revoked():
+            return [removed]
+        case Quarantined():
+            return [*_revoke(ring, key, by, now), removed]
+        case Disabled(replaced_by=newer) if newer:
+            return [*_revoke(ring, key, by, now), removed]
+        case Pending() | Active() | Suspect() | Disabled():
+            return []
+
+
+def _refuse_double(ring: KeyRing, fingerprint: str, endpoint: str, *, but: str = "") -> None:
+    """No secret is in the ring twice: two names for one key would hide which one is meant."""
+    for key in ring.keys.values():
+        record = key.record
+        same = (record.fingerprint, record.endpoint) == (fingerprint, endpoint)
+        if same and record.key != but and not isinstance(key, Revoked):
+            raise AlreadyHere(record.key)
+
+
 def _replaced(ring: KeyRing, new: Record, now: datetime) -> Sequence[KeyDisabled]:
     """The keys that a new one puts out of work: active ones that were here before it.
 
@@ -313,10 +461,15 @@ def _about(ring: KeyRing, record: Record, now: datetime) -> dict[str, Any]:
 
 
 def evolve(ring: KeyRing, event: RingEvent) -> KeyRing:
-    return replace(ring, keys=MappingProxyType({**ring.keys, event.key: _next(ring, event)}))
+    keys = {**ring.keys}
+    if isinstance(event, KeyRemoved):
+        del keys[event.key]
+    else:
+        keys[event.key] = _next(ring, event)
+    return replace(ring, keys=MappingProxyType(keys))
 
 
-def _next(ring: KeyRing, event: RingEvent) -> Key:
+def _next(ring: KeyRing, event: Staying) -> Key:
     if isinstance(event, KeyAdded):
         return Pending(
             Record(
@@ -330,7 +483,7 @@ def _next(ring: KeyRing, event: RingEvent) -> Key:
     key = ring.keys[event.key]
     record = key.record
     match event:
-        case KeyVerified():
+        case KeyVerified() | KeyNotRotated():
             return key
         case KeyNotVerified(reason=reason):
             return Pending(record, reason) if isinstance(key, Pending) else key
@@ -339,16 +492,17 @@ def _next(ring: KeyRing, event: RingEvent) -> Key:
         case KeyProven():
             return replace(key, record=replace(record, proven=True))
         case KeyRotated(version=version, fingerprint=fingerprint):
-            return replace(
-                key,
-                record=replace(record, version=version, fingerprint=fingerprint, proven=False),
+            return Active(
+                replace(record, version=version, fingerprint=fingerprint, used=True, proven=False)
             )
         case KeySuspected():
             return Suspect(record)
         case KeyQuarantined(reason=reason):
             return Quarantined(record, reason)
-        case KeyDisabled():
-            return Disabled(record)
+        case KeyDisabled(replaced_by=newer):
+            return Disabled(record, newer)
+        case KeyEnabled():
+            return Pending(record)
         case KeyRevoked():
             return Revoked(record)
         case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from contracts.attempts import ProbeResult
@@ -24,6 +25,9 @@ _MAY_PASS = frozenset(
 """After these the same question may have another answer later."""
 
 _VERIFY = "verify the key again"
+
+_ABOUT_ADDRESSES = re.compile(r"\bIP\b.*\bnot (?:allowed|authorized|permitted)\b", re.IGNORECASE)
+"""Moonshot: “Your IP is not allowed to access this organization” (errors page)."""
 
 
 def verdict(row: Provider, key: KeyView, result: ProbeResult, form: str | None) -> Verdict:
@@ -48,9 +52,9 @@ NOBODY_TO_ASK = NoAnswer(
 
 def misplaced(row: Provider, key: KeyView, form: str) -> Denied:
     """A key of another product of the same vendor: told by its form, not even sent."""
-    host = _host(key)
+    host, there = _host(key), _name(row.region(form).base_url)
     return Denied(
-        f"The form of this key says that it belongs to the region “{form}” of {row.title}, "
+        f"The form of this key says that it belongs to “{form}” ({there}) of {row.title}, "
         f"not to {host}; it was not sent there.",
         f"Add it again with the region “{form}”, or add a key that was made for {host}.",
     )
@@ -66,11 +70,25 @@ def denied(row: Provider, key: KeyView, evidence: Evidence, hint: str, form: str
             f"Add it again with the region “{form}”, or add a key that was made for {host}.",
             clean,
         )
+    if _ABOUT_ADDRESSES.search(evidence.message):
+        return Denied(
+            f"{host} knows the key, but does not let it in from this machine's address{said}.",
+            "In the provider's console, allow this machine's public IP address or lift the limit "
+            f"on addresses; then {_VERIFY}.",
+            clean,
+        )
     if evidence.status == 403 or hint == "permission":
         return Denied(
             f"{host} knows the key but does not let it in{said}.",
             "Look in the provider's console at what the key may do and from which addresses, "
             f"then {_VERIFY}.",
+            clean,
+        )
+    if key.proven:
+        return Denied(
+            f"{host} refuses the key{said}, although it has worked: it was revoked or deleted, "
+            "or its account was closed.",
+            f"Make a new key in the provider's console ({row.docs}) and rotate this one to it.",
             clean,
         )
     # A vendor with several regions gives the same answer to a wrong key and to a key of another
@@ -93,6 +111,32 @@ def denied(row: Provider, key: KeyView, evidence: Evidence, hint: str, form: str
         f"{host} refused the key{said}: it is mistyped, revoked, or made for something else.",
         f"Make a new key in the provider's console ({row.docs}) and add that.",
         clean,
+    )
+
+
+def bound_to(refusing: str, taking: str) -> str:
+    """The vendor's other host took the key."""
+    return (
+        f"{_name(refusing)} refused the key, {_name(taking)} took it: it belongs to that address."
+    )
+
+
+def refused_by_both(
+    row: Provider, first: str, other: str, said: Denied, there: Denied | NoAnswer
+) -> Denied:
+    """The vendor's other host was tried too, and did not take the key either."""
+    if isinstance(there, NoAnswer):
+        return Denied(
+            f"{_name(first)} refused the key{_said(said.evidence)}; of {_name(other)} it is not "
+            f"known whether it takes it. {there.reason}",
+            "Add the key again later, or name the region that it was made for.",
+            said.evidence,
+        )
+    return Denied(
+        f"Neither {_name(first)}{_said(said.evidence)} nor {_name(other)}{_said(there.evidence)} "
+        "takes the key: it is mistyped, revoked, or made for something else.",
+        f"Make a new key in the provider's console ({row.docs}) and add that.",
+        said.evidence,
     )
 
 
@@ -123,6 +167,13 @@ def _unanswered(row: Provider, key: KeyView, result: ProbeResult) -> NoAnswer:
         case _ if clean.status is None:
             why = f": {clean.message}" if clean.message else "."
             return NoAnswer(f"{host} could not be asked{why}", later, clean)
+        case _ if clean.status < 500 and not clean.type and not clean.code:
+            return NoAnswer(
+                f"What came back from {host} was not its own answer{said}: a proxy, a firewall or "
+                "a sign-in page on the way has answered in its place. It says nothing of the key.",
+                f"Look at what stands between this machine and {host}. {later}",
+                clean,
+            )
         case _:
             return NoAnswer(f"{host} did not answer as it should{said}.", later, clean)
 

@@ -28,6 +28,8 @@ async def keep_house(pool: Pool) -> None:
             async with transaction(pool) as conn:
                 await idempotency.forget(conn, older_than=REPLIES)
                 await conn.execute(SQL["forget_leases"], LOANS)
+                await conn.execute(SQL["end_old_trials"])
+                await conn.execute(SQL["forget_trials"], LOANS)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("could not tidy up", error=str(error))
         await asyncio.sleep(_EVERY.total_seconds())

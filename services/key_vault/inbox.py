@@ -2,33 +2,58 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
 
-from contracts.failures import Conflict, Invalid
+from contracts.failures import Conflict, Invalid, NotFound
 from contracts.ids import BadToken, token
 from contracts.keys import (
+    AUTO,
     AddKey,
     DescribeVault,
+    DisableKey,
     Done,
+    EnableKey,
     Identity,
     Introspect,
+    IssueToken,
     KeyLease,
     KeyList,
     KeyState,
     KeyView,
     LeaseKey,
     ListKeys,
+    ListTokens,
+    PruneKeys,
     ReportKey,
+    RevokeKey,
+    RevokeToken,
+    RotateKey,
+    TokenList,
+    TokenView,
     VaultIdentity,
     VerifyKey,
 )
 from contracts.providers import PROVIDERS
-from services.key_vault import lending, tokens
-from services.key_vault.aggregate import Accepted, Add, AlreadyHere, Report
+from services.key_vault import lending, tokens, trial
+from services.key_vault.aggregate import (
+    Accepted,
+    Add,
+    AlreadyHere,
+    Command,
+    Disable,
+    Enable,
+    NoSuchKey,
+    NotAsItIs,
+    Prune,
+    Report,
+    Revoke,
+)
 from services.key_vault.explanations import denied
 from services.key_vault.store import Once, Store
 from services.key_vault.submission import (
@@ -42,7 +67,7 @@ from services.key_vault.verification import Verification
 from shared.bus import Verb
 from shared.ids import fresh
 from shared.redaction import REDACTOR
-from shared.sealing import CannotOpen, submission_info
+from shared.sealing import CannotOpen, Info, rotation_info, submission_info
 
 
 class Inbox:
@@ -58,9 +83,17 @@ class Inbox:
             Verb("add", AddKey, self.add),
             Verb("list", ListKeys, self.list),
             Verb("verify", VerifyKey, self.verify),
+            Verb("rotate", RotateKey, self.rotate),
+            Verb("disable", DisableKey, self.disable),
+            Verb("enable", EnableKey, self.enable),
+            Verb("revoke", RevokeKey, self.revoke),
+            Verb("prune", PruneKeys, self.prune),
             Verb("lease", LeaseKey, self.lease),
             Verb("report", ReportKey, self.report),
             Verb("introspect", Introspect, self.introspect),
+            Verb("issue_token", IssueToken, self.issue_token),
+            Verb("list_tokens", ListTokens, self.list_tokens),
+            Verb("revoke_token", RevokeToken, self.revoke_token),
         )
 
     async def identity(self, _: DescribeVault) -> VaultIdentity:
@@ -78,14 +111,28 @@ class Inbox:
     async def introspect(self, wish: Introspect) -> Identity:
         return await tokens.introspect(self._store, wish.token_hash)
 
+    async def issue_token(self, wish: IssueToken) -> TokenView:
+        return await tokens.grant(self._store, wish)
+
+    async def list_tokens(self, wish: ListTokens) -> TokenList:
+        return TokenList(await tokens.of_workspace(self._store, wish.workspace))
+
+    async def revoke_token(self, wish: RevokeToken) -> Done:
+        await tokens.revoke(self._store, wish)
+        return Done()
+
     # --- A new key --------------------------------------------------------------------------
 
     async def add(self, wish: AddKey) -> KeyView:
         """Keep it, then verify it: whatever comes of that, the key is kept and the answer says."""
         row = provider_named(wish.provider)
-        region = region_named(row, wish.region)
+        region = region_named(row, None if wish.region == AUTO else wish.region)
         _check_workspace(wish.workspace)
-        pasted = self._open(wish)
+        info = submission_info(
+            workspace=wish.workspace, request=wish.request, provider=wish.provider
+        )
+        pasted = self._open(wish.sealed_secret, info)
+        found: trial.Found | None = None
         with REDACTOR.knowing(pasted.decode(errors="replace")):
             clean = cleaned(pasted)
             command = Add(
@@ -97,18 +144,41 @@ class Inbox:
                 by=wish.by,
                 keep_others=wish.keep_others,
             )
+            if wish.region == AUTO:
+                found = await self._find_region(wish, command, clean.secret)
+                command = dataclasses.replace(
+                    command,
+                    region=found.region.name,
+                    endpoint=endpoint_of(found.region, os.environ),
+                )
             key = await self._keep(wish, command, clean.secret)
         view = await self._store.key(wish.workspace, key)
-        if view.state is KeyState.PENDING:
+        if view.state is KeyState.PENDING and found is not None:
+            view = await self._verification.conclude(
+                wish.workspace, view, found.said, again=found.again
+            )
+        elif view.state is KeyState.PENDING:
             view = await self._verification.verify(wish.workspace, key)
-        return replace(view, reason=f"{clean.note} {view.reason}".strip())
+        notes = (clean.note, found.note if found else "", view.reason)
+        return replace(view, reason=" ".join(note for note in notes if note))
 
-    def _open(self, wish: AddKey) -> bytes:
-        info = submission_info(
-            workspace=wish.workspace, request=wish.request, provider=wish.provider
+    async def _find_region(self, wish: AddKey, command: Add, secret: str) -> trial.Found:
+        candidate = KeyView(
+            id=command.key,
+            version=1,
+            provider=wish.provider,
+            state=KeyState.PENDING,
+            endpoint=command.endpoint,
+            region=command.region,
+            fingerprint=command.fingerprint,
         )
+        return await trial.find_region(
+            self._store, self._verification, wish.workspace, candidate, secret
+        )
+
+    def _open(self, sealed: bytes, info: Info) -> bytes:
         try:
-            return self._store.identity.recipient.open(wish.sealed_secret, info)
+            return self._store.identity.recipient.open(sealed, info)
         except CannotOpen as error:
             raise Invalid(
                 "The secret was not sealed for this vault and this request.",
@@ -121,7 +191,7 @@ class Inbox:
         if wish.idempotency_key:
             # Sealing is different each time, so what was sealed is compared.
             body = self._store.identity.mac(
-                "add", command.region, wish.label, str(wish.keep_others), secret
+                "add", wish.region or command.region, wish.label, str(wish.keep_others), secret
             )
             name = f"add {wish.workspace} {wish.provider} {wish.idempotency_key}"
             once = Once(name, body)
@@ -137,6 +207,57 @@ class Inbox:
                 slug="key-already-here",
             ) from error
 
+    # --- A key that is here -----------------------------------------------------------------
+
+    async def rotate(self, wish: RotateKey) -> KeyView:
+        """Another secret for the key, if its provider takes it; otherwise all stays as it was."""
+        key = await self._store.key(wish.workspace, wish.key)
+        info = rotation_info(workspace=wish.workspace, request=wish.request, key=wish.key)
+        pasted = self._open(wish.sealed_secret, info)
+        with REDACTOR.knowing(pasted.decode(errors="replace")):
+            clean = cleaned(pasted)
+            view = await trial.rotate(
+                self._store, self._verification, wish.workspace, key, clean.secret, wish.by
+            )
+        return replace(view, reason=f"{clean.note} {view.reason}".strip())
+
+    async def disable(self, wish: DisableKey) -> KeyView:
+        return await self._change(wish.workspace, wish.key, Disable(key=wish.key, by=wish.by))
+
+    async def enable(self, wish: EnableKey) -> KeyView:
+        """Wanted again, and verified before anybody may use it."""
+        view = await self._change(wish.workspace, wish.key, Enable(key=wish.key, by=wish.by))
+        if view.state is not KeyState.PENDING:
+            return view
+        return await self._verification.verify(wish.workspace, wish.key)
+
+    async def revoke(self, wish: RevokeKey) -> KeyView:
+        return await self._change(wish.workspace, wish.key, Revoke(key=wish.key, by=wish.by))
+
+    async def prune(self, wish: PruneKeys) -> KeyList:
+        """What was taken off the list, as it was before."""
+        before = {key.id: key for key in await self._store.keys(wish.workspace, wish.provider)}
+        removed: list[KeyView] = []
+        for provider in dict.fromkeys(key.provider for key in before.values()):
+            events = await self._store.change(wish.workspace, provider, Prune(by=wish.by))
+            names = dict.fromkeys(event.key for event in events)
+            removed += [before[name] for name in names if name in before]
+        return KeyList(removed)
+
+    async def _change(self, workspace: str, name: str, command: Command) -> KeyView:
+        key = await self._store.key(workspace, name)
+        try:
+            await self._store.change(workspace, key.provider, command)
+        except NotAsItIs as error:
+            raise Conflict(
+                f"This key is {key.state}: that is for ever.",
+                next_step="Add a new key.",
+                slug=f"key-{key.state}",
+            ) from error
+        except NoSuchKey as error:
+            raise NotFound("There is no such key.") from error
+        return await self._store.key(workspace, name)
+
     # --- What a provider said of a key in use -----------------------------------------------
 
     async def report(self, wish: ReportKey) -> Done:
@@ -149,7 +270,8 @@ class Inbox:
             form = region_by_form(row, await self._store.secret(key, wish.workspace))
             verdict = denied(row, key, wish.evidence, wish.hint, form)
         command = Report(key=wish.key, version=wish.version, attempt=wish.attempt, verdict=verdict)
-        await self._store.change(wish.workspace, key.provider, command)
+        with suppress(NoSuchKey):  # taken off the list meanwhile
+            await self._store.change(wish.workspace, key.provider, command)
         return Done()
 
 

@@ -11,10 +11,11 @@ import structlog
 
 from contracts.failures import Conflict, Forbidden, Invalid, NotFound
 from contracts.keys import KeyLease, KeyState, KeyView, LeaseKey
+from services.key_vault.at_rest import bound_to_key, decrypt
 from services.key_vault.projections import key_view
 from services.key_vault.sql import SQL
 from services.key_vault.store import Store
-from shared.database import transaction
+from shared.database import Connection, transaction
 from shared.sealing import BadKey, lease_info, seal
 
 LASTS = timedelta(minutes=5)
@@ -39,8 +40,9 @@ async def lend(store: Store, wish: LeaseKey) -> KeyLease:
         endpoint=wish.endpoint,
     )
     expires_at = datetime.now(UTC) + LASTS
-    key = await _write_down(store, wish, expires_at)
-    secret = await store.secret(key, wish.workspace)
+    bound = bound_to_key(wish.workspace, wish.key, wish.version, wish.endpoint)
+    stored = await _write_down(store, wish, expires_at)
+    secret = decrypt(store.identity.kek, stored, bound).decode()
     try:
         sealed = seal(wish.recipient, secret.encode(), info)
     except BadKey as error:
@@ -50,14 +52,10 @@ async def lend(store: Store, wish: LeaseKey) -> KeyLease:
     )
 
 
-async def _write_down(store: Store, wish: LeaseKey, expires_at: datetime) -> KeyView:
+async def _write_down(store: Store, wish: LeaseKey, expires_at: datetime) -> bytes:
+    """The secret as it is stored; that it is lent is on record."""
     async with transaction(store.pool) as conn:
-        row = await conn.fetchrow(SQL["find_key_to_lend"], wish.key, wish.workspace)
-        if row is None:
-            log.warning("refused a loan", key=wish.key, request=wish.request, why="no such key")
-            raise NotFound("There is no such key.")
-        key = key_view(row)
-        _check(key, wish)
+        stored = await _on_trial(conn, wish) or await _in_use(conn, wish)
         await conn.execute(
             SQL["note_lease"],
             wish.workspace,
@@ -68,7 +66,29 @@ async def _write_down(store: Store, wish: LeaseKey, expires_at: datetime) -> Key
             wish.purpose,
             expires_at,
         )
-        return key
+        return stored
+
+
+async def _on_trial(conn: Connection, wish: LeaseKey) -> bytes | None:
+    """A secret that is not kept yet: for probes only."""
+    if wish.purpose != "probe":
+        return None
+    stored: bytes | None = await conn.fetchval(
+        SQL["find_trial"], wish.key, wish.version, wish.endpoint, wish.workspace
+    )
+    return stored
+
+
+async def _in_use(conn: Connection, wish: LeaseKey) -> bytes:
+    row = await conn.fetchrow(SQL["find_key_to_lend"], wish.key, wish.workspace)
+    if row is None:
+        log.warning("refused a loan", key=wish.key, request=wish.request, why="no such key")
+        raise NotFound("There is no such key.")
+    _check(key_view(row), wish)
+    stored: bytes | None = await conn.fetchval(SQL["find_secret"], wish.key, wish.version)
+    if stored is None:
+        raise NotFound("The key's secret has been destroyed.")
+    return stored
 
 
 def _check(key: KeyView, wish: LeaseKey) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import assert_never, cast
 
 from asyncpg import Record
@@ -14,10 +15,13 @@ from contracts.keys import (
     KeyActivated,
     KeyAdded,
     KeyDisabled,
+    KeyEnabled,
     KeyEvent,
+    KeyNotRotated,
     KeyNotVerified,
     KeyProven,
     KeyQuarantined,
+    KeyRemoved,
     KeyRevoked,
     KeyRotated,
     KeyState,
@@ -27,6 +31,7 @@ from contracts.keys import (
     Role,
     TokenIssued,
     TokenRevoked,
+    TokenView,
 )
 from services.key_vault.sql import SQL
 from shared.database import Connection
@@ -72,10 +77,12 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
             await conn.execute(
                 SQL["rotate_key"], event.key, event.version, event.fingerprint, event.account
             )
-        case KeySuspected() | KeyQuarantined() | KeyDisabled() | KeyRevoked():
+        case KeySuspected() | KeyQuarantined() | KeyDisabled() | KeyEnabled() | KeyRevoked():
             state, *words = _put_aside(event)
             await conn.execute(SQL["move_key"], event.key, state, event.at, *words)
-        case KeyVerified() | EndpointChanged():
+        case KeyRemoved():
+            await conn.execute(SQL["remove_key"], event.key)
+        case KeyVerified() | KeyNotRotated() | EndpointChanged():
             pass  # no row depends on these
         case TokenIssued():
             await conn.execute(
@@ -85,6 +92,8 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
                 event.role,
                 event.label,
                 event.expires_at,
+                event.at,
+                event.issued_by,
             )
         case TokenRevoked():
             await conn.execute(SQL["revoke_token"], event.token, event.at)
@@ -93,7 +102,7 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
 
 
 def _put_aside(
-    event: KeySuspected | KeyQuarantined | KeyDisabled | KeyRevoked,
+    event: KeySuspected | KeyQuarantined | KeyDisabled | KeyEnabled | KeyRevoked,
 ) -> tuple[KeyState, str, str]:
     """The state that takes a key out of use, why, and what to do."""
     match event:
@@ -105,8 +114,10 @@ def _put_aside(
             return KeyState.DISABLED, f"Replaced by the key {event.replaced_by}.", ""
         case KeyDisabled():
             return KeyState.DISABLED, "Disabled by hand.", "Enable it to use it again."
+        case KeyEnabled():
+            return KeyState.PENDING, *NEW_KEY
         case KeyRevoked():
-            return KeyState.REVOKED, "Revoked.", "Add a new key."
+            return KeyState.REVOKED, "Revoked; its secret is destroyed.", "Add a new key."
 
 
 # --- Rows as answers ------------------------------------------------------------------------
@@ -138,4 +149,22 @@ def identity(row: Record) -> Identity:
         role=Role(row["role"]),
         label=row["label"],
         expires_at=row["expires_at"],
+    )
+
+
+def token_view(row: Record, now: datetime) -> TokenView:
+    expires_at: datetime | None = row["expires_at"]
+    if row["revoked_at"] is not None:
+        state = "revoked"
+    else:
+        state = "expired" if expires_at is not None and expires_at <= now else "valid"
+    return TokenView(
+        id=row["token"],
+        role=Role(row["role"]),
+        state=state,
+        label=row["label"],
+        issued_at=row["issued_at"],
+        expires_at=expires_at,
+        revoked_at=row["revoked_at"],
+        issued_by=row["issued_by"],
     )

@@ -19,6 +19,46 @@ INSERT INTO secrets (key, version, sealed) VALUES ($1, $2, $3);
 -- name: find_secret
 SELECT sealed FROM secrets WHERE key = $1 AND version = $2;
 
+-- name: destroy_former_secrets
+DELETE FROM secrets WHERE key = $1 AND version < $2;
+
+-- name: destroy_secrets
+DELETE FROM secrets WHERE key = $1;
+
+-- Secrets on trial
+
+-- Two that rotate the same key at once get two versions.
+-- name: hold_key
+SELECT version FROM keys WHERE key = $1 AND workspace = $2 FOR UPDATE;
+
+-- name: next_version
+SELECT 1 + greatest($2, coalesce((SELECT max(version) FROM trials WHERE key = $1), 0));
+
+-- name: reserve_version
+INSERT INTO trials (key, version, endpoint, workspace, until) VALUES ($1, $2, '', $3, now());
+
+-- name: begin_trial
+INSERT INTO trials (key, version, endpoint, workspace, sealed, until)
+VALUES ($1, $2, $3, $4, $5, now() + $6::interval);
+
+-- name: find_trial
+SELECT sealed FROM trials
+WHERE key = $1 AND version = $2 AND endpoint = $3 AND workspace = $4
+  AND sealed IS NOT NULL AND until > now();
+
+-- name: end_trial
+UPDATE trials SET sealed = NULL, until = now() WHERE key = $1 AND version = $2 AND endpoint = $3;
+
+-- name: end_trials
+UPDATE trials SET sealed = NULL, until = now() WHERE key = $1;
+
+-- Those whose process has died.
+-- name: end_old_trials
+UPDATE trials SET sealed = NULL WHERE sealed IS NOT NULL AND until < now();
+
+-- name: forget_trials
+DELETE FROM trials WHERE until < now() - $1::interval;
+
 -- Keys: the projection
 
 -- name: find_key
@@ -55,6 +95,9 @@ UPDATE keys SET proven = true WHERE key = $1;
 
 -- name: rotate_key
 UPDATE keys SET version = $2, fingerprint = $3, account = $4, proven = false WHERE key = $1;
+
+-- name: remove_key
+DELETE FROM keys WHERE key = $1;
 
 -- Loans
 
@@ -95,7 +138,22 @@ SELECT tokens.* FROM tokens JOIN token_hashes USING (token) WHERE hash = $1;
 SELECT EXISTS (SELECT FROM tokens);
 
 -- name: add_token
-INSERT INTO tokens (token, workspace, role, label, expires_at) VALUES ($1, $2, $3, $4, $5);
+INSERT INTO tokens (token, workspace, role, label, expires_at, issued_at, issued_by)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
+
+-- name: list_tokens
+SELECT * FROM tokens WHERE workspace = $1 ORDER BY token DESC;
+
+-- name: lock_token
+SELECT * FROM tokens WHERE token = $1 AND workspace = $2 FOR UPDATE;
+
+-- Locked in one order, so that two owners cannot revoke each other at the same moment.
+-- name: lock_owners
+SELECT token FROM tokens
+WHERE workspace = $1 AND role = 'owner' AND revoked_at IS NULL
+  AND (expires_at IS NULL OR expires_at > now())
+ORDER BY token
+FOR UPDATE;
 
 -- name: revoke_token
 UPDATE tokens SET revoked_at = $2 WHERE token = $1 AND revoked_at IS NULL;

@@ -7,7 +7,8 @@ secret, the answer to a command that may come twice, the question that is to be 
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar, cast
@@ -22,12 +23,22 @@ from contracts.keys import (
     KeyActivated,
     KeyAdded,
     KeyDisabled,
+    KeyEnabled,
     KeyQuarantined,
     KeyRevoked,
+    KeyRotated,
     KeySuspected,
     KeyView,
 )
-from services.key_vault.aggregate import Add, Command, KeyRing, RingEvent, decide, replay
+from services.key_vault.aggregate import (
+    Add,
+    Command,
+    KeyRing,
+    RingEvent,
+    Rotate,
+    decide,
+    replay,
+)
 from services.key_vault.at_rest import bound_to_key, decrypt, encrypt
 from services.key_vault.identity import VaultIdentity
 from services.key_vault.projections import key_view, project
@@ -41,6 +52,9 @@ UNASKED = timedelta(seconds=30)
 
 CONFIRM = (timedelta(seconds=30), timedelta(seconds=60))
 """A refusal of a key that has worked is confirmed once, not at once: a gateway may hiccup."""
+
+TRIAL = timedelta(minutes=1)
+"""Longer than any provider is waited for; by then a secret on trial is gone, whoever died."""
 
 T = TypeVar("T")
 
@@ -60,7 +74,7 @@ class Store:
         self.pool = pool
         self.journal: Journal[Event] = Journal(KEY_EVENTS)
         self.identity = identity
-        self._wake = wake
+        self.wake = wake
 
     # --- Keys -------------------------------------------------------------------------------
 
@@ -119,6 +133,7 @@ class Store:
         await self.append(conn, stream, len(recorded), events, workspace)
         for event in events:
             await _plan(conn, event)
+            await _destroy(conn, event)
         return events
 
     async def append(
@@ -140,7 +155,7 @@ class Store:
                     result = await work(conn)
             except WrongVersion:
                 continue
-            self._wake()
+            self.wake()
             return result
 
     # --- Secrets ----------------------------------------------------------------------------
@@ -152,6 +167,44 @@ class Store:
             raise NotFound("The key's secret has been destroyed.")
         bound = bound_to_key(workspace, key.id, key.version, key.endpoint)
         return decrypt(self.identity.kek, sealed, bound).decode()
+
+    # --- Secrets on trial -------------------------------------------------------------------
+
+    async def next_version(self, workspace: str, key: str) -> int:
+        """A version of the key that nobody else has or gets."""
+        async with transaction(self.pool) as conn:
+            current = await conn.fetchval(SQL["hold_key"], key, workspace)
+            if current is None:
+                raise NotFound("There is no such key.")
+            version: int = await conn.fetchval(SQL["next_version"], key, current)
+            await conn.execute(SQL["reserve_version"], key, version, workspace)
+            return version
+
+    @asynccontextmanager
+    async def trial(self, workspace: str, key: KeyView, secret: str) -> AsyncGenerator[bytes]:
+        """Meanwhile the secret is lent for probes, as this version of the key at its address."""
+        bound = bound_to_key(workspace, key.id, key.version, key.endpoint)
+        sealed = encrypt(self.identity.kek, secret.encode(), bound)
+        await self.pool.execute(
+            SQL["begin_trial"], key.id, key.version, key.endpoint, workspace, sealed, TRIAL
+        )
+        try:
+            yield sealed
+        finally:
+            await self.pool.execute(SQL["end_trial"], key.id, key.version, key.endpoint)
+
+    async def rotate(
+        self, workspace: str, provider: str, command: Rotate, sealed: bytes
+    ) -> Sequence[RingEvent]:
+        """What became of a new secret; it is kept if its provider has taken it."""
+
+        async def work(conn: Connection) -> Sequence[RingEvent]:
+            events = await self._change(conn, workspace, provider, command)
+            if any(isinstance(event, KeyRotated) for event in events):
+                await conn.execute(SQL["keep_secret"], command.key, command.version, sealed)
+            return events
+
+        return await self._in_transaction(work)
 
     # --- Questions still to be put ----------------------------------------------------------
 
@@ -177,7 +230,7 @@ def ring_name(workspace: str, provider: str) -> str:
 async def _plan(conn: Connection, event: RingEvent) -> None:
     """After each fact about a key, whether and when its provider is to be asked."""
     match event:
-        case KeyAdded():
+        case KeyAdded() | KeyEnabled():
             await conn.execute(SQL["plan_check"], event.key, event.workspace, UNASKED)
         case KeySuspected():
             soonest, latest = CONFIRM
@@ -187,3 +240,15 @@ async def _plan(conn: Connection, event: RingEvent) -> None:
             await conn.execute(SQL["drop_check"], event.key)
         case _:
             pass  # these leave the question as open as it was
+
+
+async def _destroy(conn: Connection, event: RingEvent) -> None:
+    """The secrets that nobody may use any more go in the same transaction as the fact."""
+    match event:
+        case KeyRotated():
+            await conn.execute(SQL["destroy_former_secrets"], event.key, event.version)
+        case KeyRevoked():
+            await conn.execute(SQL["destroy_secrets"], event.key)
+            await conn.execute(SQL["end_trials"], event.key)
+        case _:
+            pass

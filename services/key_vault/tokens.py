@@ -15,10 +15,18 @@ from pathlib import Path
 
 import structlog
 
-from contracts.failures import Unauthenticated
-from contracts.keys import Identity, Role, TokenIssued
+from contracts.failures import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from contracts.keys import (
+    Identity,
+    IssueToken,
+    RevokeToken,
+    Role,
+    TokenIssued,
+    TokenRevoked,
+    TokenView,
+)
 from services.key_vault.private_file import read_private, write_once
-from services.key_vault.projections import identity
+from services.key_vault.projections import identity, token_view
 from services.key_vault.sql import SQL
 from services.key_vault.store import Store
 from shared.database import Connection, transaction
@@ -69,8 +77,12 @@ async def introspect(store: Store, token_hash: bytes) -> Identity:
 
 async def issue(store: Store, conn: Connection, token: str, grant: Grant) -> str:
     """Make the token valid, in the caller's transaction; answers its id."""
+    return await _issue(store, conn, hash_of(token), grant)
+
+
+async def _issue(store: Store, conn: Connection, token_hash: bytes, grant: Grant) -> str:
     name = fresh()
-    await conn.execute(SQL["keep_token_hash"], hash_of(token), name)
+    await conn.execute(SQL["keep_token_hash"], token_hash, name)
     issued = TokenIssued(
         at=datetime.now(UTC),
         workspace=grant.workspace,
@@ -82,6 +94,73 @@ async def issue(store: Store, conn: Connection, token: str, grant: Grant) -> str
     )
     await store.append(conn, name, 0, [issued], grant.workspace)
     return name
+
+
+# --- On request -----------------------------------------------------------------------------
+
+
+async def grant(store: Store, wish: IssueToken) -> TokenView:
+    """Let the holder of a token in, which whoever asks has made and shows once."""
+    _may(wish.by_role, wish.role)
+    if len(wish.token_hash) != hashlib.sha256().digest_size:
+        raise Invalid("A token's hash is a SHA-256.", slug="bad-token-hash")
+    if wish.expires_at is not None and wish.expires_at <= datetime.now(UTC):
+        raise Invalid(
+            "The token would have expired already.",
+            next_step="Name a time that is still to come, or none.",
+            errors=[{"field": "expires_at", "message": "is in the past"}],
+        )
+    allowed = Grant(wish.workspace, wish.role, wish.label, wish.expires_at, wish.by)
+    async with transaction(store.pool) as conn:
+        name = await _issue(store, conn, wish.token_hash, allowed)
+        row = await conn.fetchrow(SQL["lock_token"], name, wish.workspace)
+    store.wake()
+    if row is None:
+        raise NotFound("There is no such token.")
+    return token_view(row, datetime.now(UTC))
+
+
+async def of_workspace(store: Store, workspace: str) -> list[TokenView]:
+    """The newest first."""
+    now = datetime.now(UTC)
+    return [token_view(row, now) for row in await store.pool.fetch(SQL["list_tokens"], workspace)]
+
+
+async def revoke(store: Store, wish: RevokeToken) -> None:
+    """Nobody comes in with it from now on; nothing if that is so already."""
+    async with transaction(store.pool) as conn:
+        owners = [row["token"] for row in await conn.fetch(SQL["lock_owners"], wish.workspace)]
+        row = await conn.fetchrow(SQL["lock_token"], wish.token, wish.workspace)
+        if row is None:
+            raise NotFound("There is no such token.")
+        _may(wish.by_role, Role(row["role"]))
+        if row["revoked_at"] is not None:
+            return
+        if owners == [wish.token]:
+            raise Conflict(
+                "This is the only owner's token: without it nobody could manage this workspace.",
+                next_step="Issue another owner's token first.",
+                slug="last-owner",
+            )
+        revoked = TokenRevoked(
+            at=datetime.now(UTC), workspace=wish.workspace, token=wish.token, revoked_by=wish.by
+        )
+        await store.append(conn, wish.token, 1, [revoked], wish.workspace)
+    store.wake()
+
+
+_MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
+
+
+def _may(asking: Role, role: Role) -> None:
+    """Owners and admins manage tokens, and only an owner those of owners."""
+    if asking not in _MANAGERS or (role is Role.OWNER and asking is not Role.OWNER):
+        raise Forbidden(
+            f"An {asking}’s token cannot grant or take away what an owner may."
+            if asking in _MANAGERS
+            else "Tokens are managed by owners and admins.",
+            next_step="Ask an owner of this workspace.",
+        )
 
 
 # --- The first one --------------------------------------------------------------------------

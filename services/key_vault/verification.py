@@ -60,11 +60,21 @@ class Verification:
         """Ask now; the key as it is afterwards, with what was said if that changed nothing."""
         before = await self._store.key(workspace, key)
         if before.state in _GONE:
+            disabled = before.state is KeyState.DISABLED
             raise Conflict(
                 f"This key is {before.state}, so it is not verified. {before.reason}".strip(),
-                next_step="Add the key again if it is to be used.",
+                next_step="Enable it, and it is verified."
+                if disabled
+                else "Add a new key if one is to be used.",
             )
-        said, again = await self._look(workspace, before)
+        return await self.conclude(workspace, before, *await self._find_out(workspace, before))
+
+    async def conclude(
+        self, workspace: str, before: KeyView, said: Verdict, again: bool
+    ) -> KeyView:
+        """Put on record what was said of the key; the key as it is then."""
+        await self._put_on_record(workspace, before, said)
+        key = before.id
         after = await self._store.key(workspace, key)
         if not isinstance(said, NoAnswer):
             return after
@@ -76,7 +86,11 @@ class Verification:
 
     async def _look(self, workspace: str, key: KeyView) -> tuple[Verdict, bool]:
         """Find out, and put on record; also whether asking again later makes sense."""
-        said, again = await self._ask(workspace, key)
+        said, again = await self._find_out(workspace, key)
+        await self._put_on_record(workspace, key, said)
+        return said, again
+
+    async def _put_on_record(self, workspace: str, key: KeyView, said: Verdict) -> None:
         command = Judge(key=key.id, version=key.version, verdict=said)
         events = await self._store.change(workspace, key.provider, command)
         log.info(
@@ -87,11 +101,14 @@ class Verification:
             verdict=type(said).__name__,
             facts=[type(event).__name__ for event in events],
         )
-        return said, again
 
-    async def _ask(self, workspace: str, key: KeyView) -> tuple[Verdict, bool]:
+    async def _find_out(self, workspace: str, key: KeyView) -> tuple[Verdict, bool]:
+        return await self.ask(workspace, key, await self._store.secret(key, workspace))
+
+    async def ask(self, workspace: str, key: KeyView, secret: str) -> tuple[Verdict, bool]:
+        """What the provider says of the key; also whether asking again later makes sense."""
         row = PROVIDERS[key.provider]
-        form = region_by_form(row, await self._store.secret(key, workspace))
+        form = region_by_form(row, secret)
         if form is not None and form != key.region and _is_the_vendors_own(row, key):
             return misplaced(row, key, form), False
         question = ProbeKey(

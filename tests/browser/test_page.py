@@ -303,6 +303,22 @@ async def test_a_key_is_added_and_its_state_told_plainly(
     await expect(page.get_by_label("Key", exact=True)).to_have_value("")
     assert "sk-wrong" not in await page.content()
 
+    # It gets another secret, which is no better: everything stays, and the page says why.
+    await added.get_by_role("button", name="Rotate").click()
+    await added.get_by_label("New secret").fill("sk-wrong-key-9876543210abcdefghijkl")
+    await added.get_by_role("button", name="Rotate the key").click()
+    await expect(added).to_contain_text("The provider does not take the new secret")
+    await is_accessible(page, "a key")
+    await added.get_by_role("button", name="Disable").click()
+    await expect(added).to_contain_text("disabled: not in use")
+    await added.get_by_role("button", name="Revoke").click()
+    await expect(added.get_by_role("button", name="Keep it")).to_be_focused()
+    await added.get_by_role("button", name="Revoke for ever").click()
+    await expect(added).to_contain_text("revoked: revoked")
+    await page.get_by_role("button", name="Remove dead keys").click()
+    await page.get_by_role("button", name="Remove them").click()
+    await expect(added).to_have_count(0)
+
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_the_page_is_accessible(

@@ -10,7 +10,7 @@ import shutil
 import signal
 import stat
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -36,14 +36,18 @@ from contracts.failures import (
     Invalid,
     NotFound,
     Unauthenticated,
+    Unavailable,
 )
 from contracts.keys import (
     KEY_EVENTS,
     AddKey,
     DescribeVault,
+    DisableKey,
     Done,
+    EnableKey,
     Identity,
     Introspect,
+    IssueToken,
     KeyAdded,
     KeyLease,
     KeyList,
@@ -51,8 +55,15 @@ from contracts.keys import (
     KeyView,
     LeaseKey,
     ListKeys,
+    ListTokens,
+    PruneKeys,
     ReportKey,
+    RevokeKey,
+    RevokeToken,
     Role,
+    RotateKey,
+    TokenList,
+    TokenView,
     VaultIdentity,
     VerifyKey,
 )
@@ -74,6 +85,7 @@ from shared.sealing import (
     CannotOpen,
     RecipientKey,
     lease_info,
+    rotation_info,
     seal,
     submission_info,
     verify,
@@ -111,10 +123,15 @@ class World:
     says: ProbeResult = GOOD
     """What `GET /models` comes to."""
     asked: list[ProbeKey] = field(default_factory=list[ProbeKey])
+    says_at: dict[str, ProbeResult] = field(default_factory=dict[str, ProbeResult])
+    """The same, where it depends on the address."""
+    meanwhile: Callable[[ProbeKey], Awaitable[None]] | None = None
 
     async def probe(self, question: ProbeKey) -> ProbeResult:
         self.asked.append(question)
-        return self.says
+        if self.meanwhile is not None:
+            await self.meanwhile(question)
+        return self.says_at.get(question.endpoint, self.says)
 
     # --- what the others ask ---
 
@@ -129,6 +146,18 @@ class World:
         )
         sealed = seal(vault.sealing_key, secret.encode(), info)
         return AddKey(sealed_secret=sealed, **wish)
+
+    async def rotate(self, key: KeyView, secret: str) -> KeyView:
+        vault = await self.ask(self.edge, "identity", DescribeVault(), VaultIdentity)
+        info = rotation_info(workspace="default", request="r9", key=key.id)
+        wish = RotateKey(
+            workspace="default",
+            request="r9",
+            key=key.id,
+            sealed_secret=seal(vault.sealing_key, secret.encode(), info),
+            by="owner",
+        )
+        return await self.ask(self.edge, "rotate", wish, KeyView)
 
     async def lease(
         self, lent: KeyView, to: RecipientKey, purpose: str = "attempt", **more: Any
@@ -451,6 +480,188 @@ async def test_a_late_word_about_another_version_changes_nothing(world: World) -
     assert await world.key(key) == replace(key, reason="")
 
 
+# --- A new secret ---------------------------------------------------------------------------
+
+
+async def lent(world: World, key: KeyView, purpose: str = "attempt") -> str:
+    """The secret that the adapter gets."""
+    me = RecipientKey.generate()
+    lease = await world.lease(key, me, purpose)
+    info = lease_info(
+        workspace="default",
+        request="attempt-1",
+        key=key.id,
+        version=key.version,
+        endpoint=key.endpoint,
+    )
+    return me.open(lease.sealed, info).decode()
+
+
+async def test_a_new_secret_replaces_the_former_one_once_it_is_verified(
+    world: World, pool: Pool
+) -> None:
+    key = await world.add()
+    await world.report(key, accepted=True)
+    tried: list[str] = []
+
+    async def look(question: ProbeKey) -> None:
+        on_trial = replace(key, version=question.version)
+        tried.append(await lent(world, on_trial, "probe"))
+        with pytest.raises(Conflict):  # for probes only
+            await world.lease(on_trial, RecipientKey.generate())
+        assert await lent(world, key) == SECRET  # which stays in use meanwhile
+
+    world.meanwhile = look
+    new = await world.rotate(key, f" {OTHER}")
+
+    assert tried == [OTHER]
+    assert new.state is KeyState.ACTIVE
+    assert new.version == 2
+    assert not new.proven
+    assert new.fingerprint != key.fingerprint
+    assert new.reason == "Spaces around it were removed."
+    assert await lent(world, new) == OTHER
+    with pytest.raises(Conflict):
+        await world.lease(key, RecipientKey.generate())
+    assert await pool.fetchval("SELECT array_agg(version) FROM secrets") == [2]
+    assert await pool.fetchval("SELECT count(*) FROM trials WHERE sealed IS NOT NULL") == 0
+    # What is said of version 1 now is not about this secret.
+    await world.report(key, accepted=False, version=1)
+    assert (await world.key(key)).state is KeyState.ACTIVE
+    # The same again is the same.
+    assert await world.rotate(new, OTHER) == await world.key(new)
+
+
+async def test_a_bad_new_secret_leaves_the_good_one_in_use(world: World, pool: Pool) -> None:
+    key = await world.add()
+    for says, refusal in ((REFUSED, Invalid), (AWAY, Unavailable)):
+        world.says = says
+        with pytest.raises(refusal) as refused:
+            await world.rotate(key, OTHER)
+        assert "The former secret stays in use." in refused.value.problem.detail
+        assert refused.value.problem.next_step
+    assert [question.version for question in world.asked] == [1, 2, 3]
+    assert await world.key(key) == key
+    assert await lent(world, key) == SECRET
+    assert await pool.fetchval("SELECT count(*) FROM secrets") == 1
+    assert await pool.fetchval("SELECT count(*) FROM trials WHERE sealed IS NOT NULL") == 0
+
+
+async def test_a_new_secret_brings_a_quarantined_key_back(world: World) -> None:
+    world.says = REFUSED
+    key = await world.add()
+    world.says = GOOD
+    assert (await world.rotate(key, OTHER)).state is KeyState.ACTIVE
+
+
+async def test_many_rotations_at_once_leave_one_whole_key(world: World) -> None:
+    key = await world.add()
+    secrets = [f"sk-{number}-{'r' * 40}" for number in range(6)]
+    done = await asyncio.gather(
+        *(world.rotate(key, secret) for secret in secrets), return_exceptions=True
+    )
+    assert all(isinstance(one, KeyView | Conflict) for one in done)
+    now = await world.key(key)
+    assert await lent(world, now) in secrets
+    assert world.store.identity.fingerprint(await lent(world, now)) == now.fingerprint
+
+
+# --- By hand --------------------------------------------------------------------------------
+
+
+async def test_a_disabled_key_is_lent_to_nobody_until_it_is_enabled(world: World) -> None:
+    key = await world.add()
+    about: dict[str, Any] = {"workspace": "default", "key": key.id, "by": "owner"}
+    off = await world.ask(world.edge, "disable", DisableKey(**about), KeyView)
+    assert off.state is KeyState.DISABLED
+    assert off.next_step
+    for purpose in ("attempt", "probe"):
+        with pytest.raises(Conflict):
+            await world.lease(key, RecipientKey.generate(), purpose)
+
+    on = await world.ask(world.edge, "enable", EnableKey(**about), KeyView)
+    assert on.state is KeyState.ACTIVE
+    await world.ask(world.edge, "disable", DisableKey(**about), KeyView)
+    world.says = REFUSED
+    bad = await world.ask(world.edge, "enable", EnableKey(**about), KeyView)
+    assert bad.state is KeyState.QUARANTINED
+    assert bad.next_step
+
+
+async def test_a_revoked_keys_secret_is_gone(world: World, pool: Pool) -> None:
+    key = await world.add()
+    about: dict[str, Any] = {"workspace": "default", "key": key.id, "by": "owner"}
+    gone = await world.ask(world.edge, "revoke", RevokeKey(**about), KeyView)
+    assert gone.state is KeyState.REVOKED
+    assert await pool.fetchval("SELECT count(*) FROM secrets") == 0
+    for verb, wish in (("enable", EnableKey(**about)), ("disable", DisableKey(**about))):
+        with pytest.raises(Conflict):
+            await world.ask(world.edge, verb, wish, KeyView)
+    with pytest.raises(Conflict):
+        await world.rotate(key, OTHER)
+    assert (await world.add()).state is KeyState.ACTIVE  # the same secret, as a new key
+
+
+async def test_pruning_leaves_what_is_of_use(world: World, pool: Pool) -> None:
+    await world.add()
+    good = await world.add(OTHER)
+    world.says = REFUSED
+    await world.add("sk-" + "bad" * 15)
+    assert len(await world.keys()) == 3
+
+    wish = PruneKeys(workspace="default", by="owner")
+    pruned = await world.ask(world.edge, "prune", wish, KeyList)
+    assert {key.state for key in pruned.items} == {KeyState.DISABLED, KeyState.QUARANTINED}
+    assert [key.id for key in await world.keys()] == [good.id]
+    assert await pool.fetchval("SELECT count(*) FROM secrets") == 1
+    assert (await world.ask(world.edge, "prune", wish, KeyList)).items == []
+
+
+# --- A key whose region nobody has named ----------------------------------------------------
+
+THERE = "https://api.moonshot.cn/v1"
+
+
+async def test_without_consent_no_second_host_sees_the_key(world: World) -> None:
+    world.says_at = {HERE: REFUSED}
+    key = await world.add()
+    assert key.state is KeyState.QUARANTINED
+    assert {question.endpoint for question in world.asked} == {HERE}
+
+
+async def test_with_consent_the_key_belongs_to_the_host_that_takes_it(world: World) -> None:
+    world.says_at = {HERE: REFUSED}
+    key = await world.add(region="auto")
+    assert (key.state, key.region, key.endpoint) == (KeyState.ACTIVE, "cn", THERE)
+    assert "api.moonshot.ai refused the key, api.moonshot.cn took it" in key.reason
+    assert [question.endpoint for question in world.asked] == [HERE, THERE]
+    assert await lent(world, key) == SECRET
+
+
+async def test_where_the_first_host_takes_the_key_no_other_sees_it(world: World) -> None:
+    key = await world.add(region="auto")
+    assert (key.state, key.endpoint) == (KeyState.ACTIVE, HERE)
+    assert [question.endpoint for question in world.asked] == [HERE]
+
+
+async def test_a_key_that_neither_host_takes_says_so(world: World, pool: Pool) -> None:
+    world.says = REFUSED
+    key = await world.add(region="auto")
+    assert (key.state, key.endpoint) == (KeyState.QUARANTINED, HERE)
+    assert "Neither api.moonshot.ai" in key.reason
+    assert [question.endpoint for question in world.asked] == [HERE, THERE]
+    assert await pool.fetchval("SELECT count(*) FROM trials WHERE sealed IS NOT NULL") == 0
+
+
+async def test_an_address_of_the_operators_has_no_other_region(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KIMI_BASE_URL", "http://127.0.0.1:9/v1")
+    world.says = REFUSED
+    await world.add(region="auto")
+    assert [question.endpoint for question in world.asked] == ["http://127.0.0.1:9/v1"]
+
+
 async def put_the_questions_now(world: World, pool: Pool) -> None:
     """As if the time had come."""
     world.asked = []
@@ -501,6 +712,62 @@ async def test_a_token_that_is_unknown_or_over_lets_nobody_in(world: World) -> N
     with pytest.raises(Unauthenticated) as refused:
         await tokens.introspect(world.store, tokens.hash_of("old-token"))
     assert refused.value.problem.type == "token-expired"
+
+
+async def test_tokens_are_issued_listed_and_revoked(world: World, tmp_path: Path) -> None:
+    await tokens.ensure_owner(world.store, tmp_path / "owner-token")
+    owner = (await listed(world))[0]
+    assert (owner.role, owner.state) == (Role.OWNER, "valid")
+
+    member = await issue(world, "member-token", Role.MEMBER, label="Ada")
+    assert (member.state, member.label, member.issued_by) == ("valid", "Ada", "me")
+    hashed = Introspect(token_hash=tokens.hash_of("member-token"))
+    who = await world.ask(world.edge, "introspect", hashed, Identity)
+    assert (who.token, who.role) == (member.id, Role.MEMBER)
+
+    await revoke(world, member.id)
+    await revoke(world, member.id)
+    with pytest.raises(Unauthenticated):
+        await world.ask(world.edge, "introspect", hashed, Identity)
+    assert [token.state for token in await listed(world)] == ["revoked", "valid"]
+    with pytest.raises(NotFound):
+        await revoke(world, "t7")
+
+
+async def test_nobody_grants_or_takes_more_than_what_is_theirs(
+    world: World, tmp_path: Path
+) -> None:
+    await tokens.ensure_owner(world.store, tmp_path / "owner-token")
+    owner = (await listed(world))[0]
+    with pytest.raises(Forbidden):
+        await issue(world, "a", Role.OWNER, by_role=Role.ADMIN)
+    with pytest.raises(Forbidden):
+        await issue(world, "a", Role.VIEWER, by_role=Role.MEMBER)
+    with pytest.raises(Forbidden):
+        await revoke(world, owner.id, by_role=Role.ADMIN)
+    with pytest.raises(Conflict) as refused:
+        await revoke(world, owner.id)
+    assert refused.value.problem.type == "last-owner"
+    with pytest.raises(Invalid):
+        await issue(world, "a", Role.VIEWER, expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    await issue(world, "second", Role.OWNER)
+    await revoke(world, owner.id)
+
+
+async def issue(world: World, token: str, role: Role, **more: Any) -> TokenView:
+    wish: dict[str, Any] = {"workspace": "default", "by": "me", "by_role": Role.OWNER, **more}
+    command = IssueToken(token_hash=tokens.hash_of(token), role=role, **wish)
+    return await world.ask(world.edge, "issue_token", command, TokenView)
+
+
+async def revoke(world: World, token: str, by_role: Role = Role.OWNER) -> None:
+    wish = RevokeToken(workspace="default", token=token, by="me", by_role=by_role)
+    await world.ask(world.edge, "revoke_token", wish, Done)
+
+
+async def listed(world: World) -> list[TokenView]:
+    wish = ListTokens(workspace="default")
+    return (await world.ask(world.edge, "list_tokens", wish, TokenList)).items
 
 
 # --- The environment's keys -----------------------------------------------------------------

@@ -15,9 +15,12 @@ from contracts.keys import (
     KeyActivated,
     KeyAdded,
     KeyDisabled,
+    KeyEnabled,
+    KeyNotRotated,
     KeyNotVerified,
     KeyProven,
     KeyQuarantined,
+    KeyRemoved,
     KeyRevoked,
     KeyRotated,
     KeySuspected,
@@ -30,17 +33,24 @@ from services.key_vault.aggregate import (
     AlreadyHere,
     Command,
     Denied,
+    Disable,
     Disabled,
+    Enable,
     Judge,
     KeyRing,
     NoAnswer,
     NoSuchKey,
+    NotAsItIs,
+    Overtaken,
     Pending,
+    Prune,
     Quarantined,
     Rejected,
     Report,
+    Revoke,
     Revoked,
     RingEvent,
+    Rotate,
     Suspect,
     decide,
     evolve,
@@ -317,6 +327,173 @@ def test_nothing_can_be_said_of_a_key_that_is_not_there() -> None:
     ring.given().when(report("k7", denied)).then_rejected(NoSuchKey, key="k7")
 
 
+# --- A new secret ---------------------------------------------------------------------------
+
+
+def rotate(key: str, verdict: Accepted | Denied | NoAnswer = accepted, version: int = 2) -> Rotate:
+    return Rotate(key=key, version=version, fingerprint="new", verdict=verdict, by="t1")
+
+
+def rotated(key: str, version: int = 2, fingerprint: str = "new") -> tuple[RingEvent, ...]:
+    at = about(key, version=version)
+    return (
+        KeyVerified(**at, models=3),
+        KeyActivated(**at, account=key),
+        KeyRotated(**at, fingerprint=fingerprint, account=key, rotated_by="t1"),
+    )
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        (activated("k1"),),
+        (activated("k1"), proven("k1"), suspected("k1")),
+        (quarantined("k1"),),
+        (),
+    ],
+    ids=["active", "suspect", "quarantined", "pending"],
+)
+def test_a_new_secret_that_the_provider_takes_is_active_before_it_is_said_to_replace(
+    history: tuple[RingEvent, ...],
+) -> None:
+    ring.given(added("k1"), *history).when(rotate("k1")).then(*rotated("k1"))
+
+
+@pytest.mark.parametrize("verdict", [denied, away])
+def test_a_bad_new_secret_never_replaces_the_good_one(verdict: Denied | NoAnswer) -> None:
+    refused = KeyNotRotated(
+        **about("k1", version=2),
+        reason=verdict.reason,
+        next_step=verdict.next_step,
+        evidence=verdict.evidence,
+        rotated_by="t1",
+    )
+    in_use = (added("k1"), activated("k1"), proven("k1"))
+    ring.given(*in_use).when(rotate("k1", verdict)).then(refused)
+    # It goes on as it was: version 1, and still believed for having worked.
+    ring.given(*in_use, refused).when(report("k1", denied)).then(suspected("k1", attempt="a9"))
+
+
+def test_a_key_that_gets_its_first_good_secret_replaces_the_former_one() -> None:
+    (
+        ring.given(added("k1"), activated("k1"), added("k2"), quarantined("k2"))
+        .when(rotate("k2"))
+        .then(*rotated("k2"), replaced("k1", by="k2"))
+    )
+
+
+def test_of_two_new_secrets_the_later_one_stays() -> None:
+    history = (added("k1"), activated("k1"), *rotated("k1", version=3))
+    ring.given(*history).when(rotate("k1", version=2)).then_rejected(Overtaken, version=3)
+    ring.given(*history).when(rotate("k1", version=4)).then(*rotated("k1", version=4))
+
+
+def test_a_key_that_was_put_aside_gets_no_new_secret() -> None:
+    for end in (replaced("k1", by="k2"), KeyRevoked(**about("k1"))):
+        (
+            ring.given(added("k1"), activated("k1"), end)
+            .when(rotate("k1"))
+            .then_rejected(NotAsItIs, key="k1")
+        )
+
+
+def test_no_secret_is_in_the_ring_under_two_names() -> None:
+    (
+        ring.given(added("k1"), activated("k1"), added("k2", fingerprint="new"))
+        .when(rotate("k1"))
+        .then_rejected(AlreadyHere, key="k2")
+    )
+
+
+# --- By hand --------------------------------------------------------------------------------
+
+
+def disabled(key: str) -> KeyDisabled:
+    return KeyDisabled(**about(key), cause="by hand", disabled_by="t1")
+
+
+def enabled(key: str) -> KeyEnabled:
+    return KeyEnabled(**about(key), enabled_by="t1")
+
+
+def revoked(key: str) -> KeyRevoked:
+    return KeyRevoked(**about(key), revoked_by="t1")
+
+
+def removed(key: str) -> KeyRemoved:
+    return KeyRemoved(**about(key), removed_by="t1")
+
+
+def test_a_disabled_key_waits_to_be_enabled() -> None:
+    (ring.given(added("k1"), activated("k1")).when(Disable(key="k1", by="t1")).then(disabled("k1")))
+    ring.given(added("k1"), disabled("k1")).when(Disable(key="k1", by="t1")).then_nothing()
+
+
+def test_an_enabled_key_is_verified_before_it_is_used() -> None:
+    history = (added("k1"), activated("k1"), disabled("k1"))
+    ring.given(*history).when(Enable(key="k1", by="t1")).then(enabled("k1"))
+    again = (*history, enabled("k1"))
+    ring.given(*again).when(judge("k1", denied)).then(quarantined("k1"))
+    ring.given(*again).when(judge("k1", accepted)).then(verified("k1"), activated("k1"))
+    ring.given(*again).when(Enable(key="k1", by="t1")).then_nothing()
+
+
+def test_a_replaced_key_that_is_enabled_again_takes_nobodys_place() -> None:
+    (
+        ring.given(
+            added("k1"),
+            activated("k1"),
+            added("k2"),
+            activated("k2"),
+            replaced("k1", by="k2"),
+            enabled("k1"),
+        )
+        .when(judge("k1", accepted))
+        .then(verified("k1"), activated("k1"))
+    )
+
+
+def test_a_revoked_key_stays_revoked() -> None:
+    ring.given(added("k1")).when(Revoke(key="k1", by="t1")).then(revoked("k1"))
+    gone = (added("k1"), activated("k1"), revoked("k1"))
+    ring.given(*gone).when(Revoke(key="k1", by="t1")).then_nothing()
+    ring.given(*gone).when(Enable(key="k1")).then_rejected(NotAsItIs, key="k1")
+    ring.given(*gone).when(Disable(key="k1")).then_rejected(NotAsItIs, key="k1")
+
+
+def test_pruning_takes_away_what_is_dead_and_nothing_else() -> None:
+    (
+        ring.given(
+            added("k1"),
+            activated("k1"),
+            added("k2"),
+            activated("k2"),
+            replaced("k1", by="k2"),
+            added("k3"),
+            quarantined("k3"),
+            added("k4"),
+            revoked("k4"),
+            added("k5"),
+            disabled("k5"),
+            added("k6"),
+        )
+        .when(Prune(by="t1"))
+        .then(
+            revoked("k1"),
+            removed("k1"),
+            revoked("k3"),
+            removed("k3"),
+            removed("k4"),
+        )
+    )
+    ring.given(added("k1"), revoked("k1"), removed("k1")).when(Prune(by="t1")).then_nothing()
+    (
+        ring.given(added("k1"), revoked("k1"), removed("k1"))
+        .when(report("k1", denied))
+        .then_rejected(NoSuchKey, key="k1")
+    )
+
+
 # --- Whatever happens -----------------------------------------------------------------------
 
 names = st.sampled_from(["k1", "k2", "k3"])
@@ -325,6 +502,11 @@ commands = st.one_of(
     st.builds(add, names, keep_others=st.booleans()),
     st.builds(judge, names, verdicts),
     st.builds(report, names, st.sampled_from([accepted, denied])),
+    st.builds(rotate, names, verdicts, st.integers(2, 4)),
+    st.builds(Disable, key=names),
+    st.builds(Enable, key=names),
+    st.builds(Revoke, key=names),
+    st.just(Prune()),
 )
 
 
@@ -341,12 +523,14 @@ def test_no_order_of_things_lets_a_bad_key_push_out_a_good_one(wishes: list[Comm
         for event in events:
             state = evolve(state, event)
             now_active = {name for name, key in state.keys.items() if isinstance(key, Active)}
-            if isinstance(event, KeyDisabled):
+            if isinstance(event, KeyDisabled) and event.cause == "replaced":
                 assert event.replaced_by in now_active
         lost = before - {name for name, key in state.keys.items() if isinstance(key, Active)}
         for name in lost:
             key = state.keys[name]
-            assert isinstance(key, Disabled | Suspect | Quarantined)
+            assert isinstance(key, Disabled | Suspect | Quarantined | Revoked)
+            if isinstance(wish, Rotate):
+                assert isinstance(wish.verdict, Accepted)
         for name, key in state.keys.items():
             assert key.record.key == name
             assert isinstance(key, Pending | Active | Suspect | Quarantined | Disabled | Revoked)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from contracts.attempts import LiveModel, ProbeResult
 from contracts.failures import Evidence, FailureClass, Invalid
 from contracts.keys import KeyState, KeyView
 from contracts.providers import PROVIDERS
 from services.key_vault.aggregate import Accepted, Denied, NoAnswer
-from services.key_vault.explanations import may_pass, misplaced, verdict
+from services.key_vault.explanations import denied, may_pass, misplaced, verdict
 from services.key_vault.submission import (
     cleaned,
     endpoint_of,
@@ -150,6 +151,21 @@ def test_a_403_sends_to_the_console() -> None:
     assert "console" in why.next_step
 
 
+def test_an_address_that_is_not_let_in_is_named_as_such() -> None:
+    message = "Your IP is not allowed to access this organization"
+    why = said(FailureClass.AUTH, status=403, type="permission_denied_error", message=message)
+    assert isinstance(why, Denied)
+    assert "this machine's address" in why.reason
+    assert "allow this machine's public IP address" in why.next_step
+
+
+def test_a_key_that_has_worked_was_revoked_and_not_mistyped() -> None:
+    why = denied(KIMI, replace(KEY, proven=True), Evidence(status=401), "", None)
+    assert "revoked" in why.reason
+    assert "mistyped" not in why.reason
+    assert "rotate" in why.next_step
+
+
 def test_a_misplaced_key_was_not_sent() -> None:
     assert "not sent" in misplaced(KIMI, KEY, "code").reason
 
@@ -161,7 +177,8 @@ def test_a_misplaced_key_was_not_sent() -> None:
         (FailureClass.MODEL, 404, "list of models", False),
         (FailureClass.THROTTLED, 429, "limiting", True),
         (FailureClass.TRANSIENT, 502, "did not answer as it should (502)", True),
-        (FailureClass.UNKNOWN, 200, "did not answer as it should", True),
+        (FailureClass.UNKNOWN, 200, "not its own answer (200): a proxy", True),
+        (FailureClass.TRANSIENT, 403, "not its own answer (403): a proxy", True),
     ],
 )
 def test_what_says_nothing_of_the_key_does_not_condemn_it(

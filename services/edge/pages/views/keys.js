@@ -1,6 +1,6 @@
 // The keys to the providers: what state they are in, what to do about it, and adding one.
 
-import { fresh, get, post } from "/pages/api.js";
+import { call, fresh, get, post } from "/pages/api.js";
 import { announce, h, icon } from "/pages/dom.js";
 import { ago, left, plural } from "/pages/words.js";
 import { problemBox } from "/pages/views/problem.js";
@@ -38,33 +38,79 @@ export async function keys(place, { providers, manages, changed }) {
 async function showKeys(list) {
   try {
     const found = (await get("/api/v1/keys"))?.items ?? [];
-    list.replaceChildren(...(found.length ? found.map(keyCard) : [h("p", { class: "hint" }, "None yet. Until there is one, the tiny local model answers.")]));
+    const dead = found.some((key) => ["quarantined", "revoked"].includes(key.state) || (key.state === "disabled" && /^Replaced/.test(key.reason ?? "")));
+    list.replaceChildren(...(found.length
+      ? found.map((key) => keyCard(key, () => showKeys(list)))
+      : [h("p", { class: "hint" }, "None yet. Until there is one, the tiny local model answers.")]),
+    ...(dead ? [pruning(list)] : []));
   } catch (problem) {
     list.replaceChildren(problemBox(problem));
   }
 }
 
-function keyCard(key) {
+/** Away with the keys that are of no more use. */
+function pruning(list) {
   const answer = h("div", { "aria-live": "polite" });
-  const check = h("button", {
-    class: "quiet", type: "button",
-    onclick: async () => {
-      check.disabled = true;
-      try {
-        const told = await post(`/api/v1/keys/${encodeURIComponent(key.id)}/verify`);
-        card.replaceWith(keyCard({ ...key, ...told }));
-        announce(`The key is ${told.state}.`);
-      } catch (problem) {
-        answer.replaceChildren(problemBox(problem));
-      } finally {
-        check.disabled = false;
-      }
-    },
-  }, icon("again"), "Check again");
+  const prune = async () => {
+    try {
+      const removed = (await post("/api/v1/keys/prune", {}))?.items ?? [];
+      await showKeys(list);
+      announce(`${plural(removed.length, "key")} removed.`);
+    } catch (problem) {
+      answer.replaceChildren(problemBox(problem));
+    }
+  };
+  const ask = () => answer.replaceChildren(confirmation(
+    "Remove every key that was refused, replaced or revoked? Their secrets are destroyed here.",
+    "Remove them", () => answer.replaceChildren(), prune));
+  return h("div", { class: "stack" }, answer,
+    h("div", { class: "actions" }, h("button", { class: "quiet", type: "button", onclick: ask }, icon("close"), "Remove dead keys")));
+}
+
+function keyCard(key, reload) {
+  const answer = h("div", { class: "stack", "aria-live": "polite" });
+  const address = `/api/v1/keys/${encodeURIComponent(key.id)}`;
+  const name = key.label || key.provider;
+
+  /** Do it with every button asleep; then show how the keys stand, or why it was not done. */
+  async function act(doing, work) {
+    for (const button of card.querySelectorAll("button")) button.disabled = true;
+    answer.replaceChildren(h("p", { class: "hint" }, doing));
+    try {
+      const told = await work();
+      await reload();
+      document.querySelector(`[data-key="${CSS.escape(key.id)}"] .actions button`)?.focus();
+      announce(`The key is ${told.state}.`);
+    } catch (problem) {
+      answer.replaceChildren(problemBox(problem));
+    } finally {
+      for (const button of card.querySelectorAll("button")) button.disabled = false;
+    }
+  }
+
+  const action = (words, listener, picture = null) =>
+    h("button", { class: "quiet", type: "button", "aria-label": `${words}: ${name}`, onclick: listener }, picture && icon(picture), words);
+  const checking = "Asking the provider…";
+  const inUse = !["disabled", "revoked"].includes(key.state);
+  const actions = [
+    inUse ? action("Check again", () => act(checking, () => post(`${address}/verify`)), "again") : null,
+    inUse ? action("Rotate", () => answer.replaceChildren(rotation(key, close, (secret) => act(checking, () => post(`${address}/rotate`, { secret })))), "key") : null,
+    inUse ? action("Disable", () => act("", () => post(`${address}/disable`)), "parked") : null,
+    key.state === "disabled" ? action("Enable", () => act(checking, () => post(`${address}/enable`)), "check") : null,
+    key.state === "revoked" ? null : action("Revoke", () => answer.replaceChildren(confirmation(
+      "Revoke this key for ever? Its secret is destroyed here. At the provider it stays valid until you delete it there.",
+      "Revoke for ever", close, () => act("", () => call("DELETE", address)))), "close"),
+  ];
+
+  function close() {
+    answer.replaceChildren();
+    card.querySelector(".actions button")?.focus();
+  }
+
   const tone = { active: "good", quarantined: "bad", suspect: "held", pending: "held" }[key.state] ?? "";
-  const card = h("article", { class: "card key" },
+  const card = h("article", { class: "card key", "data-key": key.id },
     h("div", { class: "key-head" },
-      h("strong", {}, key.label || key.provider), key.label ? h("span", { class: "hint" }, key.provider) : null,
+      h("strong", {}, name), key.label ? h("span", { class: "hint" }, key.provider) : null,
       h("span", { class: `badge ${tone}` }, `${key.state}: ${MEANING[key.state] ?? ""}`)),
     h("dl", {},
       h("dt", {}, "Endpoint"), h("dd", {}, h("code", {}, key.endpoint)),
@@ -73,8 +119,36 @@ function keyCard(key) {
     key.reason ? h("p", {}, key.reason) : null,
     key.next_step ? h("p", { class: "next" }, key.next_step) : null,
     answer,
-    ["disabled", "revoked"].includes(key.state) ? null : h("div", { class: "actions" }, check));
+    actions.some(Boolean) ? h("div", { class: "actions" }, actions) : null);
   return card;
+}
+
+/** A question before something that cannot be undone; the safe answer has the focus. */
+function confirmation(question, words, close, done) {
+  const no = h("button", { class: "quiet", type: "button", onclick: close }, "Keep it");
+  const box = h("div", { class: "note bad", role: "group", "aria-label": question },
+    icon("warning"),
+    h("div", { class: "stack" }, h("p", {}, question),
+      h("div", { class: "actions" }, h("button", { class: "strong", type: "button", onclick: done }, words), no)));
+  queueMicrotask(() => no.focus());
+  return box;
+}
+
+/** Where the new secret goes. The old one stays in use unless the provider takes this one. */
+function rotation(key, close, done) {
+  const id = `secret-${key.id}`;
+  const secret = h("input", { id, type: "password", autocomplete: "off", spellcheck: "false", required: true });
+  queueMicrotask(() => secret.focus());
+  return h("form", {
+    class: "stack",
+    onsubmit: (event) => {
+      event.preventDefault();
+      done(secret.value);
+    },
+  },
+  h("div", { class: "field" }, h("label", { for: id }, "New secret"), secret,
+    h("p", { class: "hint" }, "It is tried first; the old one stays in use unless the provider takes this one.")),
+  h("div", { class: "actions" }, h("button", { class: "strong" }, "Rotate the key"), h("button", { class: "quiet", type: "button", onclick: close }, "Never mind")));
 }
 
 function addForm(providers, added) {
@@ -92,7 +166,8 @@ function addForm(providers, added) {
   function showRegions() {
     const regions = keyed.find((row) => row.name === provider.value)?.regions ?? [];
     regionField.hidden = regions.length < 2;
-    region.replaceChildren(...regions.map((one) => h("option", { value: one.name }, one.endpoint ? `${one.endpoint} (${one.name})` : one.name)));
+    region.replaceChildren(...regions.map((one) => h("option", { value: one.name }, one.endpoint ? `${one.endpoint} (${one.name})` : one.name)),
+      h("option", { value: "auto" }, "Find out: the key may be shown to the other one too"));
   }
   showRegions();
 

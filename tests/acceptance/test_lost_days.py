@@ -1,0 +1,180 @@
+"""The days that teams have lost to keys, each lived through once more and not lost.
+
+The provider runs in this process, so that what it takes can change while the system runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from local.home import Home
+from local.scripted.server import Asked, ScriptedProvider
+from tests.eventually import eventually
+from tests.launched import erase, launched
+from tests.systems import Client, RunningSystem, warm_up
+
+OLD = "sk-old0123456789abcdefghijklmnopqrstuvwxyz"
+NEW = "sk-new0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@asynccontextmanager
+async def system(folder: Path, **settings: str) -> AsyncGenerator[Client]:
+    """A system of its own, whose Kimi is where the settings say."""
+    home = Home(folder / "home")
+    wide = {"KIMI_LIMITS": "rpm=60000,tpm=100000000,concurrency=100"}
+    try:
+        with launched(home, **{**wide, **settings}) as running:
+            facts = await running.ready()
+            async with aiohttp.ClientSession() as http:
+                client = Client(RunningSystem(running, facts, ""), http)
+
+                async def ready() -> bool:
+                    try:
+                        async with http.get(f"{facts.url}/readyz") as answer:
+                            return answer.status == 200
+                    except OSError:
+                        return False
+
+                await eventually(ready)
+                yield client
+                running.process.terminate()
+                await running.ended()  # while the provider still answers
+    finally:
+        erase(home)
+
+
+async def add(client: Client, secret: str, **more: Any) -> dict[str, Any]:
+    body = {"provider": "kimi", "secret": secret, **more}
+    status, key = await client.ask("POST", "/api/v1/keys", body)
+    assert status == 201, key
+    return key
+
+
+async def keys(client: Client) -> dict[str, dict[str, Any]]:
+    _, listed = await client.ask("GET", "/api/v1/keys")
+    return {key["id"]: key for key in listed["items"]}
+
+
+async def in_state(client: Client, discussion: str, *states: str) -> dict[str, Any]:
+    """The discussion, once it is in one of these states."""
+
+    async def there() -> dict[str, Any] | None:
+        found = await client.read(discussion)
+        return found if found["state"] in states else None
+
+    found = await eventually(there)
+    assert found is not None
+    return found
+
+
+def with_key(provider: ScriptedProvider, secret: str, path: str = "") -> list[Asked]:
+    """What the provider was asked with this key."""
+    name = hashlib.sha256(secret.encode()).hexdigest()[:8]
+    return [asked for asked in provider.requests if asked.key == name and path in asked.path]
+
+
+async def test_a_key_of_the_other_region_is_told_apart_and_found_a_home(tmp_path: Path) -> None:
+    async with (
+        ScriptedProvider(keys=[OLD]) as ai,
+        ScriptedProvider(keys=[NEW]) as cn,
+        system(tmp_path, KIMI_BASE_URL=ai.base_url, KIMI_CN_BASE_URL=cn.base_url) as client,
+    ):
+        wrong = await add(client, NEW)
+
+        assert wrong["state"] == "quarantined"
+        assert "another region" in wrong["reason"]
+        assert "“cn” (api.moonshot.cn)" in wrong["next_step"]
+        assert cn.requests == []  # nobody has allowed to show it there
+
+        right = await add(client, NEW, region="auto")
+
+        assert (right["state"], right["region"]) == ("active", "cn")
+        assert right["endpoint"] == cn.base_url
+        assert "it belongs to that address" in right["reason"]
+        discussion = await eventually(lambda: client.open("[[text: Found.]]"))
+        assert (await in_state(client, discussion, "completed"))["turns"][0]["text"] == "Found."
+        assert with_key(ai, NEW, "/chat/") == []
+
+
+async def test_an_old_bad_key_never_lurks_beside_a_new_good_one(tmp_path: Path) -> None:
+    async with (
+        ScriptedProvider(keys=[OLD]) as provider,
+        system(tmp_path, KIMI_BASE_URL=provider.base_url, KIMI_API_KEY=OLD) as client,
+    ):
+        await warm_up(client.system)
+        provider.keys = {NEW}  # the old one was deleted in the console
+        new = await add(client, NEW)
+        before = len(with_key(provider, OLD))
+
+        states = {key["id"]: key["state"] for key in (await keys(client)).values()}
+        assert states.pop(new["id"]) == "active"
+        assert set(states.values()) == {"disabled"}
+        for number in range(5):
+            discussion = await client.open(f"[[text: Answer {number}.]]")
+            found = await in_state(client, discussion, "completed")
+            assert found["turns"][0]["attempts"] == 1
+        assert len(with_key(provider, OLD)) == before
+
+        _, pruned = await client.ask("POST", "/api/v1/keys/prune", {})
+        assert {key["id"] for key in pruned["items"]} == set(states)
+        assert set(await keys(client)) == {new["id"]}
+
+
+async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path: Path) -> None:
+    async with (
+        ScriptedProvider(keys=[OLD], rate=100) as provider,
+        system(
+            tmp_path,
+            KIMI_BASE_URL=provider.base_url,
+            KIMI_API_KEY=OLD,
+            KIMI_LIMITS="rpm=60000,concurrency=2",
+        ) as client,
+    ):
+        await warm_up(client.system)
+        (key,) = await keys(client)
+        before = [await client.open("[[rate: 20 ; many: 60]]") for _ in range(2)]
+        waiting = [await client.open(f"[[text: Answer {number}.]]") for number in range(10)]
+        for discussion in waiting:
+            await in_state(client, discussion, "waiting")
+        provider.keys = {NEW}  # while two answers are still being written with the old one
+        for discussion in before:
+            await in_state(client, discussion, "completed")
+
+        async def suspect() -> bool:
+            return (await keys(client))[key]["state"] == "suspect"
+
+        await eventually(suspect)
+
+        async def confirmed() -> bool:
+            # Asking now is the one confirmation that a key gets which has worked.
+            _, refused = await client.ask("POST", f"/api/v1/keys/{key}/verify")
+            return refused["state"] == "quarantined"
+
+        await eventually(confirmed)
+        for discussion in waiting:
+            await in_state(client, discussion, "waiting", "parked")
+
+        path = f"/api/v1/keys/{key}/rotate"
+        status, problem = await client.ask("POST", path, {"secret": "sk-wrong-key0123456789abc"})
+        assert (status, problem["type"]) == (422, "urn:parley:problem:key-not-rotated")
+        refusals = len(with_key(provider, OLD))
+        status, rotated = await client.ask("POST", path, {"secret": NEW})
+
+        assert (status, rotated["state"]) == (200, "active")
+        assert rotated["version"] > 2  # no version is given twice, not even a refused one
+        told = await asyncio.gather(
+            *(in_state(client, discussion, "completed") for discussion in waiting)
+        )
+        assert [one["turns"][0]["text"] for one in told] == [f"Answer {n}." for n in range(10)]
+        assert len(with_key(provider, OLD)) == refusals
+        chats = with_key(provider, NEW, "/chat/")
+        assert len(chats) == 10
+        # One alone shows that the new secret works; only then come the others.
+        assert chats[1].at >= chats[0].at + chats[0].seconds
