@@ -221,13 +221,14 @@ LOCAL = Provider(
     needs_key=False,
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
     limits=Limits(concurrency=4),
-    absent="It is switched off: PARLEY_LOCAL_MODEL=off.",
+    absent="It is switched off. Start Parley without PARLEY_LOCAL_MODEL=off to have it.",
     # A model of 135 million parameters says nothing new after a few paragraphs.
     models=(_model("smollm2-135m-instruct", 8192, ("0", "0", "0"), answer_tokens=320),),
     default_models=("smollm2-135m-instruct",),
 )
 
-# Addresses, parameters and errors below: each provider's API reference, read 2026-11.
+# Addresses and errors below are those of the recordings in tests/fixtures/providers; which options a
+# model takes is, where no source stands beside it, from the API reference named in `docs`.
 
 OPENAI = Provider(
     name="openai",

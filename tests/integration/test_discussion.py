@@ -690,7 +690,7 @@ async def test_a_turn_for_the_local_model_goes_on_when_it_is_switched_on_again(
     async with running(database, broker):
         view = await house.reaches(discussion, DiscussionState.PARKED)
         assert view.turns[0].failure is not None
-        assert "Start Parley with it" in view.turns[0].failure.next_step
+        assert "Start Parley without" in view.turns[0].failure.next_step
     adapter.script = None
     monkeypatch.setenv("LOCAL_BASE_URL", "http://127.0.0.1:9/v1")
 
