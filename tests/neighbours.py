@@ -151,7 +151,7 @@ class Vault:
         )
 
     async def _list(self, command: ListKeys) -> KeyList:
-        return KeyList([key for key in self.keys if key.provider == command.provider])
+        return KeyList([key for key in self.keys if command.provider in (None, key.provider)])
 
     async def _report(self, command: ReportKey) -> Done:
         self.reports.append(command)

@@ -142,8 +142,11 @@ class Keyring:
             waiting = f"key:{fact.provider}@{fact.workspace}"
             await conn.execute(SQL["wake_waiting"], waiting, None)
 
-    async def look_again(self, workspace: str, provider: str) -> None:
-        """Ask key_vault itself: a key added a moment ago may not have been told of yet."""
+    async def look_again(self, workspace: str, provider: str | None) -> None:
+        """Ask key_vault itself: a key added a moment ago may not have been told of yet.
+
+        Without a provider, about the keys of all.
+        """
         try:
             found = await self._bus.request(
                 command_subject("key_vault", "list"),

@@ -113,10 +113,12 @@ class Openings:
             if (provider in wanted or not known)
             and not any(each.provider == provider for each in known)
         }
+        if "" in wanted and not any(each.key for each in known):
+            missing.add("")  # whatever key there is: it may have been added a moment ago
         if not missing and not unseen:
             return known
         for provider in missing:
-            await self._keyring.look_again(command.workspace, provider)
+            await self._keyring.look_again(command.workspace, provider or None)
         for provider in unseen:
             await self._probes.look_now(provider)
         async with self._store.reading() as conn:

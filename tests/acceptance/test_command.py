@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -22,20 +23,19 @@ class Ended:
 
 async def parley(system: RunningSystem, *words: str, typed: str = "") -> Ended:
     """Run it to its end, its output going into a pipe."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "local",
-        *words,
+    # In a thread: asyncio's own subprocess may leave a pipe open to the end of the test's loop.
+    ended = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "local", *words],
         cwd=CHECKOUT,
         env={**os.environ, "PARLEY_HOME": str(system.launched.home.path)},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        input=typed,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
     )
-    said, remarks = await asyncio.wait_for(process.communicate(typed.encode()), 60)
-    assert process.returncode is not None
-    return Ended(process.returncode, said.decode(), remarks.decode())
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
 async def test_ask_writes_the_answer_that_is_kept(

@@ -465,7 +465,8 @@ async def test_nothing_is_asked_of_a_provider_without_a_key(house: House) -> Non
     assert "parley keys add kimi" in refused.value.problem.next_step
 
 
-async def test_a_key_added_a_moment_ago_is_known(house: House) -> None:
+@pytest.mark.parametrize("model", [KIMI, ""], ids=["chosen", "left open"])
+async def test_a_key_added_a_moment_ago_is_known(house: House, model: str) -> None:
     """key_vault's fact may still be on its way; then key_vault itself is asked."""
     house.vault.keys.append(
         KeyView(
@@ -491,7 +492,7 @@ async def test_a_key_added_a_moment_ago_is_known(house: House) -> None:
         within=WITHIN,
     )
 
-    discussion = await house.open("riley-engstrom")
+    discussion = await house.open("riley-engstrom", model=model)
 
     await house.reaches(discussion, DiscussionState.COMPLETED)
 
