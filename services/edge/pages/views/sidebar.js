@@ -80,10 +80,13 @@ export class Sidebar {
     if (focused) this.list.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
   }
 
-  /** One line a provider: can it answer? */
+  /** One line a provider: can it answer? Those that nobody has set up are only counted. */
   readiness(providers, { manages, signOut }) {
+    const shown = providers.filter((provider, place) =>
+      place === 0 || provider.available || provider.parked || (provider.gates ?? []).length > 0);
+    const more = providers.length - shown.length;
     this.foot.replaceChildren(
-      h("ul", { class: "readiness", "aria-label": "Who can answer" }, providers.map((provider) => {
+      h("ul", { class: "readiness", "aria-label": "Who can answer" }, shown.map((provider) => {
         const waits = (provider.gates ?? []).length > 0;
         const state = provider.available ? (waits ? "waiting" : "completed") : "idle";
         return h("li", {},
@@ -92,7 +95,7 @@ export class Sidebar {
           h("span", { class: "hint" }, provider.available
             ? [String(provider.models ?? 0), h("span", { class: "unseen" }, " models")]
             : provider.needs_key === false ? "off" : "no key"));
-      })),
+      }), more ? [h("li", {}, h("span", { class: "dot idle", "aria-hidden": "true" }), h("span", {}, `${more} more, not set up`))] : []),
       h("div", { class: "side-links" },
         h("a", { class: "foot-link", href: "#/keys", "aria-current": location.hash === "#/keys" ? "page" : null },
           icon("key"), manages ? "Keys and providers" : "Providers"),
