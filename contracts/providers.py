@@ -227,8 +227,8 @@ LOCAL = Provider(
     default_models=("smollm2-135m-instruct",),
 )
 
-# Addresses and errors below are those of the recordings in tests/fixtures/providers; which options a
-# model takes is, where no source stands beside it, from the API reference named in `docs`.
+# Addresses and errors below are those of the recordings in tests/fixtures/providers; which options
+# a model takes is, where no source stands beside it, from the API reference named in `docs`.
 
 OPENAI = Provider(
     name="openai",
