@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import aiohttp
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -17,6 +18,10 @@ from tests.databases import Database
 from tests.systems import Client, RunningSystem, started
 
 _NUMBERS = count(1)
+
+# A slow machine is no fault of the product: no example fails for the time it took.
+hypothesis.settings.register_profile("parley", deadline=None)
+hypothesis.settings.load_profile("parley")
 
 # pytest-asyncio asks for the current loop before a test. Unless told that there is none, Python
 # makes one that nobody closes, and its warning strikes whatever test runs when it is collected.
