@@ -192,6 +192,8 @@ class TurnCompleted(
     tool_calls: list[dict[str, Any]] = []
     first_token_ms: int | None = None
     duration_ms: int = 0
+    notes: list[str] = []
+    """What was asked for and left out, each a sentence that says why."""
 
 
 class TurnFailed(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_failed.v1"):
@@ -360,6 +362,8 @@ class TurnView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     duration_ms: int | None = None
     attempt: str = ""
     """The one that runs now or spoke last."""
+    notes: list[str] = []
+    """What was asked for and left out, each a sentence that says why."""
 
 
 class DiscussionView(Struct, frozen=True, kw_only=True, omit_defaults=True):

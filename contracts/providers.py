@@ -70,6 +70,10 @@ class Model:
     """Tokens an answer may have unless asked otherwise; None: 1,024, or 8,192 if it thinks."""
     fixed_temperature: bool = False
     """Refuses any temperature but its own: the parameter is left out."""
+    efforts: tuple[str, ...] | None = None
+    """Values of `reasoning_effort` that it knows; others are left out. None: as its provider's."""
+    refuses: Mapping[str, str] = field(default_factory=dict[str, str])
+    """As `Provider.refuses`, for this model alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +105,13 @@ class Provider:
     renames: Mapping[str, str] = field(default_factory=dict[str, str])
     """Parameter → the provider's own name for it."""
     leaves_out: frozenset[str] = frozenset()
-    """Parameters that it does not know and that are left out: the answer is hardly another."""
+    """Parameters that it does not know and that are left out: the answer is hardly another. Who
+    reads the answer is told."""
+    efforts: tuple[str, ...] | None = None
+    """Values of `reasoning_effort` that it knows; others are left out. None: not known, all go."""
     refuses: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Parameter that it cannot keep → why: who asks for it is told, and nothing is sent."""
+    """Parameter that it cannot keep, `stop`, or one value of it, `tool_choice:required` → why: who
+    asks for it is told, and nothing is sent."""
     balance_path: str = ""
     """Where the account's balance is told, below the endpoint; not everybody tells."""
     absent: str = ""
@@ -143,6 +151,8 @@ def _model(
     thinks: bool = False,
     fixed_temperature: bool = False,
     answer_tokens: int | None = None,
+    efforts: tuple[str, ...] | None = None,
+    refuses: Mapping[str, str] | None = None,
 ) -> Model:
     """`prices`: input, cached input, output."""
     input_, cached, output = prices or (None, None, None)
@@ -155,6 +165,8 @@ def _model(
         thinks=thinks,
         fixed_temperature=fixed_temperature,
         answer_tokens=answer_tokens,
+        efforts=efforts,
+        refuses=refuses or {},
     )
 
 
@@ -176,16 +188,41 @@ KIMI = Provider(
     fixed_temperature=True,
     # Tier 1 of .cn, the lowest paid one; tier 0 (1 at a time, 3 a minute) is learnt from its 429s.
     limits=Limits(rpm=100, concurrency=15),
-    models=tuple(
-        _model(id, window, prices, thinks=True, fixed_temperature=True)
-        for id, window, prices in (
-            ("kimi-k3.1-pro", 1_048_576, ("2", "0.20", "10")),
-            ("kimi-k3.1-pro-highspeed", 1_048_576, ("4", "0.20", "20")),
-            ("kimi-k3", 1_048_576, ("3", "0.30", "15")),
-            ("kimi-k2.7-code", 262_144, ("0.95", "0.19", "4")),
-            ("kimi-k2.7-code-highspeed", 262_144, ("1.90", "0.38", "8")),
-            ("kimi-k2.6", 262_144, ("0.95", "0.16", "4")),
-        )
+    models=(
+        *(
+            # K3 thinks low, high or max, and cannot be told not to (platform docs, "Thinking").
+            _model(
+                id,
+                1_048_576,
+                prices,
+                thinks=True,
+                fixed_temperature=True,
+                efforts=("low", "high", "max"),
+            )
+            for id, prices in (
+                ("kimi-k3.1-pro", ("2", "0.20", "10")),
+                ("kimi-k3.1-pro-highspeed", ("4", "0.20", "20")),
+                ("kimi-k3", ("3", "0.30", "15")),
+            )
+        ),
+        *(
+            _model(
+                id,
+                262_144,
+                prices,
+                thinks=True,
+                fixed_temperature=True,
+                efforts=(),
+                # "tool_choice 'required' is incompatible with thinking enabled": a 400, and K2
+                # thinks unless told otherwise (platform docs, "Errors").
+                refuses={"tool_choice:required": "it answers 400 to that while it thinks."},
+            )
+            for id, prices in (
+                ("kimi-k2.7-code", ("0.95", "0.19", "4")),
+                ("kimi-k2.7-code-highspeed", ("1.90", "0.38", "8")),
+                ("kimi-k2.6", ("0.95", "0.16", "4")),
+            )
+        ),
     ),
     balance_path="/users/me/balance",
     default_models=("kimi-k2.6", "kimi-k3", "kimi-k3.1-pro"),
@@ -270,14 +307,19 @@ ANTHROPIC = Provider(
     key_prefixes={"sk-ant-": "global"},
     docs="https://docs.anthropic.com/en/api/messages",
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
-    # From Opus 4.7 on, sampling other than the model's own is a 400; before that, only both
-    # parameters together are (Anthropic's migration guide). Who is not listed is taken for new.
+    # From Opus 4.7 on any temperature is a 400, "`temperature` is deprecated for this model"
+    # (BerriAI/litellm#26444). Before, 4.5 refused "temperature and top_p" together
+    # (browseros-ai/BrowserOS#208). Who is not listed is taken for new.
     fixed_temperature=True,
     either_temperature_or_top_p=True,
-    leaves_out=frozenset({"seed"}),
+    leaves_out=frozenset({"seed"}),  # not among the parameters of its API reference
+    # Which efforts a model knows, and which think unasked:
+    # jeremychone/rust-genai@6d084a0:src/adapter/adapters/anthropic/ant_model.rs.
+    efforts=("low", "medium", "high", "xhigh", "max"),
+    refuses={"response_format:json_object": "it keeps to a schema only: ask for json_schema."},
     models=(
         *(
-            _model(id, 1_000_000, prices, fixed_temperature=True)
+            _model(id, 1_000_000, prices, thinks=True, fixed_temperature=True)
             for id, prices in (
                 ("claude-opus-5-5", ("4", "0.2", "20")),
                 ("claude-opus-5", ("5", "0.5", "25")),
@@ -285,11 +327,16 @@ ANTHROPIC = Provider(
                 ("claude-sonnet-5", ("2", "0.2", "10")),
                 # Five times that above 100,000 tokens of input, which is not reckoned here.
                 ("claude-haiku-5-5", ("0.1", "0.01", "0.5")),
-                ("claude-fable-5-1", ("10", "0.25", "50")),
             )
         ),
-        _model("claude-sonnet-4-6", 1_000_000, ("3", "0.3", "15")),
-        _model("claude-haiku-4-5", 200_000, ("1", "0.1", "5")),
+        _model("claude-fable-5-1", 1_000_000, ("10", "0.25", "50"), fixed_temperature=True),
+        _model(
+            "claude-sonnet-4-6",
+            1_000_000,
+            ("3", "0.3", "15"),
+            efforts=("low", "medium", "high", "max"),
+        ),
+        _model("claude-haiku-4-5", 200_000, ("1", "0.1", "5"), efforts=()),
     ),
     default_models=("claude-sonnet-5-5", "claude-sonnet-5", "claude-haiku-5-5"),
 )
@@ -307,18 +354,29 @@ GEMINI = Provider(
     ),
     docs="https://ai.google.dev/api/generate-content",
     token_limit_field="maxOutputTokens",  # noqa: S106 - a field's name
-    models=tuple(
-        _model(id, 1_048_576, prices, thinks=True)
-        for id, prices in (
-            ("gemini-4-argon", ("2", "0.1", "10")),
-            # Double above 200,000 tokens of input, which is not reckoned here.
-            ("gemini-3.1-pro-preview", ("2", "0.2", "12")),
-            ("gemini-3.8-flash", ("0.75", "0.075", "3.75")),
-            ("gemini-3.5-flash", ("1.5", "0.15", "9")),
-            ("gemini-3.5-flash-lite", ("0.3", "0.03", "2.5")),
-            ("gemini-2.5-pro", ("1.25", "0.125", "10")),
-            ("gemini-2.5-flash", ("0.3", "0.03", "2.5")),
-        )
+    # Gemini 3 and later know a thinkingLevel, the Pro ones not all four; 2.5 has a budget of tokens
+    # instead and refuses the level ("Gemini 2.5 series models don't support thinkingLevel",
+    # ai.google.dev/gemini-api/docs/thinking).
+    efforts=("minimal", "low", "medium", "high"),
+    models=(
+        *(
+            _model(id, 1_048_576, prices, thinks=True)
+            for id, prices in (
+                ("gemini-4-argon", ("2", "0.1", "10")),
+                # Double above 200,000 tokens of input, which is not reckoned here.
+                ("gemini-3.1-pro-preview", ("2", "0.2", "12")),
+                ("gemini-3.8-flash", ("0.75", "0.075", "3.75")),
+                ("gemini-3.5-flash", ("1.5", "0.15", "9")),
+                ("gemini-3.5-flash-lite", ("0.3", "0.03", "2.5")),
+            )
+        ),
+        *(
+            _model(id, 1_048_576, prices, thinks=True, efforts=())
+            for id, prices in (
+                ("gemini-2.5-pro", ("1.25", "0.125", "10")),
+                ("gemini-2.5-flash", ("0.3", "0.03", "2.5")),
+            )
+        ),
     ),
     default_models=("gemini-3.8-flash", "gemini-3.5-flash", "gemini-2.5-flash"),
 )
@@ -333,7 +391,7 @@ DEEPSEEK = Provider(
     docs="https://api-docs.deepseek.com",
     reasoning=Reasoning.CONTENT_FIELD,
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
-    leaves_out=frozenset({"seed"}),
+    leaves_out=frozenset({"seed"}),  # not among the parameters of its API reference
     models=(
         _model("deepseek-v4-pro", 1_000_000, ("1.32", "0.044", "3.96"), thinks=True),
         _model("deepseek-v4-flash", 1_000_000, ("0.3", "0.006", "1.2"), thinks=True),
@@ -386,6 +444,8 @@ MISTRAL = Provider(
     # Whatever it does not know is a 422 (extra_forbidden); it tells the usage without being asked.
     asks_for_usage=False,
     renames={"seed": "random_seed"},
+    # Some of its models take an effort, and one that does not answers 400
+    # (mistralai/mistral-vibe#710); its list does not tell which.
     leaves_out=frozenset({"reasoning_effort"}),
     models=(
         _model("mistral-large-4", 1_048_576, ("1.36", "0.14", "4.18")),
@@ -395,7 +455,9 @@ MISTRAL = Provider(
         _model("codestral-latest", 128_000, ("0.3", "0.03", "0.9")),
     ),
     default_models=("mistral-small-latest", "mistral-large-latest", "mistral-large-4"),
-    error_map={"invalid_model": "model"},  # a 400, code 1500
+    # `{"object":"error","message":"Invalid model: …","type":"invalid_model","code":"1500"}` with a
+    # 400 (mistralai/mistral-vibe#617, tmc/langchaingo#1233).
+    error_map={"invalid_model": "model"},
 )
 
 XAI = Provider(
@@ -406,14 +468,24 @@ XAI = Provider(
     key_prefixes={"xai-": "global"},
     docs="https://docs.x.ai/docs/api-reference",
     reasoning=Reasoning.CONTENT_FIELD,
-    refuses={"stop": "its reasoning models answer 400 to stop sequences."},
-    models=(
-        # Double above 200,000 tokens of input, which is not reckoned here.
-        _model("grok-4.7", 500_000, ("2", "0.5", "6"), thinks=True),
-        _model("grok-4.6", 500_000, ("2", "0.5", "6"), thinks=True),
-        _model("grok-4.5", 500_000, ("2", "0.3", "6"), thinks=True),
-        _model("grok-4.3", 1_000_000, ("1.25", "0.2", "2.5"), thinks=True),
-        _model("grok-build-0.1", 256_000, ("1", "0.2", "2"), thinks=True),
+    models=tuple(
+        # "`stop` parameters are not supported by reasoning models. Adding them in the request would
+        # result in an error" (docs.x.ai, guide "Reasoning").
+        _model(
+            id,
+            window,
+            prices,
+            thinks=True,
+            refuses={"stop": "its reasoning models answer 400 to stop sequences."},
+        )
+        for id, window, prices in (
+            # Double above 200,000 tokens of input, which is not reckoned here.
+            ("grok-4.7", 500_000, ("2", "0.5", "6")),
+            ("grok-4.6", 500_000, ("2", "0.5", "6")),
+            ("grok-4.5", 500_000, ("2", "0.3", "6")),
+            ("grok-4.3", 1_000_000, ("1.25", "0.2", "2.5")),
+            ("grok-build-0.1", 256_000, ("1", "0.2", "2")),
+        )
     ),
     default_models=("grok-4.7", "grok-4.6", "grok-4.5", "grok-4.3"),
 )

@@ -57,12 +57,20 @@ def up() -> None:
 
 
 @app.command()
-def ask(topic: Topic, persona: Personas = None, model: Models = None, url: Url = "") -> None:
+def ask(
+    topic: Topic,
+    persona: Personas = None,
+    model: Models = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="From 0 to 2, where the model takes one.")
+    ] = None,
+    url: Url = "",
+) -> None:
     """Ask a question and watch the answers being written."""
     from local.ask import Question
     from local.ask import ask as put
 
-    question = Question(topic, tuple(persona or ()), tuple(model or ()))
+    question = Question(topic, tuple(persona or ()), tuple(model or ()), temperature)
     sys.exit(_with_api(url, lambda api: put(api, question, Console())))
 
 

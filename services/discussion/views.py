@@ -113,6 +113,7 @@ def _apply(turns: dict[str, TurnView], fact: DiscussionEvent, opened: Discussion
                 cost=fact.cost,
                 first_token_ms=fact.first_token_ms,
                 duration_ms=fact.duration_ms,
+                notes=fact.notes,
                 failure=None,
             )
         case TurnFailed(turn=id):

@@ -57,6 +57,8 @@ class TurnAnswer(Struct, frozen=True, kw_only=True):
     attempts: int
     """Requests made to the provider."""
     usage: UsageAnswer
+    notes: list[str]
+    """What was asked for and left out, each a sentence that says why."""
     color: str | UnsetType = UNSET
     reasoning: str | UnsetType = UNSET
     tool_calls: list[dict[str, Any]] | UnsetType = UNSET
@@ -118,6 +120,7 @@ def turn(view: TurnView) -> TurnAnswer:
         text=view.text,
         attempts=view.attempts,
         usage=usage(view.usage),
+        notes=view.notes,
         color=view.color or UNSET,
         reasoning=view.reasoning or UNSET,
         tool_calls=view.tool_calls or UNSET,

@@ -107,7 +107,9 @@ class WhoBody(Body):
 
 
 class OptionsBody(Body):
-    """How the answers are to be made; what a model cannot take is left out for it."""
+    """How the answers are to be made. What would only shape them a little and a model does not take
+    is left out for it, and its turn says so; what it cannot keep is refused.
+    """
 
     max_completion_tokens: Tokens | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -116,7 +118,9 @@ class OptionsBody(Body):
         Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=4)]
         | None
     ) = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
+        None
+    )
     seed: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
 
     def parameters(self) -> Parameters:

@@ -50,6 +50,13 @@ async def test_ask_writes_the_answer_that_is_kept(
     assert asked.said == kept["turns"][0]["text"] + "\n"
 
 
+async def test_ask_says_aside_what_was_left_out(running_system: RunningSystem) -> None:
+    asked = await parley(running_system, "ask", "[[text: Warm.]]", "--temperature", "0.2")
+
+    assert (asked.status, asked.said) == (0, "Warm.\n")
+    assert "temperature was left out: kimi-" in asked.remarks
+
+
 async def test_ask_puts_several_answers_under_their_names(running_system: RunningSystem) -> None:
     asked = await parley(
         running_system, "ask", "[[text: Yes.]]", "-p", "riley-engstrom", "-p", "morgan-castellano"

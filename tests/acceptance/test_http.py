@@ -56,6 +56,18 @@ async def test_a_failed_turn_says_why_and_what_to_do(client: Client) -> None:
     assert failure["retryable"] is False
 
 
+async def test_what_a_model_does_not_take_is_left_out_and_said(client: Client) -> None:
+    discussion = await client.open("[[text: Warm.]]", options={"temperature": 0.2})
+    reader = client.system.reader(discussion)
+    await reader.follow(client.http)
+    view = await client.read(discussion)
+
+    assert reader.ended == {"state": "completed"}
+    model = view["turns"][0]["model"].removeprefix("kimi/")
+    note = f"temperature was left out: {model} takes only its own."
+    assert view["turns"][0]["notes"] == [note]
+
+
 async def test_discussions_are_listed_a_page_at_a_time(client: Client) -> None:
     opened = [await client.open(f"[[text: Page {at}.]]") for at in range(3)]
     seen: list[str] = []

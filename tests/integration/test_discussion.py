@@ -772,5 +772,26 @@ async def test_options_reach_the_provider(house: House) -> None:
     assert (sent.max_completion_tokens, sent.temperature) == (7, 0.5)
 
 
+async def test_a_wish_that_a_model_cannot_keep_is_refused_before_anything_is_sent(
+    house: House,
+) -> None:
+    await house.kimi_works()
+    wish = Parameters(max_completion_tokens=7, tool_choice="required")
+
+    with pytest.raises(Invalid) as caught:
+        await house.open("riley-engstrom", "morgan-castellano", parameters=wish)
+
+    problem = caught.value.problem
+    assert (problem.type, problem.errors[0]["field"]) == (
+        "unsupported-parameter",
+        "options.tool_choice",
+    )
+    assert "kimi-k2.6" in problem.detail
+    assert "or choose another model" in problem.next_step
+    command = ListDiscussions(workspace="default")
+    assert (await house.ask("list", command, DiscussionList)).items == []
+    assert house.adapter.attempts == []
+
+
 async def _truth(things: list[Any]) -> bool:
     return bool(things)
