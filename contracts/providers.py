@@ -6,6 +6,7 @@ states facts with their source beside them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -55,6 +56,17 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PriceTier:
+    """What a long question costs: all of its tokens, not only those past the mark."""
+
+    above: int
+    """Tokens of input."""
+    input_price: Decimal
+    cached_price: Decimal | None = None
+    output_price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """What is known of a model beforehand. Its existence is known only from the live catalog."""
 
@@ -65,7 +77,10 @@ class Model:
     """USD for a million tokens, as of `PRICES_READ`."""
     cached_price: Decimal | None = None
     output_price: Decimal | None = None
+    price_tiers: tuple[PriceTier, ...] = ()
+    """In the order of their marks."""
     thinks: bool = False
+    """Thinks unasked, which counts as output."""
     answer_tokens: int | None = None
     """Tokens an answer may have unless asked otherwise; None: 1,024, or 8,192 if it thinks."""
     fixed_temperature: bool = False
@@ -112,6 +127,12 @@ class Provider:
     refuses: Mapping[str, str] = field(default_factory=dict[str, str])
     """Parameter that it cannot keep, `stop`, or one value of it, `tool_choice:required` → why: who
     asks for it is told, and nothing is sent."""
+    catalog_path: str = ""
+    """Where its models are listed for this key, below the endpoint, if not where its dialect has
+    them. Looking there is how a key is verified, so it must refuse a bad one."""
+    not_for_chat: tuple[str, ...] = ()
+    """Regular expressions over ids of models that make vectors, pictures or sound or judge a text,
+    for lists that do not tell; they are not offered."""
     balance_path: str = ""
     """Where the account's balance is told, below the endpoint; not everybody tells."""
     absent: str = ""
@@ -134,6 +155,10 @@ class Provider:
             return self.regions[0]
         return {region.name: region for region in self.regions}[name]
 
+    def chats(self, id: str) -> bool:
+        """Whether the model can be talked to, as far as its name tells."""
+        return not any(re.search(pattern, id) for pattern in self.not_for_chat)
+
     def model(self, id: str) -> Model | None:
         """What is known of the model, or None."""
         return next((model for model in self.models if model.id == id), None)
@@ -148,20 +173,34 @@ def _model(
     window: int | None = None,
     prices: tuple[str, str | None, str] | None = None,
     *,
+    dearer: tuple[int, str, str] | None = None,
     thinks: bool = False,
     fixed_temperature: bool = False,
     answer_tokens: int | None = None,
     efforts: tuple[str, ...] | None = None,
     refuses: Mapping[str, str] | None = None,
 ) -> Model:
-    """`prices`: input, cached input, output."""
+    """`prices`: input, cached input, output. `dearer`: above so many tokens of input, so many times
+    the price of input (cached or not), so many times that of output.
+    """
     input_, cached, output = prices or (None, None, None)
+    tiers: tuple[PriceTier, ...] = ()
+    if prices is not None and dearer is not None:
+        above, more_in, more_out = dearer
+        tier = PriceTier(
+            above=above,
+            input_price=Decimal(prices[0]) * Decimal(more_in),
+            cached_price=None if cached is None else Decimal(cached) * Decimal(more_in),
+            output_price=Decimal(prices[2]) * Decimal(more_out),
+        )
+        tiers = (tier,)
     return Model(
         id=id,
         context_window=window,
         input_price=None if input_ is None else Decimal(input_),
         cached_price=None if cached is None else Decimal(cached),
         output_price=None if output is None else Decimal(output),
+        price_tiers=tiers,
         thinks=thinks,
         fixed_temperature=fixed_temperature,
         answer_tokens=answer_tokens,
@@ -273,21 +312,47 @@ OPENAI = Provider(
     dialect=Dialect.OPENAI_CHAT,
     regions=(Region(name="global", base_url="https://api.openai.com/v1", env="OPENAI_BASE_URL"),),
     docs="https://platform.openai.com/docs/api-reference/chat",
+    # Its list tells nothing but names: platform.openai.com/docs/models.
+    not_for_chat=(
+        "embedding",
+        "moderation",
+        "whisper",
+        "transcribe",
+        "tts",
+        "audio",
+        "realtime",
+        "dall-e",
+        "image",
+        "sora",
+        "^(babbage|davinci)-002$",
+        "instruct",
+    ),
     # Its reasoning models answer 400 unsupported_value to any temperature but 1, and new models
     # are reasoning models: who is not listed is taken for one.
     fixed_temperature=True,
     models=(
         *(
-            _model(id, window, prices, thinks=True, fixed_temperature=True)
-            for id, window, prices in (
-                # About double above 272,000 tokens of input, which is not reckoned here.
-                ("gpt-6.1-sol", 922_000, ("2", "0.1", "10")),
-                ("gpt-6.1-terra", 922_000, ("1", "0.05", "5")),
-                ("gpt-6-astra", 922_000, ("10", "1", "50")),
-                ("gpt-6-sol", 922_000, ("2", "0.2", "10")),
-                ("gpt-6-luna", 922_000, ("0.1", "0.01", "0.5")),
-                ("gpt-5.4-mini", 272_000, ("0.75", "0.075", "4.5")),
-                ("gpt-5-mini", 272_000, ("0.25", "0.025", "2")),
+            _model(
+                id,
+                922_000,
+                prices,
+                dearer=(272_000, "2", "1.5"),
+                thinks=True,
+                fixed_temperature=True,
+            )
+            for id, prices in (
+                ("gpt-6.1-sol", ("2", "0.1", "10")),
+                ("gpt-6.1-terra", ("1", "0.05", "5")),
+                ("gpt-6-astra", ("10", "1", "50")),
+                ("gpt-6-sol", ("2", "0.2", "10")),
+                ("gpt-6-luna", ("0.1", "0.01", "0.5")),
+            )
+        ),
+        *(
+            _model(id, 272_000, prices, thinks=True, fixed_temperature=True)
+            for id, prices in (
+                ("gpt-5.4-mini", ("0.75", "0.075", "4.5")),
+                ("gpt-5-mini", ("0.25", "0.025", "2")),
             )
         ),
         _model("gpt-4.1", 1_047_576, ("2", "0.5", "8")),
@@ -325,9 +390,15 @@ ANTHROPIC = Provider(
                 ("claude-opus-5", ("5", "0.5", "25")),
                 ("claude-sonnet-5-5", ("2", "0.1", "10")),
                 ("claude-sonnet-5", ("2", "0.2", "10")),
-                # Five times that above 100,000 tokens of input, which is not reckoned here.
-                ("claude-haiku-5-5", ("0.1", "0.01", "0.5")),
             )
+        ),
+        _model(
+            "claude-haiku-5-5",
+            1_000_000,
+            ("0.1", "0.01", "0.5"),
+            dearer=(100_000, "5", "5"),
+            thinks=True,
+            fixed_temperature=True,
         ),
         _model("claude-fable-5-1", 1_000_000, ("10", "0.25", "50"), fixed_temperature=True),
         _model(
@@ -354,6 +425,9 @@ GEMINI = Provider(
     ),
     docs="https://ai.google.dev/api/generate-content",
     token_limit_field="maxOutputTokens",  # noqa: S106 - a field's name
+    # These take generateContent, as their entries say, and answer with pictures or sound
+    # (ai.google.dev/gemini-api/docs/models).
+    not_for_chat=("-image", "-tts", "-audio", "^lyria", "embedding"),
     # Gemini 3 and later know a thinkingLevel, the Pro ones not all four; 2.5 has a budget of tokens
     # instead and refuses the level ("Gemini 2.5 series models don't support thinkingLevel",
     # ai.google.dev/gemini-api/docs/thinking).
@@ -363,20 +437,27 @@ GEMINI = Provider(
             _model(id, 1_048_576, prices, thinks=True)
             for id, prices in (
                 ("gemini-4-argon", ("2", "0.1", "10")),
-                # Double above 200,000 tokens of input, which is not reckoned here.
-                ("gemini-3.1-pro-preview", ("2", "0.2", "12")),
                 ("gemini-3.8-flash", ("0.75", "0.075", "3.75")),
                 ("gemini-3.5-flash", ("1.5", "0.15", "9")),
                 ("gemini-3.5-flash-lite", ("0.3", "0.03", "2.5")),
             )
         ),
-        *(
-            _model(id, 1_048_576, prices, thinks=True, efforts=())
-            for id, prices in (
-                ("gemini-2.5-pro", ("1.25", "0.125", "10")),
-                ("gemini-2.5-flash", ("0.3", "0.03", "2.5")),
-            )
+        _model(
+            "gemini-3.1-pro-preview",
+            1_048_576,
+            ("2", "0.2", "12"),
+            dearer=(200_000, "2", "1.5"),
+            thinks=True,
         ),
+        _model(
+            "gemini-2.5-pro",
+            1_048_576,
+            ("1.25", "0.125", "10"),
+            dearer=(200_000, "2", "1.5"),
+            thinks=True,
+            efforts=(),
+        ),
+        _model("gemini-2.5-flash", 1_048_576, ("0.3", "0.03", "2.5"), thinks=True, efforts=()),
     ),
     default_models=("gemini-3.8-flash", "gemini-3.5-flash", "gemini-2.5-flash"),
 )
@@ -413,6 +494,9 @@ OPENROUTER = Provider(
     note="Passes requests on to other providers; what it costs is in its own list of models.",
     reasoning=Reasoning.PLAIN_FIELD,
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
+    # `/models` is public and answers with any key; this one is the list "filtered by user provider
+    # preferences" and wants a good one (openrouter.ai/docs, API reference, "Models").
+    catalog_path="/models/user",
     default_models=("moonshotai/kimi-k3", "openrouter/auto"),
 )
 
@@ -426,6 +510,8 @@ GROQ = Provider(
     key_prefixes={"gsk_": "global"},
     docs="https://console.groq.com/docs/api-reference",
     reasoning=Reasoning.PLAIN_FIELD,
+    # Speech in, speech out, and guards (console.groq.com/docs/models); its list does not tell.
+    not_for_chat=("whisper", "tts", "orpheus", "guard"),
     models=(
         _model("openai/gpt-oss-120b", 131_072, ("0.15", "0.075", "0.6"), thinks=True),
         _model("openai/gpt-oss-20b", 131_072, ("0.075", "0.0375", "0.3"), thinks=True),
@@ -441,6 +527,8 @@ MISTRAL = Provider(
     regions=(Region(name="global", base_url="https://api.mistral.ai/v1", env="MISTRAL_BASE_URL"),),
     docs="https://docs.mistral.ai/api",
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
+    # Its list says who chats; what these are for it does not (docs.mistral.ai, "Models").
+    not_for_chat=("embed", "moderation", "-ocr", "-transcribe", "-tts"),
     # Whatever it does not know is a 422 (extra_forbidden); it tells the usage without being asked.
     asks_for_usage=False,
     renames={"seed": "random_seed"},
@@ -468,6 +556,7 @@ XAI = Provider(
     key_prefixes={"xai-": "global"},
     docs="https://docs.x.ai/docs/api-reference",
     reasoning=Reasoning.CONTENT_FIELD,
+    not_for_chat=("image", "video"),  # grok-2-image, grok-imagine-video (docs.x.ai, "Models")
     models=tuple(
         # "`stop` parameters are not supported by reasoning models. Adding them in the request would
         # result in an error" (docs.x.ai, guide "Reasoning").
@@ -475,11 +564,11 @@ XAI = Provider(
             id,
             window,
             prices,
+            dearer=(200_000, "2", "2"),
             thinks=True,
             refuses={"stop": "its reasoning models answer 400 to stop sequences."},
         )
         for id, window, prices in (
-            # Double above 200,000 tokens of input, which is not reckoned here.
             ("grok-4.7", 500_000, ("2", "0.5", "6")),
             ("grok-4.6", 500_000, ("2", "0.5", "6")),
             ("grok-4.5", 500_000, ("2", "0.3", "6")),
@@ -524,6 +613,7 @@ OLLAMA = Provider(
     absent="Set OLLAMA_BASE_URL to its address, http://localhost:11434 by its default.",
     token_limit_field="num_predict",  # noqa: S106 - a field's name
     leaves_out=frozenset({"tool_choice"}),
+    not_for_chat=("embed", "^bge-", "minilm", "rerank"),  # ollama.com/search?c=embedding
     limits=Limits(concurrency=4),
 )
 
@@ -538,6 +628,7 @@ VLLM = Provider(
     absent="Set VLLM_BASE_URL to its address, for example http://localhost:8000/v1.",
     reasoning=Reasoning.PLAIN_FIELD,
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
+    not_for_chat=("embed", "bge-", "rerank"),  # what it serves besides, by the usual names
 )
 
 PROVIDERS: Mapping[str, Provider] = {

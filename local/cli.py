@@ -99,6 +99,24 @@ def seed() -> None:
         print(name)  # noqa: T201
 
 
+@app.command()
+def models(
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Look at the providers' own lists first.")
+    ] = False,
+    retired: Annotated[bool, typer.Option("--retired", help="Those that are gone too.")] = False,
+    url: Url = "",
+) -> None:
+    """The models that can be used now, what they hold, cost and can do."""
+    from local.models import told_of_lists, told_of_models
+
+    if refresh:
+        for line in told_of_lists(_with_api(url, lambda api: api.post("/api/v1/models/refresh"))):
+            print(line, file=sys.stderr)  # noqa: T201
+    items = _with_api(url, lambda api: api.get("/api/v1/models"))["items"]
+    _show(*told_of_models(items, retired=retired))
+
+
 @keys.command("add")
 def add_key(
     provider: Annotated[str, typer.Argument(help="Whose key, e.g. kimi.")],

@@ -27,6 +27,7 @@ from contracts.discussion import (
     OpenDiscussion,
     ProbeKey,
     ProviderList,
+    RefreshModels,
 )
 from contracts.event import name_of
 from contracts.failures import Conflict, NotFound
@@ -38,6 +39,7 @@ from services.discussion.aggregate import Cancel
 from services.discussion.openings import Openings
 from services.discussion.outcomes import MOST_RACES
 from services.discussion.probes import Probes
+from services.discussion.refreshing import Refreshing
 from services.discussion.sql import SQL
 from services.discussion.store import Store
 from services.discussion.views import view
@@ -52,11 +54,14 @@ MOST_HISTORY = 1_000
 class Inbox:
     """The verbs of discussion."""
 
-    def __init__(self, store: Store, bus: Bus, openings: Openings, probes: Probes) -> None:
+    def __init__(
+        self, store: Store, bus: Bus, openings: Openings, probes: Probes, refreshing: Refreshing
+    ) -> None:
         self._store = store
         self._bus = bus
         self._openings = openings
         self._probes = probes
+        self._refreshing = refreshing
 
     def verbs(self) -> Sequence[Verb[Any]]:
         return [
@@ -66,6 +71,7 @@ class Inbox:
             Verb("list", ListDiscussions, self.list),
             Verb("history", GetHistory, self.history),
             Verb("models", ListModels, self.models),
+            Verb("refresh", RefreshModels, self._refreshing.asked),
             Verb("providers", ListProviders, self.providers),
             Verb("probe", ProbeKey, self._probes.asked),
         ]

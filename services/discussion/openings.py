@@ -199,10 +199,13 @@ def _participant(
 ) -> Participant:
     persona = personas.get(slug) if slug else None
     chosen = catalog.resolve(model, persona.model if persona else "", catalogs)
+    thinks, price = catalog.participant_facts(chosen, catalogs)
     if persona is None:
-        return Participant(model=chosen)
+        return Participant(model=chosen, thinks=thinks, price=price)
     return Participant(
         model=chosen,
+        thinks=thinks,
+        price=price,
         persona=persona.slug,
         name=persona.name,
         version=persona.version,

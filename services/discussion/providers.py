@@ -49,7 +49,7 @@ async def overview(
                 available=known is not None,
                 reason="" if known else _why_not(row),
                 endpoint=known.endpoint if known else "",
-                models=len(known.models) if known else 0,
+                models=len(known.ids()) if known else 0,
                 refreshed_at=known.refreshed_at if known else None,
                 limits=_limits(row, held),
                 in_flight=sum(len(each.leases) for each in held),

@@ -145,7 +145,6 @@ class Turns:
         )
         opened = loaded.opened
         assert opened is not None
-        known = prompting.known(turn.model)
         return RunAttempt(
             workspace=wakeup.workspace,
             discussion=loaded.id,
@@ -156,10 +155,10 @@ class Turns:
             model=model,
             key=access.key,
             messages=prompting.messages(opened, turn.participant),
-            parameters=prompting.parameters(opened, turn.model),
+            parameters=prompting.parameters(opened, turn.participant),
             expires_at=now + SEND_WITHIN,
             deadline=now + ANSWER_WITHIN,
-            thinks=bool(known and known.thinks),
+            thinks=prompting.thinks(opened, turn.participant),
         )
 
     async def _access(self, conn: Connection, workspace: str, turn: Turn) -> Access | Barrier:

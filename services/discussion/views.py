@@ -75,6 +75,7 @@ def _apply(turns: dict[str, TurnView], fact: DiscussionEvent, opened: Discussion
                 persona=who.persona,
                 name=who.name,
                 color=who.color,
+                price=who.price,
             )
         case TurnWaiting(turn=id, failure=failure):
             turns[id] = replace(turns[id], state=TurnState.WAITING, failure=failure)

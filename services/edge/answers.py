@@ -15,6 +15,7 @@ from contracts.discussion import (
     DiscussionView,
     Mode,
     Participant,
+    Price,
     TurnState,
     TurnView,
 )
@@ -64,6 +65,8 @@ class TurnAnswer(Struct, frozen=True, kw_only=True):
     tool_calls: list[dict[str, Any]] | UnsetType = UNSET
     finish_reason: str | UnsetType = UNSET
     cost: Cost | UnsetType = UNSET
+    price: Price | UnsetType = UNSET
+    """What the model cost when it was chosen."""
     failure: FailureAnswer | UnsetType = UNSET
     first_token_ms: int | UnsetType = UNSET
     duration_ms: int | UnsetType = UNSET
@@ -126,6 +129,7 @@ def turn(view: TurnView) -> TurnAnswer:
         tool_calls=view.tool_calls or UNSET,
         finish_reason=view.finish_reason or UNSET,
         cost=UNSET if view.cost is None else view.cost,
+        price=UNSET if view.price is None else view.price,
         failure=UNSET if view.failure is None else failure(view.failure),
         first_token_ms=_known(view.first_token_ms),
         duration_ms=_known(view.duration_ms),

@@ -100,6 +100,9 @@ async def test_the_same_request_with_the_same_key_is_done_once(client: Client) -
 async def test_personas_models_providers_and_keys_can_be_read(client: Client) -> None:
     _, personas = await client.ask("GET", "/api/v1/personas")
     _, riley = await client.ask("GET", "/api/v1/personas/riley-engstrom")
+    status, refreshed = await client.ask("POST", "/api/v1/models/refresh")
+    lists = {item["provider"]: item for item in refreshed["items"]}
+    assert (status, lists["kimi"]["models"] > 1) == (200, True)
     _, models = await client.ask("GET", "/api/v1/models")
     _, providers = await client.ask("GET", "/api/v1/providers")
     _, keys = await client.ask("GET", "/api/v1/keys")

@@ -576,6 +576,15 @@ async def test_a_look_with_a_wrong_key_says_so(here: House) -> None:
     assert result.evidence.type == "invalid_authentication_error"
 
 
+async def test_a_key_is_verified_where_a_bad_one_is_refused(here: House) -> None:
+    """OpenRouter's common list is public: it would take any key for a good one."""
+    await probe(here, provider="openrouter")
+    here.vault.secret = "sk-wrong-key-1"
+    refused = await probe(here, provider="openrouter")
+    assert [asked.path for asked in here.provider.requests] == ["/v1/models/user"] * 2
+    assert refused.failure is FailureClass.AUTH
+
+
 async def test_a_look_that_was_not_sent_says_so(here: House) -> None:
     expired = datetime.now(UTC) - timedelta(seconds=1)
     assert (await probe(here, expires_at=expired)).hint == "expired"

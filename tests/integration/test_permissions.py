@@ -66,6 +66,7 @@ REQUESTS: Mapping[str, set[str]] = {
     "discussion.list": {EDGE},
     "discussion.history": {EDGE},
     "discussion.models": {EDGE},
+    "discussion.refresh": {EDGE},
     "discussion.providers": {EDGE},
     "discussion.probe": {VAULT},
     "persona.get": {EDGE, DISCUSSION},
