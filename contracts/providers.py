@@ -267,23 +267,34 @@ KIMI = Provider(
     default_models=("kimi-k2.6", "kimi-k3", "kimi-k3.1-pro"),
     # The newest K2.x that is not the code model.
     families={"k2": r"kimi-k2\.\d+", "k3": r"kimi-k3(\.\d+-pro)?"},
-    retired={
-        "kimi-k2-0711-preview": "kimi-k2.6",
-        "kimi-k2-0905-preview": "kimi-k2.6",
-        "kimi-k2-turbo-preview": "kimi-k2.6",
-        "kimi-k2-thinking": "kimi-k2.6",
-        "kimi-k2-thinking-turbo": "kimi-k2.6",
-        "kimi-k2.5": "kimi-k2.6",
-        "kimi-latest": "kimi-k2.6",
-        "kimi-latest-8k": "kimi-k2.6",
-        "kimi-latest-32k": "kimi-k2.6",
-        "kimi-latest-128k": "kimi-k2.6",
-        "kimi-thinking-preview": "kimi-k2.6",
-        "moonshot-v1-8k": "kimi-k2.6",
-        "moonshot-v1-32k": "kimi-k2.6",
-        "moonshot-v1-128k": "kimi-k2.6",
-        "moonshot-v1-auto": "kimi-k2.6",
-    },
+    retired=dict.fromkeys(
+        (
+            # 2026-05-25; two of them also as people write them.
+            "kimi-k2-0711-preview",
+            "kimi-k2-0711",
+            "kimi-k2-0905-preview",
+            "kimi-k2-0905",
+            "kimi-k2-turbo-preview",
+            "kimi-k2-thinking",
+            "kimi-k2-thinking-turbo",
+            # 2026-08-31
+            "kimi-k2.5",
+            "moonshot-v1-8k",
+            "moonshot-v1-32k",
+            "moonshot-v1-128k",
+            "moonshot-v1-auto",
+            "moonshot-v1-8k-vision-preview",
+            "moonshot-v1-32k-vision-preview",
+            "moonshot-v1-128k-vision-preview",
+            # 2026-01-28 and 2025-11-11
+            "kimi-latest",
+            "kimi-latest-8k",
+            "kimi-latest-32k",
+            "kimi-latest-128k",
+            "kimi-thinking-preview",
+        ),
+        "kimi-k2.6",
+    ),
 )
 
 LOCAL = Provider(
