@@ -97,7 +97,10 @@ class TurnWaiting(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.t
 
     turn: str
     reason: str
-    """throttled, overloaded, transient, ambiguous, rate, concurrency, suspect, adapter, unknown."""
+    """A failure class (throttled, overloaded, transient, ambiguous, midstream, unknown), or what
+    stands against it here: rate, tokens, daily, concurrency, line, breaker, retries, suspect,
+    adapter.
+    """
     not_before: datetime
     failure: Failure | None = None
 
@@ -124,6 +127,8 @@ class AttemptStarted(
     endpoint: str
     key: str = ""
     key_version: int = 0
+    trial: bool = False
+    """It goes to see whether a failing provider is back."""
 
 
 class AttemptFailed(
