@@ -22,10 +22,12 @@ from contracts.discussion import (
     DiscussionEvent,
     DiscussionFailed,
     DiscussionOpened,
+    DiscussionReopened,
     TurnCancelled,
     TurnCompleted,
     TurnFailed,
     TurnParked,
+    TurnReopened,
     TurnRestarted,
     TurnScheduled,
     TurnWaiting,
@@ -113,7 +115,15 @@ class Cancel:
     by: str = ""
 
 
-Command = Open | StartAttempt | HoldBack | ParkTurn | Refuse | Hear | CutAttempt | Cancel
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """A person wants the turn tried again."""
+
+    turn: str
+    by: str = ""
+
+
+Command = Open | StartAttempt | HoldBack | ParkTurn | Refuse | Hear | CutAttempt | Cancel | Retry
 
 # --- State: only what a decision needs ------------------------------------------------------
 
@@ -167,11 +177,14 @@ class NotOpened: ...
 class Going:
     opened: DiscussionOpened
     turns: Mapping[str, Turn] = field(default_factory=dict[str, Turn])
+    run: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
     opened: DiscussionOpened
+    turns: Mapping[str, Turn] = field(default_factory=dict[str, Turn])
+    run: int = 1
 
 
 Discussion = NotOpened | Going | Over
@@ -184,6 +197,21 @@ class Rejected(Exception):
 
 
 class AlreadyOpened(Rejected): ...
+
+
+class NoSuchTurn(Rejected):
+    def __init__(self, turn: str) -> None:
+        super().__init__(f"there is no turn {turn}")
+        self.turn = turn
+
+
+class NothingToRetry(Rejected):
+    """The turn has answered, or is about to."""
+
+    def __init__(self, turn: str, *, completed: bool) -> None:
+        super().__init__(f"turn {turn} needs no retry")
+        self.turn = turn
+        self.completed = completed
 
 
 class NotDue(Rejected):
@@ -208,7 +236,7 @@ def decide(
     return [*events, *_follow_ups(after, now=now, new_id=new_id)]
 
 
-def _first(
+def _first(  # noqa: C901, PLR0912 - one case for each command
     command: Command, state: Discussion, *, now: datetime, dice: Dice
 ) -> list[DiscussionEvent]:
     match command, state:
@@ -230,6 +258,10 @@ def _first(
             return _cut(command, state, now=now, dice=dice)
         case Cancel(by), Going():
             return _cancelled(by, state, now)
+        case Retry(), Going() | Over():
+            return _retried(command, state, now)
+        case Retry(turn=turn), NotOpened():
+            raise NoSuchTurn(turn)
         case (StartAttempt() | HoldBack() | ParkTurn() | Refuse()) as early, _:
             raise NotDue(early.turn)
         case ((Hear() | CutAttempt() | Cancel()), _):
@@ -488,6 +520,26 @@ def _cancelled(by: str, state: Going, now: datetime) -> list[DiscussionEvent]:
     ]
 
 
+def _retried(command: Retry, state: Going | Over, now: datetime) -> list[DiscussionEvent]:
+    turn = state.turns.get(command.turn)
+    if turn is None:
+        raise NoSuchTurn(command.turn)
+    match turn.phase:
+        case Parked() | Due():
+            return []  # it is looked at again, which is no news
+        case Running() | Ended(completed=True):
+            raise NothingToRetry(turn.id, completed=isinstance(turn.phase, Ended))
+        case Ended():
+            id_ = state.opened.discussion
+            again = TurnReopened(at=now, discussion=id_, turn=turn.id, reopened_by=command.by)
+            if isinstance(state, Going):
+                return [again]
+            run = DiscussionReopened(
+                at=now, discussion=id_, run=state.run + 1, reopened_by=command.by
+            )
+            return [run, again]
+
+
 def _follow_ups(state: Discussion, *, now: datetime, new_id: NewId) -> list[DiscussionEvent]:
     """What the discussion's mode says next: more turns, the end, or nothing yet."""
     if not isinstance(state, Going):
@@ -526,10 +578,15 @@ def _follow_ups(state: Discussion, *, now: datetime, new_id: NewId) -> list[Disc
 # --- Evolve ---------------------------------------------------------------------------------
 
 
-def evolve(state: Discussion, event: DiscussionEvent) -> Discussion:
+def evolve(  # noqa: C901, PLR0912 - one case for each fact
+    state: Discussion, event: DiscussionEvent
+) -> Discussion:
     """The state after one more fact."""
     if isinstance(event, DiscussionOpened):
         return Going(event)
+    if isinstance(event, DiscussionReopened):
+        assert isinstance(state, Over), f"{type(event).__name__} in {type(state).__name__}"
+        return Going(state.opened, state.turns, event.run)
     assert isinstance(state, Going), f"{type(event).__name__} in {type(state).__name__}"
     match event:
         case TurnScheduled(turn=id, participant=participant, model=model):
@@ -550,7 +607,10 @@ def evolve(state: Discussion, event: DiscussionEvent) -> Discussion:
         case TurnFailed(turn=id) | TurnCancelled(turn=id):
             return _with(state, replace(state.turns[id], phase=Ended(completed=False)))
         case DiscussionCompleted() | DiscussionFailed() | DiscussionCancelled():
-            return Over(state.opened)
+            return Over(state.opened, state.turns, state.run)
+        case TurnReopened(turn=id):
+            again = replace(state.turns[id], phase=Due(), failures=(), snoozes=0)
+            return _with(state, again)
         case _:
             assert_never(event)
 

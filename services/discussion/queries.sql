@@ -38,7 +38,7 @@ INSERT INTO wakeups (kind, subject, workspace, discussion, due_at, waits_for, pa
 VALUES ($1, $2, $3, $4, coalesce($5::timestamptz, 'infinity'), $6, $7)
 ON CONFLICT (kind, subject) DO UPDATE
     SET due_at = excluded.due_at, waits_for = excluded.waits_for, payload = excluded.payload,
-        claimed_until = '-infinity', tries = 0, rank = 0
+        claimed_until = '-infinity', tries = 0, rank = 0, insists = false
 
 -- name: stand_in_line
 UPDATE wakeups
@@ -81,6 +81,17 @@ DELETE FROM limits WHERE workspace = $1 AND provider = $2
 -- name: limits
 SELECT record FROM limits WHERE workspace = $1 AND provider = $2
 
+-- name: lines_of_workspace
+SELECT waits_for, count(*) AS turns FROM wakeups
+WHERE workspace = $1 AND kind = 'turn' AND starts_with(waits_for, 'place:')
+GROUP BY 1
+
+-- name: accounts_of_provider
+SELECT endpoint, account, record FROM accounts
+WHERE workspace = $1 AND provider = $2
+ORDER BY endpoint, account
+FOR UPDATE
+
 -- name: limits_of_workspace
 SELECT provider, record FROM limits WHERE workspace = $1
 
@@ -97,7 +108,7 @@ WHERE (kind, subject) IN (
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 )
-RETURNING kind, subject, workspace, discussion, tries, payload, queued_at
+RETURNING kind, subject, workspace, discussion, tries, payload, insists
 
 -- name: postpone_wakeup
 UPDATE wakeups
@@ -115,6 +126,12 @@ WHERE (kind, subject) IN (
     LIMIT $2  -- NULL: all
     FOR UPDATE SKIP LOCKED
 )
+
+-- name: look_again
+-- Somebody has mended something, or hopes so: what is parked for it looks behind its gate.
+UPDATE wakeups
+SET due_at = clock(), claimed_until = '-infinity', insists = waits_for NOT LIKE 'place:%'
+WHERE kind = 'turn' AND subject = $1 AND due_at > clock()
 
 -- name: begin_attempt
 INSERT INTO attempts
@@ -154,7 +171,12 @@ VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING
 
 -- name: closed_gates
+-- A key's first: behind it nobody gets, whoever insists.
 SELECT gate, failure FROM gates WHERE workspace = $1 AND gate = ANY ($2)
+ORDER BY starts_with(gate, 'key:') DESC
+
+-- name: open_gate
+DELETE FROM gates WHERE workspace = $1 AND gate = $2
 
 -- name: gates_of_workspace
 SELECT gate, provider, failure, closed_at FROM gates WHERE workspace = $1 ORDER BY closed_at

@@ -25,11 +25,14 @@ from contracts.discussion import (
     DiscussionEvent,
     DiscussionFailed,
     DiscussionOpened,
+    DiscussionReopened,
     GateClosed,
+    GateOpened,
     TurnCancelled,
     TurnCompleted,
     TurnFailed,
     TurnParked,
+    TurnReopened,
     TurnRestarted,
     TurnScheduled,
     TurnWaiting,
@@ -61,10 +64,10 @@ class Reactions:
         self._opened = opened
         self._before = before
         self._now = now
-        self._closed: list[GateClosed] = []
+        self._moved: list[GateClosed | GateOpened] = []
 
-    async def note(self, events: Sequence[DiscussionEvent]) -> list[GateClosed]:
-        """All that follows from `events`; answers the gates that they close, to be stated too.
+    async def note(self, events: Sequence[DiscussionEvent]) -> list[GateClosed | GateOpened]:
+        """All that follows from `events`; answers the gates that they move, to be stated too.
 
         Accounts are locked first, for the order of locks.
         """
@@ -79,12 +82,14 @@ class Reactions:
         for event in events:
             await self._turn(event)
         await self._save_overview(events)
-        return self._closed
+        return self._moved
 
     async def _turn(self, event: DiscussionEvent) -> None:
         match event:
             case TurnScheduled():
                 await self._wake(event.turn, self._now, event.model)
+            case TurnReopened():
+                await self._wake(event.turn, self._now, self._model(event.turn))
             case TurnWaiting():
                 await self._wake(event.turn, event.not_before, self._model(event.turn))
             case TurnParked():
@@ -99,6 +104,7 @@ class Reactions:
                     await self._conn.execute(SQL["wake_next"], left, self._now)
             case (
                 DiscussionOpened()
+                | DiscussionReopened()
                 | AttemptFailed()
                 | AttemptCut()
                 | TurnRestarted()
@@ -112,7 +118,7 @@ class Reactions:
 
     def _model(self, turn: str) -> str:
         state = self._before.state
-        return state.turns[turn].model if isinstance(state, aggregate.Going) else ""
+        return "" if isinstance(state, aggregate.NotOpened) else state.turns[turn].model
 
     async def _wake(self, turn: str, at: datetime, model: str) -> None:
         await self._conn.execute(
@@ -164,6 +170,7 @@ class Reactions:
                 if key and key not in account.proven:
                     account = admission.proven(account, key)
                     await self._report(row, accepted=True)
+                await self._open_gates(row)
             case AttemptCut():
                 # Whoever made the request is gone: nothing is known of the provider.
                 health = breaker.came_to_nothing(health, event.attempt)
@@ -211,13 +218,37 @@ class Reactions:
         if closed == "INSERT 0 1":
             # Who stands in line for the account finds the gate closed, and says so.
             await line.call_all(self._conn, account_of(row))
-            self._closed.append(
+            self._moved.append(
                 GateClosed(
                     at=self._now,
                     workspace=row["workspace"],
                     provider=row["provider"],
                     gate=gate,
                     failure=failure,
+                )
+            )
+
+    async def _open_gates(self, row: asyncpg.Record) -> None:
+        """Somebody has insisted, and it has answered: the way is free for all."""
+        ref, workspace, provider = account_of(row), row["workspace"], row["provider"]
+        names = {
+            gate_name(class_, ref, row["model"], ""): f"{kind}:{provider}@{workspace}"
+            for class_, kind in ((FailureClass.MODEL, "model"), (FailureClass.BILLING, "billing"))
+        }
+        closed = await self._conn.fetch(SQL["closed_gates"], workspace, list(names))
+        if not closed:
+            return
+        await self._conn.execute(SQL["move_gates"], workspace, provider)
+        for gate in sorted(each["gate"] for each in closed):
+            await self._conn.execute(SQL["open_gate"], workspace, gate)
+            await self._conn.execute(SQL["wake_waiting"], names[gate], None)
+            self._moved.append(
+                GateOpened(
+                    at=self._now,
+                    workspace=workspace,
+                    provider=provider,
+                    gate=gate,
+                    cause="an attempt succeeded",
                 )
             )
 

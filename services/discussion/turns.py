@@ -79,6 +79,9 @@ class Barrier:
     gate: str
     """What the turn is parked for, e.g. `key:kimi`."""
     failure: Failure
+    passable: Access | None = None
+    """With what it can be tried all the same, by who insists: a bill may have been paid, a model
+    may be there again. A key that was refused is not shown again, whoever asks."""
 
 
 class Turns:
@@ -108,6 +111,8 @@ class Turns:
         """The request to make, or None if the turn has to wait or is parked."""
         provider, _, model = turn.model.partition("/")
         access = await self._access(conn, wakeup.workspace, turn)
+        if isinstance(access, Barrier) and wakeup.insists and access.passable is not None:
+            access = access.passable
         if isinstance(access, Barrier):
             # Look again while nobody can open it: whoever does so then finds the turn parked.
             await conn.execute(SQL["watch_gates"], wakeup.workspace, provider)
@@ -230,7 +235,9 @@ class Turns:
         if row is None:
             return None
         failure = msgspec.json.decode(row["failure"], type=Failure)
-        return Barrier(f"{names[row['gate']]}:{access.ref.provider}", failure)
+        kind = names[row["gate"]]
+        passable = None if kind == "key" else access
+        return Barrier(f"{kind}:{access.ref.provider}", failure, passable)
 
     async def _doubt(self, conn: Connection) -> admission.Denied:
         now = await self._store.clock(conn)

@@ -13,3 +13,6 @@ CREATE TABLE limits (
 ALTER TABLE wakeups ADD COLUMN rank integer NOT NULL DEFAULT 0;
 DROP INDEX wakeups_waiting;
 CREATE INDEX wakeups_waiting ON wakeups (waits_for, rank, queued_at) WHERE waits_for <> '';
+
+-- A person wants it tried although its gate is closed.
+ALTER TABLE wakeups ADD COLUMN insists boolean NOT NULL DEFAULT false;
