@@ -185,11 +185,12 @@ class Turns:
         now = await self._store.clock(conn)
         verdict = admission.admit(account, limits, ask, now=now)
         if isinstance(verdict, admission.Admitted):
-            before = await line.ahead(conn, access.ref, turn.id, line.rank_of("", turn.sent))
-            if before and not verdict.trial:
-                # What is free belongs to who asked first, and looks now.
+            reason = "breaker" if verdict.trial else "line"
+            rank = line.rank_of(reason, turn.sent)
+            if await line.ahead(conn, access.ref, turn.id, rank):
+                # What is free belongs to who stands before us, and looks now.
                 await line.call_next(conn, access.ref, account, limits, now)
-                return admission.Denied(account, "line", now + admission.RECHECK)
+                return admission.Denied(account, reason, now + admission.RECHECK)
             await line.call_next(conn, access.ref, verdict.account, limits, now)
         await accounts.save(conn, access.ref, verdict.account)
         return verdict
