@@ -1,7 +1,8 @@
 """Where an answer that broke off is gone on with: what the provider repeats is said only once.
 
 A model that is given the beginning of its answer goes on from there, but now and then it first
-says its last words again. Until it is clear whether it does, the new text is held back.
+says its last words again, and a server that does not know what the beginning is for says all of it
+again. Until it is clear whether it does, the new text is held back.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ class Seam:
     """Passes on what follows the beginning, without what repeats it."""
 
     def __init__(self, prefix: str) -> None:
-        self._tail = prefix[-TAIL:]
+        self._prefix = prefix
         self._held = ""
-        self._open = len(self._tail) >= SHORTEST
+        self._open = len(prefix) >= SHORTEST
         self.dropped = 0
         """Characters that were said before."""
 
@@ -30,7 +31,7 @@ class Seam:
         if not self._open:
             return text
         self._held += text
-        if may_repeat(self._tail, self._held):
+        if may_repeat(self._prefix, self._held):
             return ""
         return self.close()
 
@@ -39,21 +40,27 @@ class Seam:
         if not self._open:
             return ""
         self._open = False
-        self.dropped = overlap(self._tail, self._held)
+        self.dropped = overlap(self._prefix, self._held)
         held, self._held = self._held[self.dropped :], ""
         return held
 
 
-def may_repeat(tail: str, start: str) -> bool:
-    """`start` is how some end of `tail` begins, so that more of it may come."""
+def may_repeat(prefix: str, start: str) -> bool:
+    """`start` may become a repetition, once more of it has come."""
+    if len(start) < len(prefix) and prefix.startswith(start):
+        return True
+    tail = prefix[-TAIL:]
     return any(
         tail.startswith(start, at) and len(tail) - at > len(start)
         for at in range(len(tail) - SHORTEST + 1)
     )
 
 
-def overlap(tail: str, start: str) -> int:
-    """Characters at the beginning of `start` that are the end of `tail`; 0 for too few."""
+def overlap(prefix: str, start: str) -> int:
+    """Characters at the beginning of `start` that were said before: all of `prefix`, or its end."""
+    if start.startswith(prefix):
+        return len(prefix)
+    tail = prefix[-TAIL:]
     longest = min(len(tail), len(start))
     return next(
         (size for size in range(longest, SHORTEST - 1, -1) if tail.endswith(start[:size])), 0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contracts.stream import ChunkKind
 from services.provider_adapter.answer import Answer, Piece
-from services.provider_adapter.seam import SHORTEST, TAIL, Seam, overlap
+from services.provider_adapter.seam import SHORTEST, Seam, overlap
 
 WORDS = st.text(alphabet="ab ", max_size=60)
 
@@ -37,6 +37,14 @@ def test_a_short_continuation_is_not_lost() -> None:
     assert joined("The rain fell in torrents", ["fell in t"])[0].endswith("torrentsfell in t")
 
 
+def test_a_server_that_says_it_all_again_is_heard_from_where_it_was() -> None:
+    prefix = "The rain fell in torrents, except at occasional intervals. " * 5
+
+    whole, _ = joined(prefix, [prefix[:7], prefix[7:100], prefix[100:], "Then it stopped."])
+
+    assert whole == prefix + "Then it stopped."
+
+
 @given(prefix=WORDS, continuation=WORDS, cuts=st.lists(st.integers(0, 60), max_size=4))
 def test_however_it_is_cut_into_pieces(prefix: str, continuation: str, cuts: list[int]) -> None:
     at = sorted({0, *(cut % (len(continuation) + 1) for cut in cuts), len(continuation)})
@@ -44,7 +52,7 @@ def test_however_it_is_cut_into_pieces(prefix: str, continuation: str, cuts: lis
 
     whole, _ = joined(prefix, pieces)
 
-    expected = overlap(prefix[-TAIL:], continuation)
+    expected = overlap(prefix, continuation) if len(prefix) >= SHORTEST else 0
     assert whole == prefix + continuation[expected:]
     assert expected == 0 or expected >= SHORTEST
 
