@@ -31,6 +31,23 @@ class Reasoning(StrEnum):
     PLAIN_FIELD = "reasoning"
 
 
+class Continuing(StrEnum):
+    """How a provider is given the beginning of an answer, to go on from there: the conversation
+    ends with what the assistant has said so far, and the reply does not repeat it.
+    """
+
+    NONE = ""
+    """It cannot be."""
+    PLAIN = "plain"
+    """Nothing marks that message."""
+    PARTIAL = "partial"
+    """The message has `"partial": true` (Moonshot, "Partial Mode")."""
+    PREFIX = "prefix"
+    """The message has `"prefix": true` (Mistral, "Prefix")."""
+    FINAL_MESSAGE = "final_message"
+    """The request has `continue_final_message` and not `add_generation_prompt` (vLLM)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
     """One of the hosts of a vendor, with its own accounts and keys."""
@@ -89,6 +106,9 @@ class Model:
     """Values of `reasoning_effort` that it knows; others are left out. None: as its provider's."""
     refuses: Mapping[str, str] = field(default_factory=dict[str, str])
     """As `Provider.refuses`, for this model alone."""
+    can_stop_thinking: bool = False
+    """Takes `"thinking": {"type": "disabled"}`; without it, a model that thinks cannot go on from
+    the beginning of an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +153,8 @@ class Provider:
     not_for_chat: tuple[str, ...] = ()
     """Regular expressions over ids of models that make vectors, pictures or sound or judge a text,
     for lists that do not tell; they are not offered."""
+    continuing: Continuing = Continuing.NONE
+    """How an answer that broke off is gone on with."""
     balance_path: str = ""
     """Where the account's balance is told, below the endpoint; not everybody tells."""
     absent: str = ""
@@ -179,6 +201,7 @@ def _model(
     answer_tokens: int | None = None,
     efforts: tuple[str, ...] | None = None,
     refuses: Mapping[str, str] | None = None,
+    can_stop_thinking: bool = False,
 ) -> Model:
     """`prices`: input, cached input, output. `dearer`: above so many tokens of input, so many times
     the price of input (cached or not), so many times that of output.
@@ -206,6 +229,7 @@ def _model(
         answer_tokens=answer_tokens,
         efforts=efforts,
         refuses=refuses or {},
+        can_stop_thinking=can_stop_thinking,
     )
 
 
@@ -225,6 +249,7 @@ KIMI = Provider(
     reasoning=Reasoning.CONTENT_FIELD,
     sends_thinking_back=True,
     fixed_temperature=True,
+    continuing=Continuing.PARTIAL,
     # Tier 1 of .cn, the lowest paid one; tier 0 (1 at a time, 3 a minute) is learnt from its 429s.
     limits=Limits(rpm=100, concurrency=15),
     models=(
@@ -252,6 +277,7 @@ KIMI = Provider(
                 thinks=True,
                 fixed_temperature=True,
                 efforts=(),
+                can_stop_thinking=id == "kimi-k2.6",  # K2.7-code and K3 always think
                 # "tool_choice 'required' is incompatible with thinking enabled": a 400, and K2
                 # thinks unless told otherwise (platform docs, "Errors").
                 refuses={"tool_choice:required": "it answers 400 to that while it thinks."},
@@ -542,6 +568,7 @@ MISTRAL = Provider(
     not_for_chat=("embed", "moderation", "-ocr", "-transcribe", "-tts"),
     # Whatever it does not know is a 422 (extra_forbidden); it tells the usage without being asked.
     asks_for_usage=False,
+    continuing=Continuing.PREFIX,
     renames={"seed": "random_seed"},
     # Some of its models take an effort, and one that does not answers 400
     # (mistralai/mistral-vibe#710); its list does not tell which.
@@ -640,6 +667,7 @@ VLLM = Provider(
     reasoning=Reasoning.PLAIN_FIELD,
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
     not_for_chat=("embed", "bge-", "rerank"),  # what it serves besides, by the usual names
+    continuing=Continuing.FINAL_MESSAGE,
 )
 
 PROVIDERS: Mapping[str, Provider] = {

@@ -25,6 +25,8 @@ _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("discussion", "open"): CHANGE,
     ("discussion", "cancel"): CHANGE,
     ("discussion", "refresh"): VERIFY,
+    ("discussion", "retry"): CHANGE,
+    ("discussion", "limits"): CHANGE,
     ("key_vault", "add"): VERIFY,
     ("key_vault", "verify"): VERIFY,
     ("key_vault", "rotate"): VERIFY,
