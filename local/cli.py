@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from contracts.providers import PROVIDERS
 from local.api import Api, Problem
 from local.home import Home
 
@@ -27,6 +28,8 @@ keys = typer.Typer(no_args_is_help=True, help="The providers' keys in the vault.
 tokens = typer.Typer(no_args_is_help=True, help="Who may come in, and as what.")
 app.add_typer(keys, name="keys")
 app.add_typer(tokens, name="tokens")
+
+KEYED = ", ".join(row.name for row in PROVIDERS.values() if row.needs_key)
 
 Url = Annotated[
     str, typer.Option(envvar="PARLEY_URL", help="Where Parley is; found by itself if it is here.")
@@ -119,7 +122,7 @@ def models(
 
 @keys.command("add")
 def add_key(
-    provider: Annotated[str, typer.Argument(help="Whose key, e.g. kimi.")],
+    provider: Annotated[str, typer.Argument(help=f"Whose key: {KEYED}.")],
     label: str = "",
     region: Annotated[
         str,

@@ -25,6 +25,7 @@ from contracts.attempts import Parameters
 from contracts.discussion import DiscussionState, Mode, WantedParticipant
 from contracts.ids import is_id
 from contracts.keys import Role
+from contracts.providers import PROVIDERS
 
 TOPIC = 100_000
 """Characters of a question."""
@@ -179,13 +180,19 @@ class ListQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
+def _known(*, keyed: bool) -> dict[str, Any]:
+    """What the description says of a provider's name: the built-in ones, or one that was added."""
+    names = [row.name for row in PROVIDERS.values() if row.needs_key or not keyed]
+    return {"anyOf": [{"enum": names}, {"description": "an endpoint that was added here"}]}
+
+
 # --- Keys -------------------------------------------------------------------------------------
 
 
 class KeyBody(Body):
     """A provider key on its way into the vault."""
 
-    provider: Name
+    provider: Annotated[Name, Field(json_schema_extra=_known(keyed=True))]
     secret: Annotated[SecretStr, Field(min_length=1)]
     """The key as the provider shows it."""
     label: Annotated[str, Field(max_length=100)] = ""
@@ -216,7 +223,7 @@ class RotateBody(Body):
 class PruneBody(Body):
     """Which keys to look through."""
 
-    provider: Name | None = None
+    provider: Annotated[Name | None, Field(json_schema_extra=_known(keyed=False))] = None
     """Left out: those of every provider."""
 
 
