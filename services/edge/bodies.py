@@ -175,6 +175,44 @@ class ListQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
+SEVERAL = 100
+"""Discussions that one connection may follow."""
+
+
+def cursors(told: str) -> dict[str, int] | None:
+    """`<discussion>:<version>,…` as versions by discussion; None if it is anything else."""
+    found: dict[str, int] = {}
+    for part in told.split(","):
+        discussion, _, version = part.partition(":")
+        if not is_id(discussion) or not (version or "0").isdecimal() or len(version) > 18:
+            return None
+        found[discussion] = int(version or "0")
+    return found if len(found) <= SEVERAL else None
+
+
+def _cursors(text: str) -> str:
+    if cursors(text) is None:
+        raise PydanticCustomError(
+            "not_cursors",
+            "names 1 to {most} discussions: <id>:<version>,<id>:<version>; "
+            "the version is the last one seen, 0 for none",
+            {"most": SEVERAL},
+        )
+    return text
+
+
+class FollowQuery(BaseModel):
+    """Which discussions, and how far each was seen."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, frozen=True)
+
+    follow: Annotated[str, Field(max_length=8_000), AfterValidator(_cursors)]
+    """`<id>:<version>,…`; the version is the last one seen, 0 for none."""
+
+    def wanted(self) -> dict[str, int]:
+        return cursors(self.follow) or {}
+
+
 # --- Keys -------------------------------------------------------------------------------------
 
 

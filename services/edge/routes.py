@@ -24,12 +24,14 @@ from services.edge import (
     openai,
     personas,
     sessions,
+    several,
     sse,
     static,
     tokens,
 )
 from services.edge.answers import DiscussionAnswer, OpenedAnswer
 from services.edge.bodies import (
+    FollowQuery,
     KeyBody,
     ListQuery,
     OpenBody,
@@ -74,6 +76,16 @@ ROUTES: tuple[Route, ...] = (
         tag="discussions",
         query=ListQuery,
         gives=DiscussionsAnswer,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/discussions/events",
+        answer=several.follow,
+        roles=READERS,
+        summary="Follow several discussions over one connection (server-sent events)",
+        tag="discussions",
+        query=FollowQuery,
+        media="text/event-stream",
     ),
     Route(
         method="GET",
