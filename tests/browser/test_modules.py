@@ -171,7 +171,7 @@ async def test_what_is_completed_is_the_truth_and_no_late_piece_changes_it(modul
 async def test_waiting_for_a_viewer_grows_to_a_minute_and_is_never_in_step(modules: Page) -> None:
     waits = await modules.evaluate(
         """async () => {
-            const { nextWait } = await import("/pages/stream.js");
+            const { nextWait } = await import("/pages/supervisor.js");
             return [...Array(40).keys()].map((n) => [nextWait(n, 0), nextWait(n, 0.999999)]);
         }"""
     )

@@ -111,6 +111,13 @@ export class Transcript {
     return id > 0 && outcome === STALE ? CHANGED : outcome;
   }
 
+  /** What runs and has spoken, as a `TurnText` would tell it. */
+  snapshots() {
+    return [...this.turns.values()].filter((turn) => turn.state === "running" && turn.spoke).map((turn) => ({
+      turn: turn.id, attempt: turn.spoke, text: turn.body.text, reasoning: turn.thought.text,
+    }));
+  }
+
   turn(id) {
     let turn = this.turns.get(id);
     if (!turn) this.turns.set(id, (turn = newTurn(id)));
