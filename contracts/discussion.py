@@ -395,6 +395,10 @@ class TurnView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     duration_ms: int | None = None
     attempt: str = ""
     """The one that runs now or spoke last."""
+    reason: str = ""
+    """Why it waits, or waited last, as TurnWaiting has it."""
+    not_before: datetime | None = None
+    """Nothing is, or was, sent until then."""
 
 
 class DiscussionView(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -562,6 +566,8 @@ class ProviderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     gates: list[GateView] = []
     declared: dict[str, int] = {}
     """Limits as declared: set here, by the environment, or assumed."""
+    fallback: dict[str, int] = {}
+    """What would be declared if nothing had been set here."""
     set_here: bool = False
     """An administrator has set them, and they come before those of the environment."""
     accounts: list[AccountView] = []

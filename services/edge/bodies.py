@@ -7,6 +7,7 @@ ignored is worse than one that is refused.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
@@ -266,6 +267,51 @@ def _check_secret(given: str) -> None:
         raise PydanticCustomError(
             "odd_secret", "secret has a character that no key has, a space or line break perhaps"
         )
+
+
+# --- Providers --------------------------------------------------------------------------------
+
+MOST = 1_000_000
+MOST_TOKENS = 1_000_000_000
+
+Count = Annotated[int, Field(ge=1, le=MOST)]
+TokenCount = Annotated[int, Field(ge=1, le=MOST_TOKENS)]
+
+
+class LimitsBody(Body):
+    """What an account at the provider may use. What is left out stays as it is; null goes back to
+    what the environment declares, or to what is assumed of the provider.
+    """
+
+    rpm: Count | None = None
+    """Requests a minute."""
+    tpm: TokenCount | None = None
+    """Tokens a minute."""
+    tpd: TokenCount | None = None
+    """Tokens a day."""
+    concurrency: Count | None = None
+    """Answers at the same time."""
+
+    @model_validator(mode="after")
+    def _something(self) -> LimitsBody:
+        if not self.model_fields_set:
+            raise PydanticCustomError(
+                "no_limits",
+                "names at least one of rpm, tpm, tpd and concurrency; null takes it back",
+            )
+        return self
+
+    def over(self, declared: Mapping[str, int], fallback: Mapping[str, int]) -> dict[str, int]:
+        """The limits that come of it, where `declared` are in force."""
+        limits = dict(declared)
+        for kind in self.model_fields_set:
+            wanted: int | None = getattr(self, kind)
+            limit = fallback.get(kind) if wanted is None else wanted
+            if limit is None:
+                limits.pop(kind, None)
+            else:
+                limits[kind] = limit
+        return limits
 
 
 # --- Access tokens ----------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from services.edge.answers import DiscussionAnswer, OpenedAnswer
 from services.edge.bodies import (
     FollowQuery,
     KeyBody,
+    LimitsBody,
     ListQuery,
     OpenBody,
     PruneBody,
@@ -267,6 +268,16 @@ ROUTES: tuple[Route, ...] = (
         summary="List providers, their limits and what waits",
         tag="models",
         gives=models.ProvidersAnswer,
+    ),
+    Route(
+        method="PUT",
+        path=f"{API}/providers/{{provider}}/limits",
+        answer=models.set_limits,
+        roles=MANAGERS,
+        summary="Change what a provider's accounts may use, at once",
+        tag="models",
+        body=LimitsBody,
+        gives=models.ProviderAnswer,
     ),
     # --- Session
     Route(

@@ -138,7 +138,7 @@ function fromView(told, before) {
     persona: told.persona ?? "", name: told.name ?? "", color: told.color ?? "",
     model: told.model ?? "", state: told.state, attempts: told.attempts ?? 0,
     attempt: told.attempt ?? "", spoke: told.attempt ?? "", failure: told.failure ?? null,
-    notBefore: told.failure?.not_before ?? null, finishReason: told.finish_reason ?? "",
+    reason: told.reason ?? "", notBefore: told.not_before ?? told.failure?.not_before ?? null, finishReason: told.finish_reason ?? "",
     usage: told.usage ?? null, cost: told.cost ?? null,
     firstTokenMs: told.first_token_ms ?? null, durationMs: told.duration_ms ?? null,
   });
@@ -242,6 +242,19 @@ const EVENTS = {
 
   TurnCancelled(data) {
     Object.assign(this.turn(data.turn), { state: "cancelled", reason: "", notBefore: null, failure: null });
+  },
+
+  /** Somebody wants it tried again. */
+  TurnReopened(data) {
+    const turn = this.turn(data.turn);
+    Object.assign(turn, { state: "scheduled", reason: "", notBefore: null, failure: null, spoke: "" });
+    turn.body.replace("");
+    turn.thought.replace("");
+  },
+
+  /** It was over, and goes on. */
+  DiscussionReopened() {
+    this.state = "running";
   },
 
   DiscussionCompleted() {
