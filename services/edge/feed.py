@@ -255,6 +255,11 @@ class Feed:
         assert self.holds(version), "what is missing is in the journal"
         return islice(self._log, version - self._forgotten, None)
 
+    def said(self, attempt: str) -> dict[ChunkKind, str] | None:
+        """What a running attempt has said so far; None of one that does not run."""
+        known = self._running.get(attempt)
+        return None if known is None else {kind: said.text() for kind, said in known.said.items()}
+
     def snapshots(self) -> list[TurnText]:
         """One for each turn that is being answered now."""
         return [

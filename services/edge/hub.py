@@ -339,6 +339,13 @@ class Hubs:
             raise
         return hub
 
+    def here(self, workspace: str, discussion: str) -> Hub | None:
+        """The discussion's hub, if somebody watches it already."""
+        task = self._hubs.get((workspace, discussion))
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+            return None
+        return task.result()
+
     def release(self, workspace: str, discussion: str) -> None:
         """Somebody has left; a hub that nobody uses ends after a moment."""
         key = (workspace, discussion)
@@ -380,9 +387,9 @@ class Hubs:
 
     def _reconnected(self) -> None:
         """Core messages of the time in between are lost: every hub reads on."""
-        for task in self._hubs.values():
-            if task.done() and not task.cancelled() and task.exception() is None:
-                task.result().refill()
+        for key in self._hubs:
+            if (hub := self.here(*key)) is not None:
+                hub.refill()
 
     async def stop(self) -> None:
         """Send every viewer away with a time to come back."""

@@ -100,7 +100,7 @@ async def follow(call: Call) -> web.StreamResponse:
 
 async def known(hub: Hub, after: int | None) -> int | None:
     """`after`, unless the discussion has not got that far."""
-    if after is None or after <= hub.feed.version or hub.feed.state is not None:
+    if after is None or after <= hub.feed.version:
         return after
     with suppress(Unavailable, Unreachable, TimedOut):
         await hub.catch_up()  # another replica may have heard of it before us

@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.discussion import DiscussionState
 from contracts.stream import ChunkKind, StreamChunk
+from services.edge import feed as feed_module
 from services.edge.feed import Fact, Feed, Live, Output, TurnText
+from services.edge.live import put_together
 
 # --- A discussion that really happened, and a viewer that keeps books -----------------------
 
@@ -266,3 +269,75 @@ def test_a_snapshot_holds_all_that_was_said_and_is_one_frame() -> None:
         b"event: TurnText\n"
         b'data: {"turn":"t","attempt":"a","text":"Hello","reasoning":"hm\\n\\n"}\n\n'
     )
+
+
+# --- What is kept -----------------------------------------------------------------------------
+
+
+def test_only_the_newest_facts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "LOG", 1_000)
+    feed = Feed()
+    for version in range(1, 101):
+        feed.fact(version, "TurnWaiting", b'{"turn":"t","reason":"rate"}')
+
+    assert feed.version == 100
+    assert not feed.holds(0)
+    assert 0 < feed.forgotten < 100
+    assert [fact.version for fact in feed.since(feed.forgotten)] == list(
+        range(feed.forgotten + 1, 101)
+    )
+
+
+def test_the_newest_fact_is_kept_however_large_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "LOG", 1_000)
+    feed = started()
+    feed.fact(2, "TurnCompleted", msgspec.json.encode({"turn": "t", "text": "x" * 5_000}))
+
+    assert feed.forgotten == 1
+    assert [fact.version for fact in feed.since(1)] == [2]
+
+
+def test_facts_that_come_while_one_is_missing_do_not_pile_up() -> None:
+    feed = started()
+    for version in range(3, 1_000):
+        feed.fact(version, "TurnWaiting", b'{"turn":"t"}')
+
+    assert feed.lacks_facts
+    assert len(feed.fact(2, "TurnWaiting", b'{"turn":"t"}')) == feed_module.AHEAD + 1
+
+
+# --- Attempts that go on with a former one ----------------------------------------------------
+
+
+def broken_off_after(text: str) -> Feed:
+    feed = started()
+    feed.chunk(*chunk(0, text))
+    feed.fact(2, "AttemptFailed", msgspec.json.encode({"turn": "t", "attempt": "a", "text": text}))
+    resumed = {"turn": "t", "attempt": "b", "from_char": len(text)}
+    feed.fact(3, "AttemptStarted", msgspec.json.encode(resumed))
+    return feed
+
+
+def test_a_resumed_attempt_goes_on_from_where_the_former_one_broke() -> None:
+    feed = broken_off_after("Milk \U0001f95b")
+
+    assert shown(feed.chunk(*chunk(6, " first", attempt="b"))) == [(6, " first")]
+    [snapshot] = feed.snapshots()
+    assert snapshot.said == {ChunkKind.TEXT: "Milk \U0001f95b first"}
+
+
+def test_an_attempt_that_begins_anew_has_none_of_the_former_text() -> None:
+    feed = started()
+    feed.chunk(*chunk(0, "Milk"))
+    feed.fact(2, "AttemptFailed", msgspec.json.encode({"turn": "t", "attempt": "a", "text": "Mi"}))
+    feed.fact(3, "AttemptStarted", msgspec.json.encode({"turn": "t", "attempt": "b"}))
+
+    assert shown(feed.chunk(*chunk(0, "Tea", attempt="b"))) == [(0, "Tea")]
+    assert feed.said("b") == {ChunkKind.TEXT: "Tea"}
+
+
+def test_stored_pieces_are_put_together_up_to_the_first_hole() -> None:
+    pieces = [chunk(0, "Mi")[0], chunk(0, "Milk")[0], chunk(4, " fi")[0], chunk(9, "!")[0]]
+
+    assert put_together(pieces) == {ChunkKind.TEXT: "Milk fi"}
+    assert put_together([chunk(4, " first")[0]], before="Milk?") == {ChunkKind.TEXT: "Milk first"}
