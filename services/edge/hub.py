@@ -35,7 +35,7 @@ from shared.bus import Bus, Subscription
 from shared.message import Message
 
 HEARTBEAT = 15.0
-"""Seconds of silence after which viewers are shown that the line is alive."""
+"""Seconds of silence at most, before viewers are shown that the line is alive."""
 
 SWEEP = 5.0
 LINGER = 5.0
@@ -71,7 +71,7 @@ class Watcher(Protocol):
         ...
 
     def tick(self, now: float, *, silent: bool) -> None:
-        """Time has passed; `silent` when nothing was offered for `HEARTBEAT` seconds."""
+        """Time has passed; `silent` when nothing was offered for a long while."""
         ...
 
 
@@ -288,7 +288,7 @@ class Hub:
 
     def _tick(self) -> None:
         now = asyncio.get_running_loop().time()
-        silent = now - self._spoke_at >= HEARTBEAT - 0.5
+        silent = now - self._spoke_at > HEARTBEAT - SWEEP  # the next look would be too late
         if silent:
             self._spoke_at = now
         for watcher in list(self._watchers):

@@ -15,12 +15,12 @@ from aiohttp import web
 
 from contracts.discussion import DiscussionState
 from contracts.failures import NotFound, TimedOut, Unavailable, Unreachable
+from services.edge import hub
 from services.edge.batch import Batch
 from services.edge.bodies import FollowQuery, cursors
 from services.edge.call import Call
 from services.edge.feed import Fact
 from services.edge.frames import HEARTBEAT, RESYNC, event_frame
-from services.edge.hub import HEARTBEAT as SILENCE
 from services.edge.hub import Hub
 from services.edge.outlet import Ending, Outlet
 from services.edge.sse import (
@@ -70,7 +70,7 @@ class Together:
 
     def tick(self, now: float) -> None:
         """Time has passed, as each of the hubs says."""
-        if now - self._spoke_at >= SILENCE - 0.5:
+        if now - self._spoke_at > hub.HEARTBEAT - hub.SWEEP:
             self._spoke_at = now
             self._outlet.write(HEARTBEAT)
         self._outlet.check(now)
@@ -119,8 +119,8 @@ async def follow(call: Call) -> web.StreamResponse:
                 continue  # it is named as missing
             except (Unavailable, Unreachable, TimedOut):
                 return await come_back(call.request)
-        seen = {one: await known(hub, wanted[one]) for one, hub in watched.items()}
-        if all(has_seen_all(hub, seen[one]) for one, hub in watched.items()):
+        seen = {one: await known(heard, wanted[one]) for one, heard in watched.items()}
+        if all(has_seen_all(heard, seen[one]) for one, heard in watched.items()):
             return web.Response(status=204)
         return await _show(call, watched, seen, missing=wanted.keys() - watched.keys())
     finally:
@@ -145,19 +145,19 @@ async def _show(
         try:
             for one in missing:
                 outlet.write(of(one) + event_frame("missing", {}))
-            for one, hub in watched.items():
+            for one, watching in watched.items():
                 if outlet.ended:
                     break
-                await _seat(hub, one, seen[one], together, parts[one], outlet, response)
+                await _seat(watching, one, seen[one], together, parts[one], outlet, response)
             ENDED.labels(await outlet.wait()).inc()
         finally:
-            for one, hub in watched.items():
-                hub.leave(parts[one])
+            for one, watching in watched.items():
+                watching.leave(parts[one])
     return response
 
 
 async def _seat(
-    hub: Hub,
+    watching: Hub,
     discussion: str,
     after: int | None,
     together: Together,
@@ -165,17 +165,17 @@ async def _seat(
     outlet: Outlet,
     response: web.StreamResponse,
 ) -> None:
-    if has_seen_all(hub, after):
+    if has_seen_all(watching, after):
         together.finish(discussion)
         return
     if after is None:
         together.tell(discussion, RESYNC)
-    at = await bring(hub, after or 0, outlet, response, prefix=of(discussion))
+    at = await bring(watching, after or 0, outlet, response, prefix=of(discussion))
     if outlet.ended:
         return
-    frames = b"".join([item.frame for item in hub.join(part, at)])
-    outlet.replay(together.told(discussion, frames, hub.feed.version))
-    settle(hub, part)
+    frames = b"".join([item.frame for item in watching.join(part, at)])
+    outlet.replay(together.told(discussion, frames, watching.feed.version))
+    settle(watching, part)
 
 
 def of(discussion: str) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.discussion import DiscussionState
@@ -16,60 +16,9 @@ from contracts.stream import ChunkKind, StreamChunk
 from services.edge import feed as feed_module
 from services.edge.feed import Fact, Feed, Live, Output, TurnText
 from services.edge.live import put_together
+from tests.stories import Story, feed_all, refill, stories
 
-# --- A discussion that really happened, and a viewer that keeps books -----------------------
-
-
-@dataclass(frozen=True)
-class Story:
-    """Facts by version, and the live text of each attempt; both as they are published."""
-
-    facts: list[tuple[int, str, bytes]]
-    chunks: list[tuple[StreamChunk, bytes]]
-    texts: dict[str, str]
-
-    def published(self) -> list[tuple[str, int]]:
-        """Names of everything that travels on the bus."""
-        return [("fact", at) for at in range(len(self.facts))] + [
-            ("chunk", at) for at in range(len(self.chunks))
-        ]
-
-
-pieces = st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=6)
-
-
-@st.composite
-def stories(draw: st.DrawFn) -> Story:
-    """Two turns side by side; the first may be restarted once."""
-    said: list[tuple[str, dict[str, str]]] = [("DiscussionOpened", {})]
-    chunks: list[tuple[StreamChunk, bytes]] = []
-    texts: dict[str, str] = {}
-    restarted = draw(st.booleans())
-    attempts = [("t1", "a1"), ("t2", "b1")]
-    for turn, attempt in attempts:
-        said += [("TurnScheduled", {"turn": turn})]
-        said += [("AttemptStarted", {"turn": turn, "attempt": attempt})]
-    if restarted:
-        said += [
-            ("AttemptFailed", {"turn": "t1", "attempt": "a1"}),
-            ("TurnRestarted", {"turn": "t1", "attempt": "a1"}),
-            ("AttemptStarted", {"turn": "t1", "attempt": "a2"}),
-        ]
-        attempts.append(("t1", "a2"))
-    for turn, attempt in attempts:
-        offset = 0
-        for piece in draw(pieces):
-            chunk = StreamChunk(
-                turn=turn, attempt=attempt, kind=ChunkKind.TEXT, offset=offset, text=piece
-            )
-            chunks.append((chunk, msgspec.json.encode(chunk)))
-            offset += len(piece)
-            texts[attempt] = texts.get(attempt, "") + piece
-    for turn, attempt in (("t1", "a2" if restarted else "a1"), ("t2", "b1")):
-        said.append(("TurnCompleted", {"turn": turn, "attempt": attempt, "text": texts[attempt]}))
-    said.append(("DiscussionCompleted", {}))
-    facts = [(at, name, msgspec.json.encode(data)) for at, (name, data) in enumerate(said, 1)]
-    return Story(facts, chunks, texts)
+# --- A viewer that keeps books --------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -94,32 +43,9 @@ class Viewer:
                     self.text[item.attempt] = item.said.get(ChunkKind.TEXT, "")
 
 
-def feed_all(feed: Feed, story: Story, order: Iterable[tuple[str, int]]) -> list[Output]:
-    out: list[Output] = []
-    for kind, at in order:
-        if kind == "fact":
-            out += feed.fact(*story.facts[at])
-        else:
-            out += feed.chunk(*story.chunks[at])
-    return out
-
-
-def refill(feed: Feed, story: Story) -> list[Output]:
-    """What the hub does when something is missing: the log, then the stored text."""
-    out: list[Output] = []
-    for fact in story.facts[feed.version :]:
-        out += feed.fact(*fact)
-    for attempt in feed.lacks_text:
-        for chunk, payload in story.chunks:
-            if chunk.attempt == attempt:
-                out += feed.chunk(chunk, payload)
-    return out
-
-
 # --- Rules ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
 @given(stories(), st.randoms(use_true_random=False))
 def test_whatever_the_order_every_fact_comes_once_and_in_order(
     story: Story, dice: random.Random
@@ -137,7 +63,6 @@ def test_whatever_the_order_every_fact_comes_once_and_in_order(
     )
 
 
-@settings(max_examples=50, deadline=None)
 @given(stories(), st.randoms(use_true_random=False))
 def test_readers_that_drop_and_reconnect_lose_nothing_and_see_nothing_twice(
     story: Story, dice: random.Random
@@ -177,7 +102,6 @@ def test_readers_that_drop_and_reconnect_lose_nothing_and_see_nothing_twice(
     assert feed.state is DiscussionState.COMPLETED
 
 
-@settings(max_examples=30, deadline=None)
 @given(stories())
 def test_text_that_overtakes_the_start_of_its_attempt_waits_for_it(story: Story) -> None:
     feed, viewer = Feed(), Viewer()
