@@ -64,6 +64,9 @@ class RunAttempt(Struct, frozen=True, kw_only=True):
     """When the answer must be whole."""
     thinks: bool = False
     """The model thinks before it speaks: patience is longer."""
+    prefix: str = ""
+    """How the answer begins: an earlier attempt broke off there, and this one goes on. Its chunks
+    begin at that offset; the text of its outcome is the whole."""
 
 
 class Accepted(Struct, frozen=True, kw_only=True):

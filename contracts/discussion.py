@@ -129,6 +129,10 @@ class AttemptStarted(
     key_version: int = 0
     trial: bool = False
     """It goes to see whether a failing provider is back."""
+    from_char: int = 0
+    """It goes on where the turn's former attempt broke off: so many of its characters stand."""
+    prefix_sha256: str = ""
+    """Of those characters in UTF-8, hexadecimal."""
 
 
 class AttemptFailed(

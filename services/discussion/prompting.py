@@ -10,11 +10,14 @@ from msgspec.structs import replace as copy
 
 from contracts.attempts import Message, Parameters
 from contracts.discussion import DiscussionOpened
-from contracts.providers import PROVIDERS, Model
+from contracts.providers import PROVIDERS, Continuing, Model
 from contracts.providers import Provider as Row
 
 SHORT = 1_024
 """Tokens of an answer unless asked otherwise: providers charge rate limits by it beforehand."""
+
+LEAST = 64
+"""Tokens that an answer which broke off may at least go on for."""
 
 LONG = 8_192
 """For models that think: their thoughts count too."""
@@ -69,6 +72,20 @@ def answer_tokens(model: Model | None) -> int:
     if model is not None and model.answer_tokens is not None:
         return model.answer_tokens
     return LONG if model is not None and model.thinks else SHORT
+
+
+def can_go_on(model: str) -> bool:
+    """Whether `provider/model` can be given the beginning of an answer to go on from."""
+    row, what = PROVIDERS.get(model.partition("/")[0]), known(model)
+    if row is None or row.continuing is Continuing.NONE:
+        return False
+    return what is not None and (not what.thinks or what.can_stop_thinking)
+
+
+def rest(parameters: Parameters, prefix: str) -> Parameters:
+    """What may still be said after `prefix`, of which a token has three bytes."""
+    left = parameters.max_completion_tokens - len(prefix.encode("utf-8", "replace")) // 3
+    return copy(parameters, max_completion_tokens=max(LEAST, left))
 
 
 def known(model: str) -> Model | None:

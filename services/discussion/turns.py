@@ -12,7 +12,7 @@ from datetime import timedelta
 import msgspec
 import structlog
 
-from contracts.attempts import Accepted, KeyRef, RunAttempt
+from contracts.attempts import Accepted, KeyRef, Message, RunAttempt
 from contracts.failures import (
     Conflict,
     Evidence,
@@ -127,6 +127,9 @@ class Turns:
         assert opened is not None
         messages = prompting.messages(opened, turn.participant)
         parameters = prompting.parameters(opened, turn.model)
+        if turn.prefix:
+            parameters = prompting.rest(parameters, turn.prefix)
+            messages = [*messages, Message(role="assistant", content=turn.prefix)]
         attempt = fresh()
         ask = admission.Ask(
             attempt=attempt,
@@ -173,7 +176,8 @@ class Turns:
             parameters=parameters,
             expires_at=now + SEND_WITHIN,
             deadline=now + ANSWER_WITHIN,
-            thinks=bool(known and known.thinks),
+            thinks=bool(known and known.thinks) and not turn.prefix,
+            prefix=turn.prefix,
         )
 
     async def _admit(

@@ -97,6 +97,8 @@ def _apply(  # noqa: C901, PLR0912 - one case for each fact
                 attempts=turns[id].attempts + 1,
                 attempt=attempt,
                 failure=None,
+                # What stands of the former attempt; without it, its text was withdrawn.
+                text=turns[id].text[: fact.from_char],
             )
         case AttemptFailed(turn=id, sent=False):
             turns[id] = replace(turns[id], attempts=turns[id].attempts - 1)
