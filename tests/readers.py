@@ -60,6 +60,8 @@ class Reader:
     connections: int = 0
     said: list[str] = field(default_factory=list[str])
     """Comments and the like."""
+    _broken: dict[str, str] = field(default_factory=dict[str, str])
+    """By turn: where its last attempt broke off."""
 
     @property
     def last(self) -> int:
@@ -109,6 +111,11 @@ class Reader:
         else:
             assert sent.id == str(self.last + 1), f"{sent.id} after {self.last}"
             self.facts.append(sent)
+            if sent.name in {"AttemptFailed", "AttemptCut"}:
+                self._broken[data["turn"]] = data.get("text", "")
+            if sent.name == "AttemptStarted" and data.get("from_char"):
+                stands = self._broken[data["turn"]][: data["from_char"]]
+                self.text.setdefault((data["attempt"], "text"), stands)
             if sent.name == "TurnCompleted":
                 self._check_text(data)
 

@@ -152,6 +152,22 @@ async def test_a_resumed_attempt_goes_on_where_the_former_one_broke(modules: Pag
     assert known["text"] == "Milk first"
 
 
+async def test_what_was_heard_beyond_the_break_gives_way_to_what_stands(modules: Page) -> None:
+    failed: Event = (
+        "AttemptFailed",
+        {"turn": "t", "attempt": "a", "class": "midstream", "text": "Milk 🥛 fi"},
+        4,
+    )
+    _, again, _ = started("b", 5)
+    known = await told(
+        modules,
+        *(OPENED, SCHEDULED, started("a", 3), chunk(0, "Milk 🥛 finally"), failed),
+        *(("AttemptStarted", again | {"from_char": 7}, 5), chunk(7, "first", attempt="b")),
+    )
+
+    assert known["text"] == "Milk 🥛 first"
+
+
 async def test_what_is_completed_is_the_truth_and_no_late_piece_changes_it(modules: Page) -> None:
     completed: Event = (
         "TurnCompleted",

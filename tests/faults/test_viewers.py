@@ -203,7 +203,9 @@ async def test_what_a_reader_saw_is_the_journal_over_any_history_of_reconnects(
         async def follow(number: int) -> None:
             reader, own = readers[number], patience[number]
             while reader.ended is None:
-                status = await reader.follow(http, leave_after=own.choice([1, 1, 2, 3, 5, 10, 30, 100]))
+                status = await reader.follow(
+                    http, leave_after=own.choice([1, 1, 2, 3, 5, 10, 30, 100])
+                )
                 if status == 204:
                     return
 

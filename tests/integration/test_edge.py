@@ -287,6 +287,13 @@ def heard(reader: Reader, text: str) -> Callable[[], Awaitable[bool]]:
     return whole
 
 
+def connected(reader: Reader, *, times: int) -> Callable[[], Awaitable[bool]]:
+    async def so_often() -> bool:
+        return reader.said.count(": connected") == times
+
+    return so_often
+
+
 # --- Joining ----------------------------------------------------------------------------------
 
 
@@ -377,6 +384,21 @@ async def test_a_discussion_that_is_not_there(edge: Edge) -> None:
     status, said = await edge.ask("GET", f"/api/v1/discussions/{fresh()}/events")
 
     assert (status, said["type"]) == (404, "urn:parley:problem:not-found")
+
+
+async def test_who_comes_back_to_silence_is_kept_until_something_happens(edge: Edge) -> None:
+    await edge.behind.fact("DiscussionOpened")
+    reader = edge.reader()
+    assert await reader.follow(edge.http, leave_after=1) == 200
+
+    following = edge.follow(reader)
+    await eventually(connected(reader, times=2))
+    await edge.behind.fact("TurnParked", turn="t")
+    await edge.behind.fact("DiscussionCompleted")
+
+    assert await following == 200
+    assert reader.ended == {"state": "completed"}
+    assert reader.connections == 2
 
 
 # --- What the bus loses -----------------------------------------------------------------------

@@ -12,6 +12,9 @@ export function points(text) {
   return count;
 }
 
+/** The first `count` code points of `text`. */
+export const begin = (text, count) => [...text].slice(0, count).join("");
+
 /** `text` without its first `count` code points. */
 export function skip(text, count) {
   let at = 0;
@@ -49,7 +52,7 @@ function newTurn(id) {
   return {
     id, persona: "", name: "", color: "", model: "", state: "scheduled",
     body: new Growing(), thought: new Growing(),
-    attempt: "", spoke: "", over: new Set(), attempts: 0,
+    attempt: "", spoke: "", broken: null, over: new Set(), attempts: 0,
     reason: "", notBefore: null, failure: null,
     finishReason: "", usage: null, cost: null, firstTokenMs: null, durationMs: null,
   };
@@ -200,17 +203,24 @@ const EVENTS = {
       reason: "", notBefore: null, failure: null,
     });
     turn.attempts += 1;
+    if (data.from_char && turn.broken !== null && turn.spoke !== data.attempt) {
+      // It goes on where the former attempt broke off; more than that may have been heard of it.
+      turn.body.replace(begin(turn.broken, data.from_char));
+      turn.spoke = data.attempt;
+    }
   },
 
   AttemptFailed(data) {
     const turn = this.turn(data.turn);
     turn.over.add(data.attempt);
+    turn.broken = data.text ?? "";
     if (data.sent === false) turn.attempts = Math.max(0, turn.attempts - 1);
   },
 
   AttemptCut(data) {
     const turn = this.turn(data.turn);
     turn.over.add(data.attempt);
+    turn.broken = data.text ?? "";
   },
 
   TurnRestarted(data) {
