@@ -101,7 +101,7 @@ def describe() -> Description:
 def _refusal(refused: Refused, path: str) -> web.Response:
     if not path.startswith("/v1/"):
         return problems.answer(refused)
-    response = refuse(error_of(refused.problem))
+    response = refuse(error_of(problems.harmless(refused.problem)))
     response.headers.update(problems.headers_of(refused))
     if isinstance(refused, problems.HttpRefused) and refused.closes:
         response.force_close()

@@ -14,7 +14,7 @@ import msgspec
 import pydantic
 import structlog
 from aiohttp import web
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from contracts.failures import (
     Internal,
@@ -26,6 +26,7 @@ from contracts.failures import (
     Unavailable,
     Unreachable,
 )
+from shared.redaction import redact
 
 URN = "urn:parley:problem:"
 """Prefix of a problem's `type`; the slug after it never changes its meaning."""
@@ -163,6 +164,16 @@ def _said(message: str) -> str:
 # --- Into an answer ---------------------------------------------------------------------------
 
 
+def harmless(problem: Problem) -> Problem:
+    """Fit to be shown: a key that was sent where no key belongs is not repeated."""
+    return replace(
+        problem,
+        detail=redact(problem.detail),
+        next_step=redact(problem.next_step),
+        errors=[{name: redact(said) for name, said in error.items()} for error in problem.errors],
+    )
+
+
 USUAL_STEPS: Mapping[int, str] = {
     401: "Send Authorization: Bearer <token>; the owner's is in $PARLEY_HOME/owner-token.",
     404: "/docs lists every address.",
@@ -174,7 +185,7 @@ USUAL_STEPS: Mapping[int, str] = {
 def document(problem: Problem) -> dict[str, Any]:
     """The problem as it goes out: `type` is a URI, what is empty is left out."""
     empty: tuple[Any, ...] = ("", [], None)
-    told = {name: value for name, value in asdict(problem).items() if value not in empty}
+    told = {name: value for name, value in asdict(harmless(problem)).items() if value not in empty}
     if (usual := USUAL_STEPS.get(problem.status)) is not None:
         told.setdefault("next_step", usual)
     return told | {"type": URN + problem.type, "status": problem.status}
