@@ -31,14 +31,15 @@ AREAS: Mapping[str, str] = {
 }
 """Where messages that people see come from, and the chapter they belong to."""
 
-BETWEEN_OURSELVES = frozenset(
-    {
-        "services/key_vault/lending.py",  # only the adapter borrows keys
-    }
-)
-"""Refusals here are heard by another service and never by a person."""
+BETWEEN_OURSELVES = frozenset({"bad-recipient", "bad-token-hash", "bad-workspace", "key-endpoint"})
+"""What only one service ever says to another, by its slug."""
+
+_BORROWING = "services/key_vault/lending.py"
+"""Only services borrow keys: no person hears what is said there."""
 
 EXAMPLES: Mapping[str, str] = {
+    "name!r": "kimi-k9",
+    "provider!r": "kimy",
     "host": "api.moonshot.ai",
     "_host(key)": "api.moonshot.ai",
     "_name(first)": "api.moonshot.ai",
@@ -62,24 +63,29 @@ EXAMPLES: Mapping[str, str] = {
     "before.reason": "It was taken out of use by a person.",
     "said.reason": "api.moonshot.ai refused the key (401 invalid_authentication_error).",
     "said.next_step": "Make a new key in the provider's console and add that.",
+    "there.label": "for the team",
     "there.id": "0192f0c4-1111-7bbb-8ccc-0123456789ab",
     "there.state": "active",
     "there.next_step": "",
     "error.key": "0192f0c4-1111-7bbb-8ccc-0123456789ab",
-    "name[:40]": "kimy",
     "name or ''[:40]": "eu",
     "(name or '')[:40]": "eu",
     "slug[:80]": "riley",
     "command.slug[:80]": "riley",
-    "name": "kimi-k9",
     "wanted": "kimi/kimi-k2-0711-preview",
     "wanted[:200]": "kimi/kimi-k9",
-    "provider": "kimy",
+    "provider": "kimi",
+    "call.segments['provider']": "kimy",
     "successor": "kimi-k2.6",
     "', '.join(takes_keys)": ", ".join(row.name for row in PROVIDERS.values() if row.needs_key),
     "', '.join(names)": "ai, cn, code",
+    "', '.join(KINDS)": "rpm, tpm, tpd, concurrency",
+    "kind!r": "rps",
+    "kind": "rpm",
+    "command.provider": "kimy",
+    "command.provider[:40]": "kimy",
+    "name[:40]": "kimy",
     "count": "9",
-    "LONGEST": "512",
     "place": "12",
     "asking": "admin",
     "identity.role": "viewer",
@@ -88,24 +94,23 @@ EXAMPLES: Mapping[str, str] = {
     "what": "key",
     "wish": "tools",
     "double[:40]": "topic",
-    "name[:40]!r": "limit",
     "incident": "4f1c0a2b9d3e5f60",
     "hint": "did you mean topic?",
     "kept": "The key stays as it was.",
     "found[0]['msg'].removeprefix('Invalid JSON: ')": "EOF while parsing a string at column 12",
     "first['field']": "topic",
     "first['message']": "must say something",
-    "MOST": "8",
-    "PANEL": "8",
     "BODY >> 20": "4",
     "LINE >> 10": "8",
     "TARGET >> 10": "8",
-    "HEADERS": "100",
     "row.refuses[name]": "it has no such parameter",
 }
 """What an expression in a message may stand for."""
 
-MOST_VARIANTS = 4
+MOST_VARIANTS = 8
+
+_SOMETHING = "…"
+"""For what has no example."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -157,10 +162,14 @@ class Room:
             details = self._texts(call_.args[0] if call_.args else None, call_) or [""]
             steps = self._texts(told.get("next_step"), call_) or [usual]
             for detail, step in _paired(details, steps):
+                if _SOMETHING in detail or slugs[0] in BETWEEN_OURSELVES:
+                    continue  # it only passes on what is said elsewhere
                 yield Said(self.area, kind.status, slugs[0], titles[0], detail, step)
 
     def verdicts(self) -> Iterator[tuple[str, str]]:
         """What a provider's answer about a key is said to mean, and what to do."""
+        if not self.name.startswith("services/key_vault"):
+            return
         for call_ in self._calls():
             if _name(call_.func) in {"Denied", "NoAnswer"} and len(call_.args) > 1:
                 reasons, steps = (self._texts(argument, call_) for argument in call_.args[:2])
@@ -172,6 +181,18 @@ class Room:
             if _name(call_.func) == "PydanticCustomError":
                 for text in self._texts(call_.args[1], call_):
                     yield text.replace("{name}", "'topik'").replace("{hint}", EXAMPLES["hint"])
+
+    def wire_errors(self) -> Iterator[tuple[int, str, str]]:
+        """What only the OpenAI-compatible door says."""
+        for call_ in self._calls():
+            told = {each.arg: each.value for each in call_.keywords if each.arg}
+            match _name(call_.func), told.get("status"), told.get("code"):
+                case "WireError", ast.Constant(value=int(status)), ast.Constant(value=str(code)):
+                    for text in self._texts(told["message"], call_):
+                        if _SOMETHING not in text:
+                            yield status, code, text
+                case _:
+                    pass
 
     def _calls(self) -> Iterator[ast.Call]:
         return (node for node in ast.walk(self._tree) if isinstance(node, ast.Call))
@@ -191,8 +212,12 @@ class Room:
             case ast.JoinedStr(values=parts):
                 return self._joined(parts, at)
             case ast.FormattedValue(value=value, conversion=conversion):
-                texts = self._variants(value, at)
-                return [repr(text) for text in texts] if conversion == ord("r") else texts
+                if conversion != ord("r"):
+                    return self._variants(value, at)
+                example = EXAMPLES.get(f"{ast.unparse(value)}!r")
+                return [repr(text) for text in [example] if text] or [
+                    repr(text) for text in self._variants(value, at)
+                ]
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 return self._joined([left, right], at)
             case ast.IfExp(body=yes, orelse=no):
@@ -204,7 +229,7 @@ class Room:
             case ast.Name(id=name):
                 return self._named(name, at)
             case _:
-                return ["…"]
+                return [_SOMETHING]
 
     def _joined(self, parts: Iterable[ast.expr], at: ast.AST) -> list[str]:
         every = product(*(self._variants(part, at) for part in parts))
@@ -213,16 +238,15 @@ class Room:
     def _named(self, name: str, at: ast.AST) -> list[str]:
         """What was assigned to the name, or passed as this parameter."""
         function = self._inside.get(at)
-        if function is None:
-            return ["…"]
-        for node in ast.walk(function):
+        places = [self._tree] if function is None else [function, self._tree]
+        for node in (node for place in places for node in ast.walk(place)):
             if isinstance(node, ast.Assign) and any(
                 isinstance(target, ast.Name) and target.id == name for target in node.targets
             ):
                 return self._variants(node.value, node)
-        parameters = [argument.arg for argument in function.args.args]
-        if name not in parameters:
-            return ["…"]
+        parameters = [argument.arg for argument in function.args.args] if function else []
+        if function is None or name not in parameters:
+            return [_SOMETHING]
         place = parameters.index(name)
         passed = [
             text
@@ -230,7 +254,7 @@ class Room:
             if _name(call_.func) == function.name and len(call_.args) > place
             for text in self._variants(call_.args[place], call_)
         ]
-        return passed or ["…"]
+        return passed or [_SOMETHING]
 
 
 def _name(function: ast.expr) -> str:
@@ -252,12 +276,14 @@ def _paired(details: list[str], steps: list[str]) -> Iterator[tuple[str, str]]:
 def rooms() -> list[Room]:
     """Every file that says something to people."""
     files = sorted(path for area in AREAS for path in (ROOT / area).glob("*.py"))
-    return [Room(file) for file in files if str(file.relative_to(ROOT)) not in BETWEEN_OURSELVES]
+    return [Room(file) for file in files if file != ROOT / _BORROWING]
 
 
 def refusals() -> list[Said]:
     """Everything that an HTTP request may be refused with."""
-    return sorted({said for room in rooms() for said in room.refusals()})
+    order = list(AREAS.values())
+    found = {said for room in rooms() for said in room.refusals()}
+    return sorted(found, key=lambda said: (order.index(said.area), said))
 
 
 def verdicts() -> list[tuple[str, str]]:
@@ -268,6 +294,11 @@ def verdicts() -> list[tuple[str, str]]:
 def wrong_values() -> list[str]:
     """Everything that may be wrong with a value."""
     return sorted({text for room in rooms() for text in room.wrong_values()})
+
+
+def wire_errors() -> list[tuple[int, str, str]]:
+    """Everything that only the OpenAI-compatible door says."""
+    return sorted({each for room in rooms() for each in room.wire_errors()})
 
 
 def turn_failures() -> list[failures.Failure]:
@@ -283,7 +314,9 @@ def turn_failures() -> list[failures.Failure]:
     return [
         words.explain(class_, "kimi/kimi-k3", hint=hint, final=class_ not in PARKING)
         for class_ in FailureClass
-        for hint in sorted(hint for name, hint in known | {(class_.name, "")} if name == class_.name)
+        for hint in sorted(
+            hint for name, hint in known | {(class_.name, "")} if name == class_.name
+        )
     ]
 
 
@@ -334,7 +367,7 @@ def _about_turns() -> Iterator[str]:
 
 def _about_requests() -> Iterator[str]:
     yield "## Why a request was refused\n"
-    yield "As `application/problem+json`; `type` is `urn:parley:problem:` and the name given here.\n"
+    yield "As `application/problem+json`; `type` is `urn:parley:problem:` and the name here.\n"
     for area, of_area in groupby(refusals(), key=lambda said: said.area):
         yield f"### {area}\n"
         for (status, slug), alike in groupby(of_area, key=lambda said: (said.status, said.slug)):
@@ -345,6 +378,9 @@ def _about_requests() -> Iterator[str]:
     yield "### One wrong value\n"
     yield "In `errors` of a 422 `invalid`, with the name of the field.\n"
     yield from (f"- {text}" for text in wrong_values())
+    yield "\n### At the OpenAI-compatible door\n"
+    yield "Under `/v1` all of this comes in OpenAI's form, and these too:\n"
+    yield from (f"- {status} `{code}` {text}" for status, code, text in wire_errors())
 
 
 if __name__ == "__main__":

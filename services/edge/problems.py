@@ -130,7 +130,8 @@ def refused_by(error: Exception) -> Refused:
             return Internal(
                 "Something unexpected happened here.",
                 incident=incident,
-                next_step=f"The edge's log has the rest under incident {incident}.",
+                next_step="Try again; if it stays so, tell whoever runs this Parley: its log "
+                f"has the rest under the incident {incident}.",
             )
 
 
@@ -175,8 +176,15 @@ def harmless(problem: Problem) -> Problem:
 
 
 USUAL_STEPS: Mapping[int, str] = {
-    401: "Send Authorization: Bearer <token>; the owner's is in $PARLEY_HOME/owner-token.",
-    404: "/docs lists every address.",
+    401: "On the page, open the link with the token that Parley printed when it started; elsewhere "
+    "send Authorization: Bearer <token>. The first owner's is in $PARLEY_HOME/owner-token.",
+    403: "Ask an owner or admin of the workspace.",
+    404: "The same address without the id lists those there are.",
+    405: "Use one of these; /docs describes them.",
+    408: "Send the whole request without a pause.",
+    413: "Send less at once.",
+    431: "Send large values in the body.",
+    500: "Try again; if it stays so, tell whoever runs this Parley.",
     503: "Try again in a few seconds; GET /readyz says what is missing.",
 }
 """What helps against a refusal that says nothing better."""
