@@ -90,7 +90,7 @@ class Inbox:
                 return Done()
             except (WrongVersion, asyncpg.DeadlockDetectedError):
                 continue
-        raise Conflict("The discussion does not hold still.", next_step="Try again.")
+        raise Conflict("The discussion changed in that moment.", next_step="Try again.")
 
     async def _cancel(self, command: CancelDiscussion) -> None:
         async with self._store.transaction() as conn:
@@ -117,7 +117,7 @@ class Inbox:
                 return Done()
             except (WrongVersion, asyncpg.DeadlockDetectedError):
                 continue
-        raise Conflict("The discussion does not hold still.", next_step="Try again.")
+        raise Conflict("The discussion changed in that moment.", next_step="Try again.")
 
     async def _retry(self, command: RetryTurn) -> None:
         async with self._store.transaction() as conn:

@@ -8,6 +8,7 @@ import { Transcript } from "/pages/transcript.js";
 import { ago, left, money, plural, STATES, took, WAITS } from "/pages/words.js";
 import { prepare } from "/pages/views/compose.js";
 import { problemBox } from "/pages/views/problem.js";
+import { copied } from "/pages/clipboard.js";
 
 export class DiscussionView {
   #transcript = new Transcript();
@@ -310,21 +311,5 @@ class Column {
     this.copy.replaceChildren(icon(done ? "check" : "warning"));
     announce(done ? "Copied." : "The browser did not allow copying.");
     setTimeout(() => this.copy.replaceChildren(icon("copy")), 1_500);
-  }
-}
-
-/** The clipboard's own interface exists only on https and loopback. */
-async function copied(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const area = h("textarea", { class: "unseen", readonly: true, "aria-hidden": "true" });
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
   }
 }
