@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from contracts.endpoints import CustomProvider
 from contracts.failures import Evidence, FailureClass
 
 
@@ -64,6 +65,8 @@ class RunAttempt(Struct, frozen=True, kw_only=True):
     """When the answer must be whole."""
     thinks: bool = False
     """The model thinks before it speaks: patience is longer."""
+    custom: CustomProvider | None = None
+    """What the adapter has to know of a provider that is not built in."""
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
@@ -87,6 +90,8 @@ class RunProbe(Struct, frozen=True, kw_only=True):
     endpoint: str
     key: KeyRef | None
     expires_at: datetime
+    custom: CustomProvider | None = None
+    """As in `RunAttempt`."""
 
 
 class LiveModel(Struct, frozen=True, kw_only=True, omit_defaults=True):

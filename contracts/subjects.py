@@ -176,6 +176,10 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
         _verb("issue_token", "edge"),
         _verb("list_tokens", "edge"),
         _verb("revoke_token", "edge"),
+        _verb("add_endpoint", "edge"),
+        _verb("change_endpoint", "edge"),
+        _verb("remove_endpoint", "edge"),
+        _verb("list_endpoints", "edge", "discussion"),
     ),
     "provider_adapter": (
         _verb("attempt", "discussion"),

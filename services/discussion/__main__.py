@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contracts.endpoints import configured
 from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.accounts import check_declared
 from services.discussion.inbox import Inbox
@@ -21,6 +22,7 @@ from shared.service import Service, main
 
 async def wire(service: Service[Settings]) -> None:
     """All of it, in the order in which it comes to life."""
+    configured()  # whatever is wrong with it is said before anything begins
     if idle := check_declared():
         service.log.warning("declared limits that are not kept to yet", limits=idle)
     pool = await service.connect_database()
@@ -29,8 +31,8 @@ async def wire(service: Service[Settings]) -> None:
     relay = Relay(service.settings.database_url, bus, service.name)
     store = Store(pool, relay)
     outcomes = Outcomes(store, bus)
-    keyring = Keyring(store, bus)
     probes = Probes(store, bus)
+    keyring = Keyring(store, bus, probes)
     tidying = Tidying(store)
     openings = Openings(store, bus, keyring, probes)
     wakeups = Wakeups(

@@ -9,7 +9,8 @@ from typing import cast
 
 import msgspec
 
-from contracts.providers import PROVIDERS, Limits
+from contracts.endpoints import directory, variable
+from contracts.providers import Limits, Provider
 from services.discussion.admission import Account
 from services.discussion.sql import SQL
 from shared.database import Connection
@@ -64,16 +65,16 @@ async def wake_waiting(conn: Connection, ref: AccountRef, places: int) -> None:
     await conn.execute(SQL["wake_waiting"], ref.places, places)
 
 
-def declared(provider: str, environ: Mapping[str, str] = os.environ) -> Limits:
+def declared(row: Provider, environ: Mapping[str, str] = os.environ) -> Limits:
     """The operator's limits (`KIMI_LIMITS="rpm=100,concurrency=20"`), else the row's."""
-    told = environ.get(f"{provider.upper()}_LIMITS", "")
-    row = PROVIDERS[provider].limits
-    return parse_limits(told) if told.strip() else row
+    told = environ.get(variable(row.name, "LIMITS"), "")
+    return parse_limits(told) if told.strip() else row.limits
 
 
 def check_declared(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Declared limits that nothing holds to yet, e.g. `kimi tpm`; BadLimits for unreadable ones."""
-    found = {name: declared(name, environ) for name in PROVIDERS}
+    rows = directory(environ=environ).rows
+    found = {name: declared(row, environ) for name, row in rows.items()}
     return [
         f"{name} {kind}"
         for name, limits in found.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,7 +32,12 @@ class Catalog:
         return {model.id for model in self.models}
 
 
-def resolve(wanted: str | None, preferred: str, catalogs: Sequence[Catalog]) -> str:
+def resolve(
+    wanted: str | None,
+    preferred: str,
+    catalogs: Sequence[Catalog],
+    rows: Mapping[str, Provider] = PROVIDERS,
+) -> str:
     """The `provider/model` to use.
 
     `wanted` is what the asker chose, `preferred` the persona's own preference, a wish only.
@@ -40,23 +45,23 @@ def resolve(wanted: str | None, preferred: str, catalogs: Sequence[Catalog]) -> 
     and what to do.
     """
     if wanted:
-        return _chosen(wanted, catalogs)
+        return _chosen(wanted, catalogs, rows)
     if preferred:
         try:
-            return _chosen(preferred, catalogs)
+            return _chosen(preferred, catalogs, rows)
         except Invalid:
             pass  # a preference that cannot be had is passed over
-    return default(catalogs)
+    return default(catalogs, rows)
 
 
-def default(catalogs: Sequence[Catalog]) -> str:
+def default(catalogs: Sequence[Catalog], rows: Mapping[str, Provider] = PROVIDERS) -> str:
     """The newest verified provider's default, else what needs no key."""
     oldest = datetime.min.replace(tzinfo=PRICES_AT.tzinfo)
     newest_first = sorted(
         catalogs, key=lambda known: (bool(known.key), known.activated_at or oldest), reverse=True
     )
     for known in newest_first:
-        row = PROVIDERS.get(known.provider)
+        row = rows.get(known.provider)
         if row is not None and (model := _default_of(row, known)):
             return f"{row.name}/{model}"
     raise Invalid(
@@ -73,9 +78,9 @@ def _default_of(row: Provider, known: Catalog) -> str:
     return preferred or min(live - row.retired.keys(), default="")
 
 
-def _chosen(wanted: str, catalogs: Sequence[Catalog]) -> str:
+def _chosen(wanted: str, catalogs: Sequence[Catalog], rows: Mapping[str, Provider]) -> str:
     provider, slash, name = wanted.partition("/")
-    row = PROVIDERS.get(provider)
+    row = rows.get(provider)
     if not slash or row is None:
         raise Invalid(
             f"There is no provider called {provider!r}: a model is named provider/model.",
@@ -148,15 +153,17 @@ def nearest(wanted: str, catalogs: Sequence[Catalog]) -> list[str]:
 PRICES_AT = datetime.fromisoformat(f"{PRICES_READ.isoformat()}T00:00:00+00:00")
 
 
-def listing(catalogs: Sequence[Catalog]) -> list[ModelView]:
+def listing(
+    catalogs: Sequence[Catalog], rows: Mapping[str, Provider] = PROVIDERS
+) -> list[ModelView]:
     """Every model that can be used now, and the retired ones with their successors."""
     try:
-        best = default(catalogs)
+        best = default(catalogs, rows)
     except Invalid:
         best = ""
     shown: dict[str, ModelView] = {}
     for known in catalogs:
-        row = PROVIDERS.get(known.provider)
+        row = rows.get(known.provider)
         if row is not None:
             for live in known.models:
                 view = _view(row, live, best)
@@ -168,7 +175,7 @@ def listing(catalogs: Sequence[Catalog]) -> list[ModelView]:
             retired=True,
             successor=f"{row.name}/{successor}",
         )
-        for row in PROVIDERS.values()
+        for row in rows.values()
         for old, successor in row.retired.items()
         if f"{row.name}/{old}" not in shown
     ]

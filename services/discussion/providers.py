@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from contracts.discussion import GateView, ProviderView
+from contracts.endpoints import Directory
 from contracts.failures import Failure
-from contracts.providers import PROVIDERS, Provider
-from services.discussion import accounts
+from contracts.providers import Provider
+from services.discussion import accounts, endpoints
 from services.discussion.admission import Account
 from services.discussion.catalog import Catalog
 from services.discussion.settings import keyless_addresses
@@ -37,7 +38,8 @@ async def overview(
         )
         gates.setdefault(row["provider"], []).append(closed)
     shown: list[ProviderView] = []
-    for row in PROVIDERS.values():
+    there = await endpoints.known(conn, workspace)
+    for row in there.rows.values():
         known = next((each for each in catalogs if each.provider == row.name), None)
         held = records.get(row.name, [])
         silent = [each.not_before for each in held if each.not_before is not None]
@@ -47,7 +49,7 @@ async def overview(
                 name=row.name,
                 title=row.title,
                 available=known is not None,
-                reason="" if known else _why_not(row),
+                reason="" if known else _why_not(row, there),
                 endpoint=known.endpoint if known else "",
                 models=len(known.models) if known else 0,
                 refreshed_at=known.refreshed_at if known else None,
@@ -57,22 +59,23 @@ async def overview(
                 parked=queue["parked"] if queue else 0,
                 not_before=max(silent, default=None),
                 gates=gates.get(row.name, []),
+                custom=there.custom.get(row.name),
             )
         )
     return shown
 
 
-def _why_not(row: Provider) -> str:
+def _why_not(row: Provider, there: Directory) -> str:
     if row.needs_key:
         return f"No working key. Add one: parley keys add {row.name}"
-    if row.name in keyless_addresses():
+    if row.name in keyless_addresses(rows=there.rows):
         return "It has not answered yet."
     return row.absent
 
 
 def _limits(row: Provider, held: Sequence[Account]) -> dict[str, int]:
     """The declared limits, lowered by what the provider itself has named."""
-    told = accounts.declared(row.name)
+    told = accounts.declared(row)
     declared = {"rpm": told.rpm, "tpm": told.tpm, "tpd": told.tpd, "concurrency": told.concurrency}
     limits = {name: value for name, value in declared.items() if value is not None}
     for account in held:

@@ -147,6 +147,14 @@ WHERE workspace = $1 AND provider = $2 AND state IN ('active', 'suspect')
 ORDER BY state, key DESC
 LIMIT 1
 
+-- name: endpoints
+SELECT row FROM endpoints WHERE workspace = $1 AND row IS NOT NULL ORDER BY name
+
+-- name: save_endpoint
+INSERT INTO endpoints (workspace, name, row, told_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (workspace, name) DO UPDATE SET row = excluded.row, told_at = excluded.told_at
+    WHERE endpoints.told_at <= excluded.told_at
+
 -- name: save_catalog
 INSERT INTO catalogs (workspace, provider, endpoint, key, models, refreshed_at)
 VALUES ($1, $2, $3, $4, $5, $6)
@@ -159,7 +167,7 @@ FROM catalogs c LEFT JOIN keys k USING (key)
 WHERE c.workspace = $1 AND (c.key = '' OR k.state = 'active')
 
 -- name: drop_catalogs
-DELETE FROM catalogs WHERE provider = $1 AND key = '' AND endpoint <> $2
+DELETE FROM catalogs WHERE workspace = $1 AND provider = $2 AND key = '' AND endpoint <> $3
 
 -- name: waiting_by_provider
 SELECT split_part(payload_provider, '/', 1) AS provider,

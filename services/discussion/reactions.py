@@ -34,7 +34,8 @@ from contracts.discussion import (
 )
 from contracts.failures import PARKING, Evidence, FailureClass
 from contracts.keys import ReportKey
-from services.discussion import accounts, admission, aggregate, backoff
+from contracts.providers import Limits
+from services.discussion import accounts, admission, aggregate, backoff, endpoints
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
 from services.discussion.overview import overview
@@ -140,7 +141,7 @@ class Reactions:
                 await self._report(row, accepted=True)
             case _:
                 pass
-        slot = slot_of(ref.provider, account)
+        slot = slot_of(await endpoints.limits(self._conn, ref.workspace, ref.provider), account)
         if isinstance(event, AttemptFailed) and not event.sent and slot is not None:
             account = admission.refund(account, event.attempt, slot, now=self._now)
         account = admission.release(account, event.attempt)
@@ -251,9 +252,8 @@ def account_of(row: asyncpg.Record) -> AccountRef:
     return AccountRef(row["workspace"], row["provider"], row["endpoint"], row["account"])
 
 
-def slot_of(provider: str, account: Account) -> timedelta | None:
+def slot_of(limits: Limits, account: Account) -> timedelta | None:
     """What one request took of the account's rate."""
-    limits = accounts.declared(provider)
     rpm = admission.lowest(limits.rpm, account.learnt.get("rpm"))
     return None if rpm is None else admission.gcra(rpm)[0]
 

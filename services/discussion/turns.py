@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from contracts.attempts import Accepted, KeyRef, RunAttempt
+from contracts.endpoints import Directory
 from contracts.failures import (
     Conflict,
     Evidence,
@@ -24,10 +25,10 @@ from contracts.failures import (
     TimedOut,
     Unreachable,
 )
-from contracts.providers import PROVIDERS
+from contracts.providers import Provider
 from contracts.stream import ProviderError
 from contracts.subjects import command_subject
-from services.discussion import accounts, admission, prompting
+from services.discussion import accounts, admission, endpoints, prompting
 from services.discussion.accounts import AccountRef
 from services.discussion.aggregate import (
     Due,
@@ -122,7 +123,7 @@ class Turns:
         attempt = fresh()
         verdict = admission.admit(
             account,
-            accounts.declared(provider),
+            await endpoints.limits(conn, wakeup.workspace, provider),
             attempt=attempt,
             key=access.key_name,
             now=now,
@@ -160,28 +161,33 @@ class Turns:
             expires_at=now + SEND_WITHIN,
             deadline=now + ANSWER_WITHIN,
             thinks=bool(known and known.thinks),
+            custom=await endpoints.custom(conn, wakeup.workspace, provider),
         )
 
     async def _access(self, conn: Connection, workspace: str, turn: Turn) -> Access | Barrier:
         """With what the turn can be attempted, or what it has to be parked for."""
         provider, _, model = turn.model.partition("/")
-        access = await self._key(conn, workspace, provider)
+        there = await endpoints.known(conn, workspace)
+        access = await self._key(conn, workspace, provider, there)
         if access is None:
-            return Barrier(f"key:{provider}", _no_access(turn.model))
+            return Barrier(f"key:{provider}", _no_access(turn.model, there.rows.get(provider)))
         if access.suspect:
             return access
         return await self._closed_gate(conn, access, model) or access
 
-    async def _key(self, conn: Connection, workspace: str, provider: str) -> Access | None:
-        row = PROVIDERS.get(provider)
+    async def _key(
+        self, conn: Connection, workspace: str, provider: str, there: Directory
+    ) -> Access | None:
+        row = there.rows.get(provider)
         if row is None:
             return None
         if not row.needs_key:
-            address = keyless_addresses().get(provider)
+            address = keyless_addresses(rows=there.rows).get(provider)
             ref = AccountRef(workspace, provider, address or "", "local")
             return Access(ref=ref, key=None) if address else None
         key = await conn.fetchrow(SQL["usable_key"], workspace, provider)
-        if key is None:
+        custom = there.custom.get(provider)
+        if key is None or (custom is not None and custom.base_url != key["endpoint"]):
             return None
         ref = AccountRef(workspace, provider, key["endpoint"], key["account"] or key["key"])
         return Access(
@@ -342,11 +348,19 @@ def _due_turn(loaded: Loaded, turn: str) -> Turn | None:
     return found if found is not None and isinstance(found.phase, Due | Parked) else None
 
 
-def _no_access(model: str) -> Failure:
+def _no_access(model: str, row: Provider | None) -> Failure:
     provider = model.partition("/")[0]
-    row = PROVIDERS.get(provider)
-    title = row.title if row else provider
-    if row is not None and not row.needs_key:
+    if row is None:
+        return Failure(
+            class_=FailureClass.MODEL,
+            title=f"There is no provider {provider} any more",
+            detail="Its endpoint was removed while this was still to be answered.",
+            next_step=f"Add it again: parley endpoints add {provider}. What waits goes on by "
+            "itself then. Or ask again with another model.",
+            retryable=True,
+        )
+    title = row.title
+    if not row.needs_key:
         return Failure(
             class_=FailureClass.MODEL,
             title=f"{title} is not running",

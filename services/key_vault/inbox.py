@@ -14,11 +14,15 @@ from contracts.failures import Conflict, Invalid, NotFound
 from contracts.ids import BadToken, token
 from contracts.keys import (
     AUTO,
+    AddEndpoint,
     AddKey,
+    ChangeEndpoint,
     DescribeVault,
     DisableKey,
     Done,
     EnableKey,
+    EndpointList,
+    EndpointView,
     Identity,
     Introspect,
     IssueToken,
@@ -27,9 +31,11 @@ from contracts.keys import (
     KeyState,
     KeyView,
     LeaseKey,
+    ListEndpoints,
     ListKeys,
     ListTokens,
     PruneKeys,
+    RemoveEndpoint,
     ReportKey,
     RevokeKey,
     RevokeToken,
@@ -39,8 +45,7 @@ from contracts.keys import (
     VaultIdentity,
     VerifyKey,
 )
-from contracts.providers import PROVIDERS
-from services.key_vault import lending, tokens, trial
+from services.key_vault import addressbook, lending, tokens, trial
 from services.key_vault.aggregate import (
     Accepted,
     Add,
@@ -94,6 +99,10 @@ class Inbox:
             Verb("issue_token", IssueToken, self.issue_token),
             Verb("list_tokens", ListTokens, self.list_tokens),
             Verb("revoke_token", RevokeToken, self.revoke_token),
+            Verb("add_endpoint", AddEndpoint, self.add_endpoint),
+            Verb("change_endpoint", ChangeEndpoint, self.change_endpoint),
+            Verb("remove_endpoint", RemoveEndpoint, self.remove_endpoint),
+            Verb("list_endpoints", ListEndpoints, self.list_endpoints),
         )
 
     async def identity(self, _: DescribeVault) -> VaultIdentity:
@@ -121,11 +130,29 @@ class Inbox:
         await tokens.revoke(self._store, wish)
         return Done()
 
+    # --- Endpoints beside the built-in providers --------------------------------------------
+
+    async def add_endpoint(self, wish: AddEndpoint) -> EndpointView:
+        _check_workspace(wish.workspace)
+        return await addressbook.add(self._store, wish)
+
+    async def change_endpoint(self, wish: ChangeEndpoint) -> EndpointView:
+        return await addressbook.change(self._store, wish)
+
+    async def remove_endpoint(self, wish: RemoveEndpoint) -> Done:
+        await addressbook.remove(self._store, wish)
+        return Done()
+
+    async def list_endpoints(self, wish: ListEndpoints) -> EndpointList:
+        return EndpointList(await addressbook.listed(self._store, wish.workspace))
+
     # --- A new key --------------------------------------------------------------------------
 
     async def add(self, wish: AddKey) -> KeyView:
         """Keep it, then verify it: whatever comes of that, the key is kept and the answer says."""
-        row = provider_named(wish.provider)
+        row = provider_named(
+            wish.provider, (await addressbook.known(self._store.pool, wish.workspace)).rows
+        )
         region = region_named(row, None if wish.region == AUTO else wish.region)
         _check_workspace(wish.workspace)
         info = submission_info(
@@ -226,6 +253,8 @@ class Inbox:
 
     async def enable(self, wish: EnableKey) -> KeyView:
         """Wanted again, and verified before anybody may use it."""
+        key = await self._store.key(wish.workspace, wish.key)
+        await addressbook.check(self._store.pool, wish.workspace, key)
         view = await self._change(wish.workspace, wish.key, Enable(key=wish.key, by=wish.by))
         if view.state is not KeyState.PENDING:
             return view
@@ -264,7 +293,9 @@ class Inbox:
         key = await self._store.key(wish.workspace, wish.key)
         if key.version != wish.version:
             return Done()  # what was said of an earlier version says nothing of this one
-        row = PROVIDERS[key.provider]
+        row = (await addressbook.known(self._store.pool, wish.workspace)).rows.get(key.provider)
+        if row is None:
+            return Done()  # its endpoint is gone, and nobody is lent it
         verdict = Accepted()
         if not wish.accepted:
             form = region_by_form(row, await self._store.secret(key, wish.workspace))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import assert_never, cast
 
+import msgspec
 from asyncpg import Record
 
 from contracts.event import Event
@@ -33,6 +34,7 @@ from contracts.keys import (
     TokenRevoked,
     TokenView,
 )
+from services.key_vault.endpoints import row_in
 from services.key_vault.sql import SQL
 from shared.database import Connection
 
@@ -43,7 +45,7 @@ NEW_KEY = (
 
 
 async def project(conn: Connection, events: Iterable[Event]) -> None:
-    """Bring the tables `keys` and `tokens` up to these events."""
+    """Bring the tables `keys`, `endpoints` and `tokens` up to these events."""
     for event in events:
         await _project(conn, cast(KeyEvent, event))
 
@@ -75,15 +77,22 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
             await conn.execute(SQL["prove_key"], event.key)
         case KeyRotated():
             await conn.execute(
-                SQL["rotate_key"], event.key, event.version, event.fingerprint, event.account
+                SQL["rotate_key"],
+                event.key,
+                event.version,
+                event.fingerprint,
+                event.account,
+                event.endpoint,
             )
         case KeySuspected() | KeyQuarantined() | KeyDisabled() | KeyEnabled() | KeyRevoked():
             state, *words = _put_aside(event)
             await conn.execute(SQL["move_key"], event.key, state, event.at, *words)
         case KeyRemoved():
             await conn.execute(SQL["remove_key"], event.key)
-        case KeyVerified() | KeyNotRotated() | EndpointChanged():
+        case KeyVerified() | KeyNotRotated():
             pass  # no row depends on these
+        case EndpointChanged():
+            await _project_endpoint(conn, event)
         case TokenIssued():
             await conn.execute(
                 SQL["add_token"],
@@ -99,6 +108,14 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
             await conn.execute(SQL["revoke_token"], event.token, event.at)
         case _:
             assert_never(event)
+
+
+async def _project_endpoint(conn: Connection, event: EndpointChanged) -> None:
+    if event.removed:
+        await conn.execute(SQL["drop_endpoint"], event.workspace, event.provider)
+        return
+    row = msgspec.json.encode(row_in(event))
+    await conn.execute(SQL["save_endpoint"], event.workspace, event.provider, row, event.at)
 
 
 def _put_aside(

@@ -87,7 +87,13 @@ class Store:
 
     async def keys(self, workspace: str, provider: str | None = None) -> list[KeyView]:
         """The newest first."""
-        rows = await self.pool.fetch(SQL["list_keys"], workspace, provider)
+        return await self.keys_in(self.pool, workspace, provider)
+
+    async def keys_in(
+        self, conn: Connection | Pool, workspace: str, provider: str | None = None
+    ) -> list[KeyView]:
+        """The same, in the caller's transaction."""
+        rows = await conn.fetch(SQL["list_keys"], workspace, provider)
         return [key_view(row) for row in rows]
 
     async def add(
@@ -109,22 +115,23 @@ class Store:
                 if former is not None:
                     return former.decode()
             await conn.execute(SQL["keep_secret"], command.key, 1, sealed)
-            await self._change(conn, workspace, provider, command)
+            await self.change_in(conn, workspace, provider, command)
             if once is not None:
                 await remember(conn, once.name, once.body, command.key.encode())
             return command.key
 
-        return await self._in_transaction(work)
+        return await self.in_transaction(work)
 
     async def change(self, workspace: str, provider: str, command: Command) -> Sequence[RingEvent]:
         """Load, decide, append; again if somebody else was faster."""
-        return await self._in_transaction(
-            lambda conn: self._change(conn, workspace, provider, command)
+        return await self.in_transaction(
+            lambda conn: self.change_in(conn, workspace, provider, command)
         )
 
-    async def _change(
+    async def change_in(
         self, conn: Connection, workspace: str, provider: str, command: Command
     ) -> Sequence[RingEvent]:
+        """The same in the caller's transaction; WrongVersion: somebody else was faster."""
         stream = ring_name(workspace, provider)
         recorded = await self.journal.load(conn, stream)
         facts = [cast(RingEvent, fact.event) for fact in recorded]
@@ -148,7 +155,8 @@ class Store:
         await self.journal.append(conn, stream, expected, events, workspace=workspace)
         await project(conn, events)
 
-    async def _in_transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def in_transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do it as a whole; again if somebody else was faster."""
         while True:
             try:
                 async with transaction(self.pool) as conn:
@@ -199,12 +207,12 @@ class Store:
         """What became of a new secret; it is kept if its provider has taken it."""
 
         async def work(conn: Connection) -> Sequence[RingEvent]:
-            events = await self._change(conn, workspace, provider, command)
+            events = await self.change_in(conn, workspace, provider, command)
             if any(isinstance(event, KeyRotated) for event in events):
                 await conn.execute(SQL["keep_secret"], command.key, command.version, sealed)
             return events
 
-        return await self._in_transaction(work)
+        return await self.in_transaction(work)
 
     # --- Questions still to be put ----------------------------------------------------------
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from contracts.failures import Conflict, Invalid, Unavailable
 from contracts.keys import KeyState, KeyView
 from contracts.providers import PROVIDERS, Provider, Region
+from services.key_vault import addressbook
 from services.key_vault.aggregate import (
     Accepted,
     AlreadyHere,
@@ -37,15 +38,25 @@ async def rotate(
 ) -> KeyView:
     """The key with its new secret; Conflict, Invalid, Unavailable say why it has the old one."""
     fingerprint = store.identity.fingerprint(secret)
-    if fingerprint == key.fingerprint and key.state not in _ASIDE:
+    present = await _present(store, workspace, key)
+    if fingerprint == key.fingerprint and key.state not in _ASIDE and key.endpoint == present:
         # It has this secret: sent twice, perhaps. All there is to find out is whether it works.
         return key if key.state is KeyState.ACTIVE else await verification.verify(workspace, key.id)
     _check(key)
     version = await store.next_version(workspace, key.id)
-    candidate = replace(key, version=version, fingerprint=fingerprint, proven=False)
+    candidate = replace(
+        key, version=version, endpoint=present, fingerprint=fingerprint, proven=False
+    )
     async with store.trial(workspace, candidate, secret) as sealed:
         said, again = await verification.ask(workspace, candidate, secret)
-        command = Rotate(key=key.id, version=version, fingerprint=fingerprint, verdict=said, by=by)
+        command = Rotate(
+            key=key.id,
+            version=version,
+            fingerprint=fingerprint,
+            verdict=said,
+            endpoint=present,
+            by=by,
+        )
         try:
             await store.rotate(workspace, key.provider, command, sealed)
         except NotAsItIs as error:
@@ -64,6 +75,20 @@ async def rotate(
     if isinstance(said, Accepted):
         return await store.key(workspace, key.id)
     raise _not_rotated(said, again=again)
+
+
+async def _present(store: Store, workspace: str, key: KeyView) -> str:
+    """Where the new secret is for: an endpoint may have moved since the key was added.
+
+    Whoever enters a secret now means the address of now.
+    """
+    if key.provider in PROVIDERS:
+        return key.endpoint
+    row = (await addressbook.known(store.pool, workspace)).custom.get(key.provider)
+    if row is None:
+        await addressbook.check(store.pool, workspace, key)
+        return key.endpoint
+    return row.base_url
 
 
 def _not_rotated(said: Denied | NoAnswer, *, again: bool) -> Exception:
@@ -121,7 +146,7 @@ async def find_region(
 
     Only called with the person's consent: it shows the key to a second host.
     """
-    row = PROVIDERS[key.provider]
+    row = (await addressbook.known(store.pool, workspace)).rows[key.provider]
     first = region_named(row, region_by_form(row, secret))
     said, again = await _try(store, verification, workspace, key, secret, first)
     other = _other(row, first, os.environ)

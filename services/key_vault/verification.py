@@ -19,8 +19,9 @@ from contracts.attempts import ProbeResult
 from contracts.discussion import ProbeKey
 from contracts.failures import Conflict, Refused, TimedOut, Unreachable
 from contracts.keys import KeyState, KeyView
-from contracts.providers import PROVIDERS, Provider
+from contracts.providers import Provider
 from contracts.subjects import command_subject
+from services.key_vault import addressbook
 from services.key_vault.aggregate import Judge, NoAnswer, Verdict
 from services.key_vault.at_rest import AtRestError
 from services.key_vault.explanations import NOBODY_TO_ASK, may_pass, misplaced, verdict
@@ -38,6 +39,8 @@ _SOONEST = timedelta(seconds=5)
 _LATEST = timedelta(minutes=15)
 """Between these, doubling, a question is put again that could not be settled. It costs nothing,
 and less than once in a quarter of an hour is what billing gates allow themselves too."""
+
+_REMOVED = "Add its endpoint again and verify the key, or revoke the key."
 
 _POLL = timedelta(seconds=1)
 _LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -67,6 +70,7 @@ class Verification:
                 if disabled
                 else "Add a new key if one is to be used.",
             )
+        await addressbook.check(self._store.pool, workspace, before)
         return await self.conclude(workspace, before, *await self._find_out(workspace, before))
 
     async def conclude(
@@ -107,7 +111,10 @@ class Verification:
 
     async def ask(self, workspace: str, key: KeyView, secret: str) -> tuple[Verdict, bool]:
         """What the provider says of the key; also whether asking again later makes sense."""
-        row = PROVIDERS[key.provider]
+        there = await addressbook.known(self._store.pool, workspace)
+        row = there.rows.get(key.provider)
+        if row is None:
+            return NoAnswer(f"There is no provider {key.provider} any more.", _REMOVED), False
         form = region_by_form(row, secret)
         if form is not None and form != key.region and _is_the_vendors_own(row, key):
             return misplaced(row, key, form), False
@@ -117,6 +124,7 @@ class Verification:
             endpoint=key.endpoint,
             key=key.id,
             version=key.version,
+            custom=there.custom.get(key.provider),
         )
         try:
             result = await self._bus.request(
