@@ -13,7 +13,6 @@ import msgspec
 import structlog
 
 from contracts.attempts import Accepted, KeyRef, RunAttempt
-from contracts.endpoints import Directory
 from contracts.failures import (
     Conflict,
     Evidence,
@@ -167,26 +166,22 @@ class Turns:
     async def _access(self, conn: Connection, workspace: str, turn: Turn) -> Access | Barrier:
         """With what the turn can be attempted, or what it has to be parked for."""
         provider, _, model = turn.model.partition("/")
-        there = await endpoints.known(conn, workspace)
-        access = await self._key(conn, workspace, provider, there)
+        row = await endpoints.provider(conn, workspace, provider)
+        access = None if row is None else await self._key(conn, workspace, row)
         if access is None:
-            return Barrier(f"key:{provider}", _no_access(turn.model, there.rows.get(provider)))
+            return Barrier(f"key:{provider}", _no_access(turn.model, row))
         if access.suspect:
             return access
         return await self._closed_gate(conn, access, model) or access
 
-    async def _key(
-        self, conn: Connection, workspace: str, provider: str, there: Directory
-    ) -> Access | None:
-        row = there.rows.get(provider)
-        if row is None:
-            return None
+    async def _key(self, conn: Connection, workspace: str, row: Provider) -> Access | None:
+        provider = row.name
         if not row.needs_key:
-            address = keyless_addresses(rows=there.rows).get(provider)
+            address = keyless_addresses(rows={provider: row}).get(provider)
             ref = AccountRef(workspace, provider, address or "", "local")
             return Access(ref=ref, key=None) if address else None
         key = await conn.fetchrow(SQL["usable_key"], workspace, provider)
-        custom = there.custom.get(provider)
+        custom = await endpoints.custom(conn, workspace, provider)
         if key is None or (custom is not None and custom.base_url != key["endpoint"]):
             return None
         ref = AccountRef(workspace, provider, key["endpoint"], key["account"] or key["key"])

@@ -18,6 +18,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from contracts.addresses import BadAddress
 from contracts.attempts import RunAttempt
 from contracts.failures import Evidence, FailureClass
 from contracts.providers import Provider
@@ -40,6 +41,7 @@ from services.provider_adapter.listener import Foreign, Interrupted, Listener, T
 from services.provider_adapter.outbox import Outbox
 from services.provider_adapter.patience import Clockwork, Patience
 from services.provider_adapter.session import Sent, beginning, lower_names
+from services.provider_adapter.ways import HINT, Ways, not_allowed
 from services.provider_adapter.wishes import Unsayable
 
 log = structlog.stdlib.get_logger("provider_adapter")
@@ -69,7 +71,7 @@ class Failed(Exception):
 class Surroundings:
     """What all attempts of this process share."""
 
-    session: aiohttp.ClientSession
+    ways: Ways
     keys: Keyring
     outbox: Outbox
     beat: Beat
@@ -170,6 +172,10 @@ class Attempt:
 
     async def _converse(self) -> None:
         request = self.request
+        try:
+            session = self._around.ways.to(request.endpoint, request.custom)
+        except BadAddress as error:
+            raise Failed(FailureClass.REQUEST, not_allowed(error), hint=HINT) from error
         key = await self._credentials()
         try:
             path, headers, body = self._speech.to_wire(request, self._row)
@@ -180,7 +186,7 @@ class Attempt:
             raise Failed(FailureClass.TRANSIENT, late, hint="expired")
         self._times.sent = self._now()
         try:
-            async with self._around.session.post(
+            async with session.post(
                 request.endpoint.rstrip("/") + path,
                 data=body,
                 headers=headers | key,
@@ -363,6 +369,8 @@ class Attempt:
 
     def _broken(self, error: Exception) -> Failed:
         what = f"{type(error).__name__}: {error}"
+        if why := not_allowed(error):
+            return Failed(FailureClass.REQUEST, classify.clean(why), hint=HINT)
         if not self._sent.it:
             return Failed(FailureClass.TRANSIENT, classify.clean(what), hint="connect")
         return Failed(FailureClass.AMBIGUOUS, classify.clean(what), hint="truncated")
