@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 
+from contracts.endpoints import SETTINGS, names, variable
 from contracts.providers import PROVIDERS
 
 _OF_THE_MACHINE = (
@@ -30,7 +31,10 @@ _OF_THE_LAUNCHER = {
 
 def take_keys(environment: MutableMapping[str, str]) -> dict[str, str]:
     """The providers' keys, by provider, taken out of the environment."""
-    found = {name: environment.pop(f"{name.upper()}_API_KEY", "").strip() for name in PROVIDERS}
+    found = {
+        name: environment.pop(variable(name, "API_KEY"), "").strip()
+        for name in (*PROVIDERS, *names(environment))
+    }
     return {name: key for name, key in found.items() if key}
 
 
@@ -39,10 +43,11 @@ def for_services(environment: Mapping[str, str]) -> dict[str, str]:
     ours = {
         name for name in environment if name.startswith("PARLEY_") and name not in _OF_THE_LAUNCHER
     }
-    providers = {f"{name.upper()}_LIMITS" for name in PROVIDERS} | {
+    providers = {variable(name, "LIMITS") for name in PROVIDERS} | {
         region.env for row in PROVIDERS.values() for region in row.regions
     }
-    wanted = {*_OF_THE_MACHINE, *ours, *providers}
+    own = {variable(name, what) for name in names(environment) for what in SETTINGS}
+    wanted = {*_OF_THE_MACHINE, *ours, *providers, *own}
     kept = {name: environment[name] for name in sorted(wanted) if name in environment}
     return {**kept, "PYTHONUNBUFFERED": "1"}
 

@@ -31,6 +31,9 @@ _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("key_vault", "disable"): CHANGE,
     ("key_vault", "revoke"): CHANGE,
     ("key_vault", "prune"): CHANGE,
+    ("key_vault", "add_endpoint"): CHANGE,
+    ("key_vault", "change_endpoint"): CHANGE,
+    ("key_vault", "remove_endpoint"): CHANGE,
     ("key_vault", "issue_token"): CHANGE,
     ("key_vault", "revoke_token"): CHANGE,
 }

@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec import Struct, structs
 
 from contracts.discussion import ListModels, ListProviders, ModelList, ProviderList, ProviderView
+from contracts.endpoints import row_of
 from contracts.providers import PROVIDERS, Provider
 from services.edge.asks import ask
 from services.edge.call import Call, plain
@@ -48,7 +49,7 @@ async def list_providers(call: Call) -> web.StreamResponse:
 
 def introduced(view: ProviderView, environ: Mapping[str, str] = os.environ) -> ProviderAnswer:
     """The provider as it stands, with what its row says of it."""
-    row = PROVIDERS[view.name]
+    row = row_of(view.custom) if view.custom is not None else PROVIDERS[view.name]
     return ProviderAnswer(
         **structs.asdict(view),
         needs_key=row.needs_key,

@@ -13,11 +13,12 @@ from rapidfuzz import process
 
 from contracts.discussion import ModelList
 from contracts.failures import NotFound
-from contracts.keys import KeyList, KeyView, Role, TokenList
+from contracts.keys import EndpointList, EndpointView, KeyList, KeyView, Role, TokenList
 from contracts.personas import PersonaList, PersonaView
 from services.edge import (
     discussions,
     docs,
+    endpoints,
     health,
     keys,
     models,
@@ -30,6 +31,8 @@ from services.edge import (
 )
 from services.edge.answers import DiscussionAnswer, OpenedAnswer
 from services.edge.bodies import (
+    EndpointBody,
+    EndpointSettings,
     KeyBody,
     ListQuery,
     OpenBody,
@@ -179,6 +182,46 @@ ROUTES: tuple[Route, ...] = (
         tag="keys",
         body=PruneBody,
         gives=KeyList,
+    ),
+    # --- Endpoints beside the built-in providers
+    Route(
+        method="POST",
+        path=f"{API}/endpoints",
+        answer=endpoints.add_one,
+        roles=MANAGERS,
+        summary="Add an OpenAI-compatible endpoint as a provider of your own",
+        tag="endpoints",
+        body=EndpointBody,
+        gives=EndpointView,
+        status=201,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/endpoints",
+        answer=endpoints.list_them,
+        roles=READERS,
+        summary="List the endpoints beside the built-in providers",
+        tag="endpoints",
+        gives=EndpointList,
+    ),
+    Route(
+        method="PUT",
+        path=f"{API}/endpoints/{{name}}",
+        answer=endpoints.change_one,
+        roles=MANAGERS,
+        summary="Change an endpoint; keys do not follow it to another address",
+        tag="endpoints",
+        body=EndpointSettings,
+        gives=EndpointView,
+    ),
+    Route(
+        method="DELETE",
+        path=f"{API}/endpoints/{{name}}",
+        answer=endpoints.remove_one,
+        roles=MANAGERS,
+        summary="Remove an endpoint; nobody is lent its keys any more",
+        tag="endpoints",
+        status=204,
     ),
     # --- Access tokens
     Route(
