@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import msgspec
 from aiohttp import web
 from msgspec import Struct, structs
 
 from contracts.discussion import ListModels, ListProviders, ModelList, ProviderList, ProviderView
-from contracts.endpoints import row_of
+from contracts.endpoints import CustomProvider, row_of
+from contracts.failures import Refused, TimedOut, Unreachable
+from contracts.keys import EndpointView
 from contracts.providers import PROVIDERS, Provider
+from services.edge import endpoints
 from services.edge.asks import ask
 from services.edge.call import Call, plain
 
@@ -43,8 +48,46 @@ async def list_models(call: Call) -> web.StreamResponse:
 async def list_providers(call: Call) -> web.StreamResponse:
     """Providers with their limits, closed gates, and what waits until when."""
     command = ListProviders(workspace=call.workspace)
-    known = await ask(call.tools.bus, "discussion", "providers", command, ProviderList)
-    return plain(ProvidersAnswer([introduced(view) for view in known.items]))
+    known, own = await asyncio.gather(
+        ask(call.tools.bus, "discussion", "providers", command, ProviderList), _endpoints(call)
+    )
+    views = known.items if own is None else with_endpoints(known.items, own)
+    return plain(ProvidersAnswer([introduced(view) for view in views]))
+
+
+async def _endpoints(call: Call) -> list[EndpointView] | None:
+    try:
+        return (await endpoints.of_workspace(call, call.workspace)).items
+    except (Refused, Unreachable, TimedOut):
+        return None  # what discussion knows of them will do
+
+
+def with_endpoints(
+    known: Sequence[ProviderView], own: Sequence[EndpointView]
+) -> list[ProviderView]:
+    """As discussion sees them, but with the endpoints as they are this moment.
+
+    Who has just added one wants to add its key next, before the fact has gone round.
+    """
+    there = {each.name for each in own}
+    names = {view.name for view in known}
+    return [
+        *(view for view in known if view.custom is None or view.name in there),
+        *(
+            ProviderView(
+                name=each.name,
+                title=each.title or each.name,
+                available=False,
+                reason=f"No working key. Add one: parley keys add {each.name}"
+                if each.needs_key
+                else "It has not answered yet.",
+                limits=each.limits,
+                custom=msgspec.convert(each, CustomProvider, from_attributes=True),
+            )
+            for each in own
+            if each.name not in names
+        ),
+    ]
 
 
 def introduced(view: ProviderView, environ: Mapping[str, str] = os.environ) -> ProviderAnswer:

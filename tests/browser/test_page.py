@@ -335,6 +335,7 @@ async def test_an_endpoint_is_added_and_removed(page: Page, running_system: Runn
     await form.get_by_role("button", name="Add the endpoint").click()
     own = page.locator("section[aria-labelledby=own-endpoints] article")
     added = own.filter(has_text="From the page")
+    await page.get_by_label("Provider", exact=True).select_option("from-page")
     await expect(added).to_contain_text("https://llm.from-page.example/v1")
 
     await added.get_by_role("button", name="Remove").click()
