@@ -67,6 +67,9 @@ class RunAttempt(Struct, frozen=True, kw_only=True):
     """The model thinks before it speaks: patience is longer."""
     custom: CustomProvider | None = None
     """What the adapter has to know of a provider that is not built in."""
+    prefix: str = ""
+    """How the answer begins: an earlier attempt broke off there, and this one goes on. Its chunks
+    begin at that offset; the text of its outcome is the whole."""
 
 
 class Accepted(Struct, frozen=True, kw_only=True):

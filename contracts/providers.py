@@ -30,6 +30,23 @@ class Reasoning(StrEnum):
     PLAIN_FIELD = "reasoning"
 
 
+class Continuing(StrEnum):
+    """How a provider is given the beginning of an answer, to go on from there: the conversation
+    ends with what the assistant has said so far, and the reply does not repeat it.
+    """
+
+    NONE = ""
+    """It cannot be."""
+    PLAIN = "plain"
+    """Nothing marks that message."""
+    PARTIAL = "partial"
+    """The message has `"partial": true` (Moonshot, "Partial Mode")."""
+    PREFIX = "prefix"
+    """The message has `"prefix": true` (Mistral, "Prefix")."""
+    FINAL_MESSAGE = "final_message"
+    """The request has `continue_final_message` and not `add_generation_prompt` (vLLM)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
     """One of the hosts of a vendor, with its own accounts and keys."""
@@ -70,6 +87,9 @@ class Model:
     """Tokens an answer may have unless asked otherwise; None: 1,024, or 8,192 if it thinks."""
     fixed_temperature: bool = False
     """Refuses any temperature but its own: the parameter is left out."""
+    can_stop_thinking: bool = False
+    """Takes `"thinking": {"type": "disabled"}`; without it, a model that thinks cannot go on from
+    the beginning of an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +124,8 @@ class Provider:
     """Parameters that it does not know and that are left out: the answer is hardly another."""
     refuses: Mapping[str, str] = field(default_factory=dict[str, str])
     """Parameter that it cannot keep → why: who asks for it is told, and nothing is sent."""
+    continuing: Continuing = Continuing.NONE
+    """How an answer that broke off is gone on with."""
     balance_path: str = ""
     """Where the account's balance is told, below the endpoint; not everybody tells."""
     absent: str = ""
@@ -143,6 +165,7 @@ def _model(
     thinks: bool = False,
     fixed_temperature: bool = False,
     answer_tokens: int | None = None,
+    can_stop_thinking: bool = False,
 ) -> Model:
     """`prices`: input, cached input, output."""
     input_, cached, output = prices or (None, None, None)
@@ -155,6 +178,7 @@ def _model(
         thinks=thinks,
         fixed_temperature=fixed_temperature,
         answer_tokens=answer_tokens,
+        can_stop_thinking=can_stop_thinking,
     )
 
 
@@ -174,10 +198,18 @@ KIMI = Provider(
     reasoning=Reasoning.CONTENT_FIELD,
     sends_thinking_back=True,
     fixed_temperature=True,
+    continuing=Continuing.PARTIAL,
     # Tier 1 of .cn, the lowest paid one; tier 0 (1 at a time, 3 a minute) is learnt from its 429s.
     limits=Limits(rpm=100, concurrency=15),
     models=tuple(
-        _model(id, window, prices, thinks=True, fixed_temperature=True)
+        _model(
+            id,
+            window,
+            prices,
+            thinks=True,
+            fixed_temperature=True,
+            can_stop_thinking=id == "kimi-k2.6",  # K2.7-code and K3 always think
+        )
         for id, window, prices in (
             ("kimi-k3.1-pro", 1_048_576, ("2", "0.20", "10")),
             ("kimi-k3.1-pro-highspeed", 1_048_576, ("4", "0.20", "20")),
@@ -385,6 +417,7 @@ MISTRAL = Provider(
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
     # Whatever it does not know is a 422 (extra_forbidden); it tells the usage without being asked.
     asks_for_usage=False,
+    continuing=Continuing.PREFIX,
     renames={"seed": "random_seed"},
     leaves_out=frozenset({"reasoning_effort"}),
     models=(
@@ -466,6 +499,7 @@ VLLM = Provider(
     absent="Set VLLM_BASE_URL to its address, for example http://localhost:8000/v1.",
     reasoning=Reasoning.PLAIN_FIELD,
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
+    continuing=Continuing.FINAL_MESSAGE,
 )
 
 PROVIDERS: Mapping[str, Provider] = {

@@ -11,6 +11,7 @@ import msgspec
 
 from contracts.endpoints import directory, variable
 from contracts.providers import Limits, Provider
+from services.discussion import endpoints
 from services.discussion.admission import Account
 from services.discussion.sql import SQL
 from shared.database import Connection
@@ -60,9 +61,28 @@ async def save(conn: Connection, ref: AccountRef, account: Account) -> None:
     )
 
 
-async def wake_waiting(conn: Connection, ref: AccountRef, places: int) -> None:
-    """Let the turns that have waited longest for a place ask again."""
-    await conn.execute(SQL["wake_waiting"], ref.places, places)
+async def limits_of(conn: Connection, ref: AccountRef) -> Limits:
+    """What the account may use: as set here, else as declared."""
+    record = await conn.fetchval(SQL["limits"], ref.workspace, ref.provider)
+    if record is not None:
+        return decode_limits(cast("bytes", record))
+    row = await endpoints.provider(conn, ref.workspace, ref.provider)
+    return declared(row) if row is not None else Limits()  # gone: nothing begins there any more
+
+
+async def set_limits(
+    conn: Connection, workspace: str, provider: str, limits: Limits | None, *, by: str
+) -> None:
+    """In force from the next request on. None: as declared again."""
+    if limits is None:
+        await conn.execute(SQL["forget_limits"], workspace, provider)
+        return
+    record = msgspec.json.encode(limits)
+    now = await conn.fetchval(SQL["clock"])
+    await conn.execute(SQL["set_limits"], workspace, provider, record, by, now)
+
+
+decode_limits = msgspec.json.Decoder(Limits).decode
 
 
 def declared(row: Provider, environ: Mapping[str, str] = os.environ) -> Limits:
@@ -71,16 +91,12 @@ def declared(row: Provider, environ: Mapping[str, str] = os.environ) -> Limits:
     return parse_limits(told) if told.strip() else row.limits
 
 
-def check_declared(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Declared limits that nothing holds to yet, e.g. `kimi tpm`; BadLimits for unreadable ones."""
-    rows = directory(environ=environ).rows
-    found = {name: declared(row, environ) for name, row in rows.items()}
-    return [
-        f"{name} {kind}"
-        for name, limits in found.items()
-        for kind, value in (("tpm", limits.tpm), ("tpd", limits.tpd))
-        if value is not None
-    ]
+def check_declared(environ: Mapping[str, str] = os.environ) -> None:
+    """BadLimits if what the operator declared cannot be read: found at start, not at the first
+    question.
+    """
+    for row in directory(environ=environ).rows.values():
+        declared(row, environ)
 
 
 class BadLimits(ValueError):

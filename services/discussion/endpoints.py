@@ -13,8 +13,7 @@ import msgspec
 
 from contracts.endpoints import CustomProvider, Directory, configured, directory
 from contracts.keys import EndpointChanged
-from contracts.providers import PROVIDERS, Limits, Provider
-from services.discussion import accounts
+from contracts.providers import PROVIDERS, Provider
 from services.discussion.sql import SQL
 from shared.database import Connection
 
@@ -39,12 +38,6 @@ async def custom(conn: Connection, workspace: str, name: str) -> CustomProvider 
 async def provider(conn: Connection, workspace: str, name: str) -> Provider | None:
     """The row of this name, or None."""
     return PROVIDERS.get(name) or (await known(conn, workspace)).rows.get(name)
-
-
-async def limits(conn: Connection, workspace: str, name: str) -> Limits:
-    """What an account may use there; nothing is known of a provider that is gone."""
-    row = await provider(conn, workspace, name)
-    return accounts.declared(row) if row is not None else Limits()
 
 
 async def note(conn: Connection, fact: EndpointChanged) -> bool:

@@ -21,7 +21,7 @@ from contracts.stream import (
 )
 from contracts.subjects import chunk_subject
 from services.discussion import accounts, admission
-from services.discussion.aggregate import Command, CutAttempt, Going, Hear, Running
+from services.discussion.aggregate import Command, CutAttempt, Going, Hear, Running, Turn
 from services.discussion.pricing import cost
 from services.discussion.reactions import account_of
 from services.discussion.sql import SQL
@@ -79,8 +79,10 @@ class Outcomes:
         last = await self._bus.last_chunk(subject)
         async with self._store.reading() as conn:
             now = await self._store.clock(conn)
+            before = await self._store.load(conn, wakeup.discussion)
         alive = last is not None and now - last.stored_at < PULSE
-        text, reasoning = ("", "") if alive else await self._salvage(subject)
+        prefix = _prefix(before, wakeup.subject)
+        text, reasoning = ("", "") if alive else await self._salvage(subject, prefix)
         async with self._store.transaction() as conn:
             loaded = await self._store.hold(conn, wakeup.discussion)
             row = await conn.fetchrow(SQL["find_attempt"], wakeup.subject)
@@ -90,7 +92,7 @@ class Outcomes:
             if alive:
                 await self._renew(conn, wakeup, row)
                 return
-            await self._cut(conn, loaded, row, text, reasoning)
+            await self._cut(conn, loaded, row, text, reasoning, said_before=prefix)
 
     async def _renew(self, conn: Connection, wakeup: Wakeup, row: asyncpg.Record) -> None:
         ref = account_of(row)
@@ -100,9 +102,9 @@ class Outcomes:
         await accounts.save(conn, ref, renewed)
         await postpone(conn, wakeup, admission.LEASE)
 
-    async def _salvage(self, subject: str) -> tuple[str, str]:
-        """What the chunk stream still has of the answer: text and reasoning."""
-        said = dict.fromkeys(ChunkKind, "")
+    async def _salvage(self, subject: str, prefix: str) -> tuple[str, str]:
+        """What the chunk stream still has of the answer, from its beginning: text and reasoning."""
+        said = dict.fromkeys(ChunkKind, "") | {ChunkKind.TEXT: prefix}
         for stored in await self._bus.stored_chunks(subject):
             chunk = _decode_chunk.decode(stored.data)
             have = said[chunk.kind]
@@ -111,11 +113,19 @@ class Outcomes:
         return said[ChunkKind.TEXT], said[ChunkKind.REASONING]
 
     async def _cut(
-        self, conn: Connection, loaded: Loaded, row: asyncpg.Record, text: str, reasoning: str
+        self,
+        conn: Connection,
+        loaded: Loaded,
+        row: asyncpg.Record,
+        text: str,
+        reasoning: str,
+        *,
+        said_before: str = "",
     ) -> None:
         self._log.warning("attempt has no pulse", attempt=row["attempt"], heard=len(text))
         usage = Usage(
-            output_tokens=len((text + reasoning).encode("utf-8", "replace")) // 3,
+            output_tokens=len(f"{text[len(said_before) :]}{reasoning}".encode(errors="replace"))
+            // 3,
             status=UsageStatus.ESTIMATED,
         )
         command: Command = CutAttempt(
@@ -139,9 +149,20 @@ class Outcomes:
         await conn.execute(SQL["drop_wakeup"], "lease", row["attempt"])
 
 
+def _prefix(loaded: Loaded, attempt: str) -> str:
+    """What had been said before the attempt went on from there."""
+    turns = loaded.state.turns.values() if isinstance(loaded.state, Going) else ()
+    running = (turn for turn in turns if _runs(turn, attempt))
+    return next((turn.prefix for turn in running), "")
+
+
+def _runs(turn: Turn, attempt: str) -> bool:
+    return isinstance(turn.phase, Running) and turn.phase.attempt == attempt
+
+
 def _cost(loaded: Loaded, outcome: StreamCompleted | ProviderError) -> Cost | None:
     state = loaded.state
     turn = state.turns.get(outcome.turn) if isinstance(state, Going) else None
-    if turn is None or turn.phase != Running(outcome.attempt):
+    if turn is None or not _runs(turn, outcome.attempt):
         return None
     return cost(turn.model, outcome.usage)

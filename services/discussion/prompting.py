@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import ceil
+
+import msgspec
 from msgspec.structs import replace as copy
 
 from contracts.attempts import Message, Parameters
 from contracts.discussion import DiscussionOpened
-from contracts.providers import PROVIDERS, Model
+from contracts.providers import PROVIDERS, Continuing, Model
 from contracts.providers import Provider as Row
 
 SHORT = 1_024
 """Tokens of an answer unless asked otherwise: providers charge rate limits by it beforehand."""
+
+LEAST = 64
+"""Tokens that an answer which broke off may at least go on for."""
 
 LONG = 8_192
 """For models that think: their thoughts count too."""
@@ -31,11 +38,54 @@ def parameters(opened: DiscussionOpened, model: str) -> Parameters:
     return copy(opened.parameters, max_completion_tokens=answer_tokens(known(model)))
 
 
+IMAGE = 1_000
+"""Tokens reckoned for each part of a message that is not text."""
+
+
+def tokens(messages: Sequence[Message], parameters: Parameters) -> int:
+    """What a request may cost at most: its input, estimated as bytes / 3 and a tenth more since
+    no tokenizer is at hand, and the longest answer it may get.
+    """
+    size = 0
+    parts = 0
+    for message in messages:
+        match message.content:
+            case str(text):
+                size += _bytes(text)
+            case list(pieces):
+                texts = [piece["text"] for piece in pieces if isinstance(piece.get("text"), str)]
+                size += sum(map(_bytes, texts))
+                parts += len(pieces) - len(texts)
+            case None:
+                pass
+        size += len(msgspec.json.encode(message.tool_calls)) if message.tool_calls else 0
+    size += len(msgspec.json.encode(parameters.tools)) if parameters.tools else 0
+    return ceil(size / 3 * 1.1) + parts * IMAGE + parameters.max_completion_tokens
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
+
+
 def answer_tokens(model: Model | None) -> int:
     """How long an answer may be when nobody said."""
     if model is not None and model.answer_tokens is not None:
         return model.answer_tokens
     return LONG if model is not None and model.thinks else SHORT
+
+
+def can_go_on(model: str) -> bool:
+    """Whether `provider/model` can be given the beginning of an answer to go on from."""
+    row, what = PROVIDERS.get(model.partition("/")[0]), known(model)
+    if row is None or row.continuing is Continuing.NONE:
+        return False
+    return what is not None and (not what.thinks or what.can_stop_thinking)
+
+
+def rest(parameters: Parameters, prefix: str) -> Parameters:
+    """What may still be said after `prefix`, of which a token has three bytes."""
+    left = parameters.max_completion_tokens - len(prefix.encode("utf-8", "replace")) // 3
+    return copy(parameters, max_completion_tokens=max(LEAST, left))
 
 
 def known(model: str) -> Model | None:

@@ -98,7 +98,7 @@ class Attempt:
         self._around = around
         self._patience = patience
         self._subject = chunk_subject(request.workspace, request.discussion, request.attempt)
-        self._listener = Listener(speech)
+        self._listener = Listener(speech, request.prefix)
         self._answer = self._listener.answer
         self._content: aiohttp.StreamReader | None = None
         self._idle_beats = 0
@@ -414,7 +414,7 @@ class Attempt:
         """Three bytes a token: there is no tokenizer here, and too many is safer than too few."""
         answer = self._answer
         said = (
-            answer.text
+            answer.new
             + answer.reasoning
             + "".join(
                 call["function"]["name"] + call["function"]["arguments"]

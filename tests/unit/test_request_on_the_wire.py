@@ -17,6 +17,7 @@ from contracts.providers import (
     OLLAMA,
     OPENAI,
     PROVIDERS,
+    VLLM,
     XAI,
     Dialect,
     Provider,
@@ -292,3 +293,25 @@ def test_openais_reasoning_models_keep_their_own_temperature() -> None:
     assert "temperature" not in sent(OPENAI, model="gpt-6.1-sol", parameters=wish)
     assert "temperature" not in sent(OPENAI, model="gpt-9-unheard-of", parameters=wish)
     assert sent(OPENAI, model="gpt-4.1", parameters=wish)["temperature"] == 0.2
+
+
+@pytest.mark.parametrize(
+    ("row", "marked", "beside"),
+    [
+        (KIMI, {"partial": True}, {"thinking": {"type": "disabled"}}),
+        (MISTRAL, {"prefix": True}, {}),
+        (VLLM, {}, {"continue_final_message": True, "add_generation_prompt": False}),
+    ],
+)
+def test_an_answer_that_broke_off_is_gone_on_with_in_the_providers_own_way(
+    row: Provider, marked: dict[str, Any], beside: dict[str, Any]
+) -> None:
+    asked = [
+        Message(role="user", content="Hi"),
+        Message(role="assistant", content="The rain"),
+    ]
+    body = sent(row, messages=asked, prefix="The rain")
+
+    assert body["messages"][-1] == {"role": "assistant", "content": "The rain"} | marked
+    assert {name: body.get(name) for name in beside} == beside
+    assert not (sent(row, messages=asked)["messages"][-1].keys() & marked.keys())

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from contracts.attempts import LiveModel, Message, RunAttempt
-from contracts.providers import Provider, Reasoning
+from contracts.providers import Continuing, Provider, Reasoning
 from contracts.stream import Usage, UsageStatus
 from services.provider_adapter import foreign
 from services.provider_adapter.answer import Piece, Unreadable
@@ -54,8 +54,25 @@ def to_wire(request: RunAttempt, row: Provider) -> tuple[str, dict[str, str], by
     if row.asks_for_usage:
         body["stream_options"] = {"include_usage": True}
     body |= {row.renames.get(name, name): value for name, value in wish.items()}
+    if request.prefix:
+        _go_on(body, request, row)
     headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
     return "/chat/completions", headers, msgspec.json.encode(body)
+
+
+def _go_on(body: dict[str, Any], request: RunAttempt, row: Provider) -> None:
+    """The last message is how the answer begins: mark it as the provider wants it marked."""
+    last: dict[str, Any] = body["messages"][-1]
+    match row.continuing:
+        case Continuing.PARTIAL | Continuing.PREFIX:
+            last[row.continuing.value] = True
+        case Continuing.FINAL_MESSAGE:
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
+        case Continuing.PLAIN | Continuing.NONE:
+            pass
+    model = row.model(request.model)
+    if model is not None and model.can_stop_thinking:
+        body["thinking"] = {"type": "disabled"}
 
 
 def _message(message: Message, request: RunAttempt, row: Provider) -> dict[str, Any]:
