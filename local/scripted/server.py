@@ -62,6 +62,8 @@ class ScriptedProvider:
         """Words a second; 0 is as fast as possible."""
         self.keys = None if keys is None else set(keys)
         """The keys that are good; None: every one."""
+        self.models: list[dict[str, Any]] = list(replies.MODELS)
+        """What its list has in it."""
         self._host = host
         self._port = port
         self._fixtures = fixtures
@@ -194,7 +196,7 @@ class ScriptedProvider:
                 return await performance.run(steps)
             return await performance.default()
         if (request.method, request.path) == ("GET", "/v1/models"):
-            await answering.json(200, {"object": "list", "data": replies.MODELS}, **identity)
+            await answering.json(200, {"object": "list", "data": self.models}, **identity)
         else:
             nowhere = {
                 "code": 5,

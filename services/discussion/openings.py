@@ -14,6 +14,7 @@ from contracts.failures import Invalid, NotFound, TimedOut, Unavailable, Unreach
 from contracts.personas import GetPersona, PersonaView
 from contracts.providers import Provider
 from contracts.subjects import command_subject
+from contracts.wishes import judged
 from services.discussion import catalog, endpoints
 from services.discussion.aggregate import NotOpened, Open
 from services.discussion.catalog import Catalog
@@ -52,6 +53,7 @@ class Openings:
             _participant(wanted.persona, wanted.model, personas, catalogs, rows)
             for wanted in command.participants
         ]
+        _refuse_what_cannot_be_kept(command, participants, rows)
         topic = command.topic or _last_said(command)
         discussion = fresh()
         key = f"{command.workspace}/open/{command.idempotency_key}"
@@ -186,6 +188,27 @@ def _check(command: OpenDiscussion) -> None:
         )
 
 
+def _refuse_what_cannot_be_kept(
+    command: OpenDiscussion, participants: list[Participant], rows: Mapping[str, Provider]
+) -> None:
+    """A wish that a chosen model cannot keep is told now, not by a turn that fails."""
+    if command.parameters is None:
+        return
+    for participant in participants:
+        provider, _, model = participant.model.partition("/")
+        refused = judged(command.parameters, rows[provider], model).refused
+        if refused:
+            raise Invalid(
+                " ".join(refused.values()),
+                slug="unsupported-parameter",
+                title="This cannot be asked of the model",
+                errors=[
+                    {"field": f"options.{name}", "message": why} for name, why in refused.items()
+                ],
+                next_step=f"Leave {' and '.join(refused)} out, or choose another model.",
+            )
+
+
 def _participant(
     slug: str | None,
     model: str | None,
@@ -195,10 +218,13 @@ def _participant(
 ) -> Participant:
     persona = personas.get(slug) if slug else None
     chosen = catalog.resolve(model, persona.model if persona else "", catalogs, rows)
+    thinks, price = catalog.participant_facts(chosen, catalogs, rows)
     if persona is None:
-        return Participant(model=chosen)
+        return Participant(model=chosen, thinks=thinks, price=price)
     return Participant(
         model=chosen,
+        thinks=thinks,
+        price=price,
         persona=persona.slug,
         name=persona.name,
         version=persona.version,

@@ -10,7 +10,15 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct, structs
 
-from contracts.discussion import ListModels, ListProviders, ModelList, ProviderList, ProviderView
+from contracts.discussion import (
+    CatalogsRefreshed,
+    ListModels,
+    ListProviders,
+    ModelList,
+    ProviderList,
+    ProviderView,
+    RefreshModels,
+)
 from contracts.endpoints import CustomProvider, row_of
 from contracts.failures import Refused, TimedOut, Unreachable
 from contracts.keys import EndpointView
@@ -43,6 +51,12 @@ async def list_models(call: Call) -> web.StreamResponse:
     """Models by `provider/model`, as the providers' own lists have them."""
     command = ListModels(workspace=call.workspace)
     return plain(await ask(call.tools.bus, "discussion", "models", command, ModelList))
+
+
+async def refresh_models(call: Call) -> web.StreamResponse:
+    """Look at every list of models now; what could not be seen says why."""
+    command = RefreshModels(workspace=call.workspace)
+    return plain(await ask(call.tools.bus, "discussion", "refresh", command, CatalogsRefreshed))
 
 
 async def list_providers(call: Call) -> web.StreamResponse:

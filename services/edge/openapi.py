@@ -14,7 +14,6 @@ import msgspec
 import pydantic
 from pydantic.json_schema import models_json_schema
 
-from contracts.providers import PROVIDERS
 from services.edge.call import Route
 
 TITLE = "Parley"
@@ -77,13 +76,12 @@ attempt and kind) and, on connecting, `TurnText` for each turn that is running: 
 
 def describe(routes: Sequence[Route]) -> dict[str, Any]:
     """The whole description."""
-    keyed = [row.name for row in PROVIDERS.values() if row.needs_key]
     schemas = {"Problem": PROBLEM, "OpenAIError": OPENAI_ERROR} | _bodies(routes) | _answers(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         address = _STEP.sub(r"{\1}", route.path)
         paths.setdefault(address, {})[route.method.lower()] = _operation(route)
-    document: dict[str, Any] = {
+    return {
         "openapi": "3.1.0",
         "info": {
             "title": TITLE,
@@ -103,16 +101,13 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
             },
         },
     }
-    name_providers(document, keyed)
-    return document
 
 
 def name_providers(document: dict[str, Any], names: Sequence[str]) -> None:
     """Say, wherever a provider with keys is to be named, that these are such providers too."""
-    schemas = document["components"]["schemas"]
-    for body in NAMING_A_PROVIDER & schemas.keys():
-        named = schemas[body]["properties"]["provider"]
-        named["enum"] = list(dict.fromkeys((*named.get("enum", ()), *names)))
+    for body in NAMING_A_PROVIDER:
+        built_in, _ = document["components"]["schemas"][body]["properties"]["provider"]["anyOf"]
+        built_in["enum"] = [*built_in["enum"], *names]
 
 
 def _operation(route: Route) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from services.provider_adapter.outbox import Outbox
 from services.provider_adapter.patience import Clockwork, Patience
 from services.provider_adapter.session import Sent, beginning, lower_names
 from services.provider_adapter.ways import HINT, Ways, not_allowed
-from services.provider_adapter.wishes import Unsayable
+from services.provider_adapter.wishes import Unsayable, notes
 
 log = structlog.stdlib.get_logger("provider_adapter")
 
@@ -339,6 +339,7 @@ class Attempt:
             request=self._provider_request,
             first_token_ms=None if first is None else self._ms_after_sending(first),
             duration_ms=self._ms_after_sending(self._now()),
+            notes=notes(request, self._row),
         )
 
     def _error(self, failed: Failed) -> ProviderError:

@@ -1,4 +1,4 @@
-"""One look at a provider: `GET /models`, free of charge, tells whether the key works and which
+"""One look at a provider: its list of models, free of charge, tells whether the key works and which
 models there are.
 """
 
@@ -66,7 +66,7 @@ async def _look(
         async with (
             asyncio.timeout(WITHIN),
             session.get(
-                endpoint.rstrip("/") + speech.catalog_path,
+                endpoint.rstrip("/") + (row.catalog_path or speech.catalog_path),
                 headers=headers,
                 allow_redirects=False,
                 trace_request_ctx=sent,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -19,7 +20,13 @@ from contracts.stream import UsageStatus
 from services.provider_adapter.answer import Answer, Told
 from services.provider_adapter.balance import Balance, balance
 from services.provider_adapter.classify import Verdict
-from services.provider_adapter.dialects import SPEECHES, Speech, openai_chat
+from services.provider_adapter.dialects import (
+    SPEECHES,
+    Speech,
+    anthropic_messages,
+    gemini,
+    openai_chat,
+)
 from services.provider_adapter.listener import Interrupted, Listener
 from tests.recorded import ALL, ANSWERS, BALANCES, BY_FILE, CATALOGS, REFUSALS, Recorded
 
@@ -242,6 +249,51 @@ def test_moonshots_catalog_tells_windows_and_who_thinks() -> None:
     assert models["kimi-k2.6"].context_window == 262_144
     assert models["kimi-k3"].context_window == 1_048_576
     assert models["kimi-k3"].thinks is True
+
+
+def test_openrouters_catalog_tells_prices_and_abilities() -> None:
+    (model,) = openai_chat.catalog(BY_FILE["openrouter/models.json"].body)
+    assert (model.input_price, model.cached_price, model.output_price) == (
+        Decimal(3),
+        Decimal("0.3"),
+        Decimal(15),
+    )
+    assert (model.thinks, model.sees, model.calls_tools, model.chats) == (True, True, True, True)
+
+
+def test_a_price_that_varies_is_none() -> None:
+    auto = b'{"data":[{"id":"openrouter/auto","pricing":{"prompt":"-1","completion":"-1"}}]}'
+    (model,) = openai_chat.catalog(auto)
+    assert model.input_price is None
+
+
+def test_togethers_catalog_tells_prices_and_kinds() -> None:
+    (model,) = openai_chat.catalog(BY_FILE["together/models.json"].body)
+    assert (model.input_price, model.output_price) == (Decimal(3), Decimal(15))
+    assert model.chats is True
+    (other,) = openai_chat.catalog(b'[{"id":"BAAI/bge-base","type":"embedding"}]')
+    assert other.chats is False
+
+
+def test_mistrals_catalog_tells_who_chats_and_sees() -> None:
+    (model,) = openai_chat.catalog(BY_FILE["mistral/models.json"].body)
+    assert (model.chats, model.sees, model.calls_tools, model.thinks) == (True, True, True, None)
+
+
+def test_geminis_catalog_tells_who_thinks_and_who_only_embeds() -> None:
+    chats, embeds = gemini.catalog(BY_FILE["gemini/models.json"].body)
+    assert (chats.chats, chats.thinks) == (True, True)
+    assert (embeds.chats, embeds.thinks) == (False, None)
+
+
+def test_anthropics_newer_catalog_tells_who_can_think() -> None:
+    entry = b'{"id":"claude-next","capabilities":{"thinking":{"supported":true}}}'
+    (model,) = anthropic_messages.catalog(b'{"data":[' + entry + b"]}")
+    assert model.thinks is True
+    assert all(
+        each.thinks is None
+        for each in anthropic_messages.catalog(BY_FILE["anthropic/models.json"].body)
+    )
 
 
 def test_anthropics_thinking_is_sealed_and_the_seal_is_kept_with_the_call() -> None:

@@ -181,6 +181,7 @@ class Column {
     this.countdown = h("span", { class: "countdown" });
     this.figures = h("p", { class: "figures" });
     this.copy = h("button", { class: "quiet square", type: "button", "aria-label": `Copy the answer of ${this.name}`, title: "Copy", onclick: () => void this.#copy() }, icon("copy"));
+    this.remarks = h("p", { class: "figures remarks", hidden: true });
     this.foot = h("footer", { hidden: true }, this.figures, this.copy);
     const id = `turn-${turn.id}`;
     this.element = tint(h("section", { class: "column", "aria-labelledby": id, "data-turn": turn.id },
@@ -190,7 +191,7 @@ class Column {
           h("h2", { id }, this.name),
           h("p", {}, persona?.title ? h("span", {}, persona.title) : null, this.model)),
         this.status),
-      this.thoughts, this.text, this.note, this.foot), this.color);
+      this.thoughts, this.text, this.note, this.remarks, this.foot), this.color);
   }
 
   draw(turn) {
@@ -248,6 +249,8 @@ class Column {
 
   #drawFoot(turn) {
     const done = ["completed", "failed", "cancelled"].includes(turn.state);
+    this.remarks.hidden = !done || !turn.notes.length;
+    say(this.remarks, turn.notes.join(" "));
     this.foot.hidden = !done || !(turn.body.text || turn.usage);
     this.copy.hidden = !turn.body.text;
     if (!done) return;
