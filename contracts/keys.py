@@ -349,6 +349,25 @@ class KeyLease(Struct, frozen=True, kw_only=True):
     """The adapter forgets the key by then: five minutes at most."""
 
 
+class RewrapVault(Struct, frozen=True, kw_only=True):
+    """`rewrap` (owners only): change the key that encrypts all keys at rest, in full use."""
+
+    by: str = ""
+
+
+class Rewrapped(Struct, frozen=True, kw_only=True):
+    """How far the change has come."""
+
+    rewrapped: int
+    """Secrets that are under the new one since this was asked."""
+    finished: bool
+    """Nothing is under the former one any more."""
+    detail: str
+    next_step: str
+    unreadable: list[str] = []
+    """Ids of keys whose secrets nobody can read any more."""
+
+
 class ReportKey(Struct, frozen=True, kw_only=True):
     """`report` (discussion only): what a provider said of a key while it was used."""
 

@@ -27,6 +27,8 @@ keys = typer.Typer(no_args_is_help=True, help="The providers' keys in the vault.
 tokens = typer.Typer(no_args_is_help=True, help="Who may come in, and as what.")
 app.add_typer(keys, name="keys")
 app.add_typer(tokens, name="tokens")
+vault = typer.Typer(no_args_is_help=True, help="Where the keys lie.")
+app.add_typer(vault, name="vault")
 
 Url = Annotated[
     str, typer.Option(envvar="PARLEY_URL", help="Where Parley is; found by itself if it is here.")
@@ -184,6 +186,15 @@ def _tell_key(key: dict[str, Any], wanted: str = "active") -> NoReturn:
 
 def _show_keys(items: list[dict[str, Any]]) -> None:
     _show(("id", "provider", "state", "endpoint", "label", "reason"), items)
+
+
+@vault.command("rewrap")
+def rewrap_vault(url: Url = "") -> None:
+    """Change the key that encrypts all keys at rest (the KEK), while everything goes on."""
+    told = _with_api(url, lambda api: api.post("/api/v1/vault/rewrap"))
+    print(f"{told['detail']} Secrets wrapped anew: {told['rewrapped']}.")  # noqa: T201
+    print(told["next_step"], file=sys.stderr)  # noqa: T201
+    sys.exit(0 if told["finished"] else 1)
 
 
 # --- Access tokens --------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import structlog
 from msgspec.structs import replace
 
 from contracts.failures import Conflict, Invalid, NotFound
@@ -33,6 +34,8 @@ from contracts.keys import (
     ReportKey,
     RevokeKey,
     RevokeToken,
+    Rewrapped,
+    RewrapVault,
     RotateKey,
     TokenList,
     TokenView,
@@ -55,6 +58,8 @@ from services.key_vault.aggregate import (
     Revoke,
 )
 from services.key_vault.explanations import denied
+from services.key_vault.keks import CannotAdd
+from services.key_vault.rewrapping import rewrap, rewrapped
 from services.key_vault.store import Once, Store
 from services.key_vault.submission import (
     cleaned,
@@ -68,6 +73,8 @@ from shared.bus import Verb
 from shared.ids import fresh
 from shared.redaction import REDACTOR
 from shared.sealing import CannotOpen, Info, rotation_info, submission_info
+
+log = structlog.stdlib.get_logger("inbox")
 
 
 class Inbox:
@@ -88,6 +95,7 @@ class Inbox:
             Verb("enable", EnableKey, self.enable),
             Verb("revoke", RevokeKey, self.revoke),
             Verb("prune", PruneKeys, self.prune),
+            Verb("rewrap", RewrapVault, self.rewrap),
             Verb("lease", LeaseKey, self.lease),
             Verb("report", ReportKey, self.report),
             Verb("introspect", Introspect, self.introspect),
@@ -257,6 +265,15 @@ class Inbox:
         except NoSuchKey as error:
             raise NotFound("There is no such key.") from error
         return await self._store.key(workspace, name)
+
+    async def rewrap(self, wish: RewrapVault) -> Rewrapped:
+        log.info("the KEK is changed", by=wish.by)
+        keks = self._store.identity.keks
+        try:
+            *_, last = [step async for step in rewrap(self._store.pool, keks)]
+        except CannotAdd as error:
+            raise Conflict(str(error), next_step=error.next_step, slug="kek-not-changed") from error
+        return rewrapped(keks, last)
 
     # --- What a provider said of a key in use -----------------------------------------------
 

@@ -6,6 +6,39 @@ SELECT sealed FROM identity;
 -- name: keep_identity
 INSERT INTO identity (sealed) VALUES ($1) ON CONFLICT DO NOTHING;
 
+-- The KEK, see rewrapping.py. Seven bytes at the front of whatever is encrypted say which one it is.
+
+-- name: hold_kek
+SELECT substring(sealed FROM 1 FOR 7) FROM identity FOR SHARE;
+
+-- name: lock_keks
+SELECT pg_advisory_xact_lock(
+    hashtextextended(format('parley %s keks', current_schema()), 0));
+
+-- name: rewrap_identity
+UPDATE identity SET sealed = $1;
+
+-- name: secrets_to_rewrap
+SELECT key, version, '' AS endpoint, sealed FROM secrets
+WHERE substring(sealed FROM 1 FOR 7) <> $1 AND (key, version, '') > ($3, $4, $5)
+ORDER BY key, version LIMIT $2;
+
+-- name: trials_to_rewrap
+SELECT key, version, endpoint, sealed FROM trials
+WHERE substring(sealed FROM 1 FOR 7) <> $1 AND (key, version, endpoint) > ($3, $4, $5)
+ORDER BY key, version, endpoint LIMIT $2;
+
+-- Unless it has been replaced or destroyed meanwhile.
+-- name: rewrap_secrets
+UPDATE secrets SET sealed = $5 WHERE key = $1 AND version = $2 AND $3 = '' AND sealed = $4;
+
+-- name: rewrap_trials
+UPDATE trials SET sealed = $5 WHERE key = $1 AND version = $2 AND endpoint = $3 AND sealed = $4;
+
+-- name: any_to_rewrap
+SELECT EXISTS (SELECT FROM secrets WHERE substring(sealed FROM 1 FOR 7) <> $1)
+    OR EXISTS (SELECT FROM trials WHERE substring(sealed FROM 1 FOR 7) <> $1);
+
 -- Where a stream stands
 
 -- name: stream_version

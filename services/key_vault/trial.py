@@ -43,11 +43,11 @@ async def rotate(
     _check(key)
     version = await store.next_version(workspace, key.id)
     candidate = replace(key, version=version, fingerprint=fingerprint, proven=False)
-    async with store.trial(workspace, candidate, secret) as sealed:
+    async with store.trial(workspace, candidate, secret):
         said, again = await verification.ask(workspace, candidate, secret)
         command = Rotate(key=key.id, version=version, fingerprint=fingerprint, verdict=said, by=by)
         try:
-            await store.rotate(workspace, key.provider, command, sealed)
+            await store.rotate(workspace, key, command, secret)
         except NotAsItIs as error:
             raise _aside(await store.key(workspace, error.key)) from error
         except Overtaken as error:
