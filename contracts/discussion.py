@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
 
@@ -97,7 +97,10 @@ class TurnWaiting(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.t
 
     turn: str
     reason: str
-    """throttled, overloaded, transient, ambiguous, rate, concurrency, suspect, adapter, unknown."""
+    """A failure class (throttled, overloaded, transient, ambiguous, midstream, unknown), or what
+    stands against it here: rate, tokens, daily, concurrency, line, breaker, retries, suspect,
+    adapter.
+    """
     not_before: datetime
     failure: Failure | None = None
 
@@ -124,6 +127,8 @@ class AttemptStarted(
     endpoint: str
     key: str = ""
     key_version: int = 0
+    trial: bool = False
+    """It goes to see whether a failing provider is back."""
 
 
 class AttemptFailed(
@@ -228,6 +233,21 @@ class DiscussionCancelled(
     cancelled_by: str = ""
 
 
+class TurnReopened(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_reopened.v1"):
+    """Somebody wants it tried again: it begins anew, with all its tries."""
+
+    turn: str
+    reopened_by: str = ""
+
+
+class DiscussionReopened(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.reopened.v1"):
+    """It was over and goes on: there is one end to each run."""
+
+    run: int
+    """From 2."""
+    reopened_by: str = ""
+
+
 DiscussionEvent = (
     DiscussionOpened
     | TurnScheduled
@@ -243,10 +263,12 @@ DiscussionEvent = (
     | DiscussionCompleted
     | DiscussionFailed
     | DiscussionCancelled
+    | TurnReopened
+    | DiscussionReopened
 )
 
 TERMINAL = (DiscussionCompleted, DiscussionFailed, DiscussionCancelled)
-"""Exactly one of these ends a discussion."""
+"""Exactly one of these ends a run of a discussion."""
 
 # Facts of discussion that are not one discussion's.
 
@@ -291,6 +313,8 @@ DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
         DiscussionCompleted,
         DiscussionFailed,
         DiscussionCancelled,
+        TurnReopened,
+        DiscussionReopened,
         ModelCatalogRefreshed,
         GateClosed,
         GateOpened,
@@ -330,6 +354,17 @@ class CancelDiscussion(Struct, frozen=True, kw_only=True):
 
     workspace: str
     discussion: str
+    by: str = ""
+
+
+class RetryTurn(Struct, frozen=True, kw_only=True):
+    """`retry`: try a turn again that failed or was cancelled, or look at once whether one that is
+    parked can go on.
+    """
+
+    workspace: str
+    discussion: str
+    turn: str
     by: str = ""
 
 
@@ -478,6 +513,39 @@ class GateView(Struct, frozen=True, kw_only=True):
     failure: Failure
 
 
+class BreakerView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A provider that failed is left in peace until then; then one request goes to see."""
+
+    state: Literal["open", "half-open"]
+    until: datetime
+    key: str = ""
+    """`key:version`, empty for a provider without keys."""
+    rests: int = 0
+    """Times in a row that it was found to fail still, the first included."""
+
+
+class AccountView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One account at a provider: what it may use, and what it uses."""
+
+    endpoint: str
+    account: str
+    limits: dict[str, int] = {}
+    """In force: as declared, lowered by what was learnt."""
+    learnt: dict[str, int] = {}
+    """What the provider has named in its refusals."""
+    in_flight: int = 0
+    in_line: int = 0
+    """Turns that wait for this account in line."""
+    tokens_in_minute: int = 0
+    """Reserved in the last minute."""
+    tokens_in_day: int = 0
+    retries_left: float | None = None
+    """What is left of the purse that retries are paid from; None: it is full."""
+    not_before: datetime | None = None
+    """The provider asked for silence until then."""
+    breakers: list[BreakerView] = []
+
+
 class ProviderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     title: str
@@ -492,7 +560,25 @@ class ProviderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     parked: int = 0
     not_before: datetime | None = None
     gates: list[GateView] = []
+    declared: dict[str, int] = {}
+    """Limits as declared: set here, by the environment, or assumed."""
+    set_here: bool = False
+    """An administrator has set them, and they come before those of the environment."""
+    accounts: list[AccountView] = []
 
 
 class ProviderList(Struct, frozen=True):
     items: list[ProviderView]
+
+
+class SetLimits(Struct, frozen=True, kw_only=True):
+    """`limits`: what an account at this provider may use, from the next request on. What was learnt
+    of these limits is forgotten. Answers ProviderView.
+    """
+
+    workspace: str
+    provider: str
+    limits: dict[str, int] | None
+    """`rpm`, `tpm`, `tpd`, `concurrency`, each from 1 and each may be left out: no limit. None: as
+    declared in the environment, or assumed."""
+    by: str = ""

@@ -186,11 +186,13 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
     "discussion": (
         _verb("open", "edge"),
         _verb("cancel", "edge"),
+        _verb("retry", "edge"),
         _verb("get", "edge"),
         _verb("list", "edge"),
         _verb("history", "edge"),
         _verb("models", "edge"),
         _verb("providers", "edge"),
+        _verb("limits", "edge"),
         _verb("probe", "key_vault"),
     ),
     "persona": (

@@ -21,8 +21,7 @@ from shared.service import Service, main
 
 async def wire(service: Service[Settings]) -> None:
     """All of it, in the order in which it comes to life."""
-    if idle := check_declared():
-        service.log.warning("declared limits that are not kept to yet", limits=idle)
+    check_declared()
     pool = await service.connect_database()
     await migrate(pool, service.name, SCHEMAS)
     bus = await service.connect_bus()

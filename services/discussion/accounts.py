@@ -59,9 +59,25 @@ async def save(conn: Connection, ref: AccountRef, account: Account) -> None:
     )
 
 
-async def wake_waiting(conn: Connection, ref: AccountRef, places: int) -> None:
-    """Let the turns that have waited longest for a place ask again."""
-    await conn.execute(SQL["wake_waiting"], ref.places, places)
+async def limits_of(conn: Connection, ref: AccountRef) -> Limits:
+    """What the account may use: as set here, else as declared."""
+    record = await conn.fetchval(SQL["limits"], ref.workspace, ref.provider)
+    return declared(ref.provider) if record is None else decode_limits(cast("bytes", record))
+
+
+async def set_limits(
+    conn: Connection, workspace: str, provider: str, limits: Limits | None, *, by: str
+) -> None:
+    """In force from the next request on. None: as declared again."""
+    if limits is None:
+        await conn.execute(SQL["forget_limits"], workspace, provider)
+        return
+    record = msgspec.json.encode(limits)
+    now = await conn.fetchval(SQL["clock"])
+    await conn.execute(SQL["set_limits"], workspace, provider, record, by, now)
+
+
+decode_limits = msgspec.json.Decoder(Limits).decode
 
 
 def declared(provider: str, environ: Mapping[str, str] = os.environ) -> Limits:
@@ -71,15 +87,12 @@ def declared(provider: str, environ: Mapping[str, str] = os.environ) -> Limits:
     return parse_limits(told) if told.strip() else row
 
 
-def check_declared(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Declared limits that nothing holds to yet, e.g. `kimi tpm`; BadLimits for unreadable ones."""
-    found = {name: declared(name, environ) for name in PROVIDERS}
-    return [
-        f"{name} {kind}"
-        for name, limits in found.items()
-        for kind, value in (("tpm", limits.tpm), ("tpd", limits.tpd))
-        if value is not None
-    ]
+def check_declared(environ: Mapping[str, str] = os.environ) -> None:
+    """BadLimits if what the operator declared cannot be read: found at start, not at the first
+    question.
+    """
+    for name in PROVIDERS:
+        declared(name, environ)
 
 
 class BadLimits(ValueError):

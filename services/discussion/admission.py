@@ -7,6 +7,7 @@ may make: a plain bucket with rate = burst = 100 lets 199 through.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
@@ -15,6 +16,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from contracts.providers import Limits
+from services.discussion import allowance, breaker, spending
+from services.discussion.allowance import Allowance
+from services.discussion.breaker import Breaker
+from services.discussion.spending import Spending
 
 LEASE = timedelta(seconds=30)
 """After this a running request is looked after: does it still live?"""
@@ -29,14 +34,20 @@ JITTER = 2.0
 RECHECK = timedelta(seconds=15)
 """When to look again at what is freed by an event, should the event be lost."""
 
+BREAKERS = 16
+"""Key versions of an account whose health is remembered, the newest."""
 
-class Lease(Struct, frozen=True):
+
+class Lease(Struct, frozen=True, omit_defaults=True):
     """One running request's place."""
 
     attempt: str
     expires_at: datetime
     slot: datetime | None = None
     """Where GCRA's arrival time stood after it: until then, what it took can be given back."""
+    tokens: int = 0
+    """Reserved for it: its input and the longest answer it may get."""
+    since: datetime | None = None
 
 
 class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,11 +64,34 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`key:version` of those that have completed an attempt."""
     learnt: dict[str, int] = {}
     """Limits that the provider named in its refusals; they lower the declared ones."""
+    places_since: datetime | None = None
+    """When the learnt concurrency was last changed."""
+    spending: Spending = Spending()
+    allowance: Allowance = Allowance()
+    breakers: dict[str, Breaker] = {}
+    """By `key:version`, empty for a provider without keys."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What wants to be admitted."""
+
+    attempt: str
+    key: str = ""
+    """`key:version`, empty for a provider without keys."""
+    tokens: int = 0
+    """What it may cost at most: its input, estimated, and the longest answer."""
+    retry: float = 0
+    """What it takes of the account's retries; 0 for a first attempt."""
+    free: bool = False
+    """A look at `/models`: it costs nothing and is how a sick provider is seen to be well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
     account: Account
+    trial: bool = False
+    """It goes to see whether the provider is back: should it fail, the turn is none the poorer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,47 +103,118 @@ class Denied:
     not_before: datetime
 
 
-def admit(
-    account: Account,
-    limits: Limits,
-    *,
-    attempt: str,
-    key: str,
-    now: datetime,
-    holds: timedelta = PLACE,
-) -> Admitted | Denied:
-    """Take a permit for `attempt`, or learn when to ask again.
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """It can never be: it needs more than the account may use of `kind` (`tpm`, `tpd`)."""
 
-    `key` is `key:version`, empty for a provider without keys. A version that has not completed an
-    attempt yet runs alone: should it be bad, one request finds out, not fifteen. The place is
-    lost after `holds` unless it is renewed or given back.
+    account: Account
+    kind: str
+    limit: int
+
+
+def admit(
+    account: Account, limits: Limits, ask: Ask, *, now: datetime, holds: timedelta = PLACE
+) -> Admitted | Denied | TooLarge:
+    """Take a permit, or learn when to ask again.
+
+    A key version that has not completed an attempt yet runs alone: should it be bad, one request
+    finds out, not fifteen. The place is lost after `holds` unless it is renewed or given back.
+    Where several reasons stand against it, the one that lasts longest is named.
     """
     account = replace(
         account, leases=tuple(lease for lease in account.leases if lease.expires_at > now)
     )
-    if account.not_before is not None and now < account.not_before:
-        return Denied(account, account.reason or "throttled", account.not_before)
-    places = lowest(limits.concurrency, account.learnt.get("concurrency"))
-    if key and key not in account.proven:
-        places = 1
-    if places is not None and len(account.leases) >= places:
-        return Denied(account, "concurrency", now + RECHECK)
-    slot = account.next_slot
-    rpm = lowest(limits.rpm, account.learnt.get("rpm"))
-    if rpm is not None:
-        interval, burst = gcra(rpm)
-        earliest = (slot or now) - interval * (burst - 1)
-        if now < earliest:
-            return Denied(account, "rate", earliest)
-        slot = max(slot or now, now) + interval
+    limits = in_force(account, limits)
+    for kind, limit in (("tpm", limits.tpm), ("tpd", limits.tpd)):
+        if limit is not None and ask.tokens > limit:
+            return TooLarge(account, kind, limit)
+    health = account.breakers.get(ask.key, Breaker())
+    way = breaker.Pass() if ask.free else breaker.ask(health, now)
+    trial = way == breaker.Pass(trial=True)
+    # Who goes to see is let through by the breaker: the purse is for those who insist.
+    purse = account.allowance if trial else allowance.spend(account.allowance, ask.retry, now)
+    waits: list[tuple[datetime | None, str]] = [
+        (account.not_before, account.reason or "throttled"),
+        (way.until if isinstance(way, breaker.Stay) else None, "breaker"),
+        (_place(account, limits, ask, now), "concurrency"),
+        (_slot(account, limits, now), "rate"),
+        (_room(account, limits.tpm, ask, now, spending.room_in_minute), "tokens"),
+        (_room(account, limits.tpd, ask, now, spending.room_in_day), "daily"),
+        (purse if isinstance(purse, datetime) else None, "retries"),
+    ]
+    against = [(until, reason) for until, reason in waits if until is not None and until > now]
+    if against or isinstance(purse, datetime):
+        until, reason = max(against)
+        return Denied(account, reason, until)
+    slot = _taken(account, limits, now)
+    breakers = account.breakers
+    if trial:
+        breakers = {**breakers, ask.key: breaker.send_to_see(health, ask.attempt, now)}
     return Admitted(
         replace(
             account,
             next_slot=slot,
             not_before=None,
             reason="",
-            leases=(*account.leases, Lease(attempt, now + holds, slot)),
-        )
+            leases=(*account.leases, Lease(ask.attempt, now + holds, slot, ask.tokens, now)),
+            spending=spending.reserve(account.spending, ask.tokens, now),
+            allowance=purse,
+            breakers=breakers,
+        ),
+        trial,
+    )
+
+
+def _place(account: Account, limits: Limits, ask: Ask, now: datetime) -> datetime | None:
+    """When to look for a place again; None if there is one."""
+    places = 1 if ask.key and ask.key not in account.proven else limits.concurrency
+    full = places is not None and len(account.leases) >= places
+    return now + RECHECK if full else None
+
+
+def _slot(account: Account, limits: Limits, now: datetime) -> datetime | None:
+    """When the rate allows the next request."""
+    if limits.rpm is None:
+        return None
+    interval, burst = gcra(limits.rpm)
+    return _arrival(account, limits.rpm, now) - interval * (burst - 1)
+
+
+def _taken(account: Account, limits: Limits, now: datetime) -> datetime | None:
+    """GCRA's arrival time with one request more."""
+    if limits.rpm is None:
+        return account.next_slot
+    return max(_arrival(account, limits.rpm, now), now) + gcra(limits.rpm)[0]
+
+
+def _arrival(account: Account, rpm: int, now: datetime) -> datetime:
+    """GCRA's arrival time. It is never ahead of what a run of permits can lead to, unless the
+    clock was put back or the limit was raised.
+    """
+    interval, burst = gcra(rpm)
+    return min(account.next_slot or now, now + interval * burst)
+
+
+def _room(
+    account: Account,
+    limit: int | None,
+    ask: Ask,
+    now: datetime,
+    when: Callable[[Spending, int, int, datetime], datetime | None],
+) -> datetime | None:
+    if limit is None or not ask.tokens:
+        return None
+    return when(account.spending, limit, ask.tokens, now)
+
+
+def in_force(account: Account, limits: Limits) -> Limits:
+    """The declared limits, lowered by what the provider has named itself."""
+    learnt = account.learnt
+    return Limits(
+        rpm=lowest(limits.rpm, learnt.get("rpm")),
+        tpm=lowest(limits.tpm, learnt.get("tpm")),
+        tpd=lowest(limits.tpd, learnt.get("tpd")),
+        concurrency=lowest(limits.concurrency, learnt.get("concurrency")),
     )
 
 
@@ -126,32 +231,55 @@ def lowest(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
+# --- After the request --------------------------------------------------------------------
+
+
 def release(account: Account, attempt: str) -> Account:
     """Give the place back."""
     kept = tuple(lease for lease in account.leases if lease.attempt != attempt)
     return replace(account, leases=kept)
 
 
-def refund(account: Account, attempt: str, interval: timedelta, *, now: datetime) -> Account:
-    """It is proven that nothing was sent: give back what the attempt took of the rate.
+def refund(account: Account, attempt: str, limits: Limits, *, now: datetime) -> Account:
+    """It is proven that nothing was sent: give back what the attempt took of rate and tokens.
 
     A slot that lies behind us is gone: given back later, it would pay for a request that was sent.
     """
-    slot = next((lease.slot for lease in account.leases if lease.attempt == attempt), None)
-    if slot is None or slot <= now or account.next_slot is None:
+    lease = _lease(account, attempt)
+    if lease is None:
         return account
-    return replace(account, next_slot=max(account.next_slot - interval, now))
+    if lease.tokens and lease.since is not None:
+        spent = spending.give_back(account.spending, lease.tokens, lease.since)
+        account = replace(account, spending=spent)
+    rpm = in_force(account, limits).rpm
+    if rpm is None or lease.slot is None or lease.slot <= now or account.next_slot is None:
+        return account
+    return replace(account, next_slot=max(account.next_slot - gcra(rpm)[0], now))
+
+
+def settle(account: Account, attempt: str, used: int | None) -> Account:
+    """What the attempt really used goes on the day's bill; None: nobody knows, all of it."""
+    lease = _lease(account, attempt)
+    if lease is None or lease.since is None or used is None or not lease.tokens:
+        return account
+    spent = spending.settle(account.spending, lease.tokens, max(used, 0), lease.since)
+    return replace(account, spending=spent)
 
 
 def renew(account: Account, attempt: str, *, now: datetime) -> Account:
     """The attempt gave a sign of life: it keeps its place."""
+    had = _lease(account, attempt) or Lease(attempt, now)
     return replace(
         account,
         leases=(
             *(lease for lease in account.leases if lease.attempt != attempt),
-            Lease(attempt, now + PLACE),
+            replace(had, expires_at=now + PLACE),
         ),
     )
+
+
+def _lease(account: Account, attempt: str) -> Lease | None:
+    return next((lease for lease in account.leases if lease.attempt == attempt), None)
 
 
 def silence(account: Account, until: datetime, reason: str) -> Account:
@@ -161,13 +289,34 @@ def silence(account: Account, until: datetime, reason: str) -> Account:
     return replace(account, not_before=until, reason=reason)
 
 
-def learn(account: Account, named: dict[str, int]) -> Account:
+def learn(account: Account, named: dict[str, int], *, now: datetime) -> Account:
     """Limits that a refusal named hold from now on, if they are lower than what is known."""
     learnt = dict(account.learnt)
-    for limit in ("rpm", "concurrency"):
+    for limit in ("rpm", "tpm", "tpd", "concurrency"):
         if (value := named.get(limit)) is not None and value >= 1:
             learnt[limit] = min(value, learnt.get(limit, value))
+    if learnt == account.learnt:
+        return account
+    if learnt.get("concurrency") != account.learnt.get("concurrency"):
+        account = replace(account, places_since=now)
     return replace(account, learnt=learnt)
+
+
+CLEAN = timedelta(hours=1)
+"""After this long without a refusal for concurrency, one place more may be tried."""
+
+
+def widen(account: Account, limits: Limits, *, now: datetime) -> Account:
+    """A clean hour gives back one of the places that a refusal took, up to the declared ones."""
+    places = account.learnt.get("concurrency")
+    if places is None or account.places_since is None or now < account.places_since + CLEAN:
+        return account
+    learnt = dict(account.learnt)
+    if limits.concurrency is not None and places + 1 >= limits.concurrency:
+        del learnt["concurrency"]
+    else:
+        learnt["concurrency"] = places + 1
+    return replace(account, learnt=learnt, places_since=now)
 
 
 def proven(account: Account, key: str) -> Account:
@@ -175,3 +324,11 @@ def proven(account: Account, key: str) -> Account:
     if not key or key in account.proven:
         return account
     return replace(account, proven=(*account.proven, key)[-32:])
+
+
+def with_health(account: Account, key: str, health: Breaker) -> Account:
+    """The key version's breaker stands like this now; a closed one that saw nothing is no news."""
+    others = {name: each for name, each in account.breakers.items() if name != key}
+    if health != Breaker():
+        others[key] = health
+    return replace(account, breakers=dict(list(others.items())[-BREAKERS:]))

@@ -22,10 +22,12 @@ from contracts.discussion import (
     DiscussionEvent,
     DiscussionFailed,
     DiscussionOpened,
+    DiscussionReopened,
     TurnCancelled,
     TurnCompleted,
     TurnFailed,
     TurnParked,
+    TurnReopened,
     TurnRestarted,
     TurnScheduled,
     TurnWaiting,
@@ -34,6 +36,7 @@ from contracts.failures import Evidence, Failure, FailureClass
 from contracts.stream import ProviderError, StreamCompleted, Usage
 from services.discussion import modes
 from services.discussion.backoff import Dice
+from services.discussion.breaker import WEIGHT
 from services.discussion.remedies import OURS, GiveUp, Park, Trouble, Wait, remedy
 from services.discussion.words import explain
 
@@ -56,6 +59,8 @@ class StartAttempt:
     endpoint: str
     key: str = ""
     key_version: int = 0
+    trial: bool = False
+    """It goes to see whether a failing provider is back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,14 @@ class ParkTurn:
 
     turn: str
     gate: str
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """It can never be attempted: nothing is sent, and the turn fails."""
+
+    turn: str
     failure: Failure
 
 
@@ -102,7 +115,15 @@ class Cancel:
     by: str = ""
 
 
-Command = Open | StartAttempt | HoldBack | ParkTurn | Hear | CutAttempt | Cancel
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """A person wants the turn tried again."""
+
+    turn: str
+    by: str = ""
+
+
+Command = Open | StartAttempt | HoldBack | ParkTurn | Refuse | Hear | CutAttempt | Cancel | Retry
 
 # --- State: only what a decision needs ------------------------------------------------------
 
@@ -112,11 +133,14 @@ class Due:
     """May be attempted, now or once its wait is over."""
 
     reason: str = ""
+    until: datetime | None = None
+    """What people were told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
     attempt: str
+    trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +177,14 @@ class NotOpened: ...
 class Going:
     opened: DiscussionOpened
     turns: Mapping[str, Turn] = field(default_factory=dict[str, Turn])
+    run: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
     opened: DiscussionOpened
+    turns: Mapping[str, Turn] = field(default_factory=dict[str, Turn])
+    run: int = 1
 
 
 Discussion = NotOpened | Going | Over
@@ -170,6 +197,21 @@ class Rejected(Exception):
 
 
 class AlreadyOpened(Rejected): ...
+
+
+class NoSuchTurn(Rejected):
+    def __init__(self, turn: str) -> None:
+        super().__init__(f"there is no turn {turn}")
+        self.turn = turn
+
+
+class NothingToRetry(Rejected):
+    """The turn has answered, or is about to."""
+
+    def __init__(self, turn: str, *, completed: bool) -> None:
+        super().__init__(f"turn {turn} needs no retry")
+        self.turn = turn
+        self.completed = completed
 
 
 class NotDue(Rejected):
@@ -194,7 +236,7 @@ def decide(
     return [*events, *_follow_ups(after, now=now, new_id=new_id)]
 
 
-def _first(
+def _first(  # noqa: C901, PLR0912 - one case for each command
     command: Command, state: Discussion, *, now: datetime, dice: Dice
 ) -> list[DiscussionEvent]:
     match command, state:
@@ -208,15 +250,19 @@ def _first(
             return _hold_back(command, state, now)
         case ParkTurn(), Going():
             return _park(command, state, now)
-        case Hear(outcome=StreamCompleted() as outcome, cost=cost), Going():
-            return _completed(outcome, cost, state, now)
-        case Hear(outcome=ProviderError() as error, cost=cost), Going():
-            return _failed(error, cost, state, now=now, dice=dice)
+        case Refuse(), Going():
+            return _refused(command, state, now)
+        case Hear(), Going():
+            return _heard(command, state, now=now, dice=dice)
         case CutAttempt(), Going():
             return _cut(command, state, now=now, dice=dice)
         case Cancel(by), Going():
             return _cancelled(by, state, now)
-        case (StartAttempt() | HoldBack() | ParkTurn()) as early, _:
+        case Retry(), Going() | Over():
+            return _retried(command, state, now)
+        case Retry(turn=turn), NotOpened():
+            raise NoSuchTurn(turn)
+        case (StartAttempt() | HoldBack() | ParkTurn() | Refuse()) as early, _:
             raise NotDue(early.turn)
         case ((Hear() | CutAttempt() | Cancel()), _):
             return []  # it is over: a late outcome changes nothing, and a wish to end it is granted
@@ -236,7 +282,9 @@ def _due(state: Going, turn: str) -> Turn:
 def _speaker(state: Going, turn: str, attempt: str) -> Turn | None:
     """The turn if this attempt is the one it waits for; a stale attempt has no say."""
     found = state.turns.get(turn)
-    return found if found is not None and found.phase == Running(attempt) else None
+    if found is None or not isinstance(found.phase, Running):
+        return None
+    return found if found.phase.attempt == attempt else None
 
 
 def _start(command: StartAttempt, state: Going, now: datetime) -> list[DiscussionEvent]:
@@ -254,14 +302,15 @@ def _start(command: StartAttempt, state: Going, now: datetime) -> list[Discussio
             endpoint=command.endpoint,
             key=command.key,
             key_version=command.key_version,
+            trial=command.trial,
         )
     ]
 
 
 def _hold_back(command: HoldBack, state: Going, now: datetime) -> list[DiscussionEvent]:
     turn = _due(state, command.turn)
-    if turn.phase == Due(command.reason):
-        return []  # stated when the reason changes
+    if _was_told(turn.phase, command, now):
+        return []
     return [
         TurnWaiting(
             at=now,
@@ -274,11 +323,35 @@ def _hold_back(command: HoldBack, state: Going, now: datetime) -> list[Discussio
     ]
 
 
+OWN_ORDER = frozenset({"rate", "tokens", "concurrency", "line"})
+"""Waits that our own order asks for. Their times move all the time, and are no news."""
+
+
+def _was_told(phase: Phase, held: HoldBack, now: datetime) -> bool:
+    """People know of this wait already: neither its reason nor its time has changed."""
+    if not isinstance(phase, Due) or phase.reason != held.reason:
+        return False
+    return held.reason in OWN_ORDER or phase.until is None or now < phase.until
+
+
 def _why(held: HoldBack, turn: Turn) -> Failure | None:
-    """The provider asked for silence, perhaps of another turn; other waits are our own order."""
-    if held.reason != FailureClass.THROTTLED.value:
-        return None
-    return explain(FailureClass.THROTTLED, turn.model, not_before=held.not_before)
+    """What the provider asked for, perhaps of another turn; other waits are our own order."""
+    match held.reason:
+        case FailureClass.THROTTLED.value:
+            return explain(FailureClass.THROTTLED, turn.model, not_before=held.not_before)
+        case "daily":
+            until = held.not_before
+            return explain(FailureClass.THROTTLED, turn.model, hint="daily", not_before=until)
+        case "breaker":
+            until = held.not_before
+            return explain(FailureClass.OVERLOADED, turn.model, hint="breaker", not_before=until)
+        case _:
+            return None
+
+
+def _refused(command: Refuse, state: Going, now: datetime) -> list[DiscussionEvent]:
+    turn = _due(state, command.turn)
+    return [TurnFailed(at=now, discussion=_id(state), turn=turn.id, failure=command.failure)]
 
 
 def _park(command: ParkTurn, state: Going, now: datetime) -> list[DiscussionEvent]:
@@ -288,6 +361,14 @@ def _park(command: ParkTurn, state: Going, now: datetime) -> list[DiscussionEven
     return [
         TurnParked(at=now, discussion=_id(state), turn=turn.id, gate=gate, failure=command.failure)
     ]
+
+
+def _heard(heard: Hear, state: Going, *, now: datetime, dice: Dice) -> list[DiscussionEvent]:
+    match heard.outcome:
+        case StreamCompleted() as outcome:
+            return _completed(outcome, heard.cost, state, now)
+        case ProviderError() as error:
+            return _failed(error, heard.cost, state, now=now, dice=dice)
 
 
 def _completed(
@@ -371,6 +452,7 @@ def _remedied(
         sent=isinstance(end, AttemptCut) or end.sent,
         failures=len(after.failures),
         same_class=after.snoozes if after.snoozes > before.snoozes else _same(after, class_),
+        trial=isinstance(before.phase, Running) and before.phase.trial,
     )
     verdict = remedy(trouble, dice=dice)
     restarted: list[DiscussionEvent] = []
@@ -438,6 +520,26 @@ def _cancelled(by: str, state: Going, now: datetime) -> list[DiscussionEvent]:
     ]
 
 
+def _retried(command: Retry, state: Going | Over, now: datetime) -> list[DiscussionEvent]:
+    turn = state.turns.get(command.turn)
+    if turn is None:
+        raise NoSuchTurn(command.turn)
+    match turn.phase:
+        case Parked() | Due():
+            return []  # it is looked at again, which is no news
+        case Running() | Ended(completed=True):
+            raise NothingToRetry(turn.id, completed=isinstance(turn.phase, Ended))
+        case Ended():
+            id_ = state.opened.discussion
+            again = TurnReopened(at=now, discussion=id_, turn=turn.id, reopened_by=command.by)
+            if isinstance(state, Going):
+                return [again]
+            run = DiscussionReopened(
+                at=now, discussion=id_, run=state.run + 1, reopened_by=command.by
+            )
+            return [run, again]
+
+
 def _follow_ups(state: Discussion, *, now: datetime, new_id: NewId) -> list[DiscussionEvent]:
     """What the discussion's mode says next: more turns, the end, or nothing yet."""
     if not isinstance(state, Going):
@@ -476,21 +578,26 @@ def _follow_ups(state: Discussion, *, now: datetime, new_id: NewId) -> list[Disc
 # --- Evolve ---------------------------------------------------------------------------------
 
 
-def evolve(state: Discussion, event: DiscussionEvent) -> Discussion:
+def evolve(  # noqa: C901, PLR0912 - one case for each fact
+    state: Discussion, event: DiscussionEvent
+) -> Discussion:
     """The state after one more fact."""
     if isinstance(event, DiscussionOpened):
         return Going(event)
+    if isinstance(event, DiscussionReopened):
+        assert isinstance(state, Over), f"{type(event).__name__} in {type(state).__name__}"
+        return Going(state.opened, state.turns, event.run)
     assert isinstance(state, Going), f"{type(event).__name__} in {type(state).__name__}"
     match event:
         case TurnScheduled(turn=id, participant=participant, model=model):
             return replace(state, turns={**state.turns, id: Turn(id, participant, model)})
-        case TurnWaiting(turn=id, reason=reason):
-            return _with(state, replace(state.turns[id], phase=Due(reason)))
+        case TurnWaiting(turn=id, reason=reason, not_before=until):
+            return _with(state, replace(state.turns[id], phase=Due(reason, until)))
         case TurnParked(turn=id, gate=gate):
             return _with(state, replace(state.turns[id], phase=Parked(gate)))
-        case AttemptStarted(turn=id, attempt=attempt):
+        case AttemptStarted(turn=id, attempt=attempt, trial=trial):
             turn = state.turns[id]
-            return _with(state, replace(turn, phase=Running(attempt), sent=turn.sent + 1))
+            return _with(state, replace(turn, phase=Running(attempt, trial), sent=turn.sent + 1))
         case AttemptFailed(turn=id) | AttemptCut(turn=id):
             return _with(state, _after_failure(state.turns[id], event))
         case TurnRestarted():
@@ -500,20 +607,24 @@ def evolve(state: Discussion, event: DiscussionEvent) -> Discussion:
         case TurnFailed(turn=id) | TurnCancelled(turn=id):
             return _with(state, replace(state.turns[id], phase=Ended(completed=False)))
         case DiscussionCompleted() | DiscussionFailed() | DiscussionCancelled():
-            return Over(state.opened)
+            return Over(state.opened, state.turns, state.run)
+        case TurnReopened(turn=id):
+            again = replace(state.turns[id], phase=Due(), failures=(), snoozes=0)
+            return _with(state, again)
         case _:
             assert_never(event)
 
 
 def _after_failure(turn: Turn, end: AttemptFailed | AttemptCut) -> Turn:
-    match end:
-        case AttemptFailed(sent=False, hint=hint) if hint in OURS:
-            return replace(turn, phase=Due(), sent=turn.sent - 1, snoozes=turn.snoozes + 1)
-        case AttemptFailed(sent=False, class_=class_):
-            return replace(turn, phase=Due(), sent=turn.sent - 1, failures=(*turn.failures, class_))
-        case _:
-            class_, _, _ = _cause(end)
-            return replace(turn, phase=Due(), failures=(*turn.failures, class_))
+    class_, hint, _ = _cause(end)
+    sent = isinstance(end, AttemptCut) or end.sent
+    after = replace(turn, phase=Due(), sent=turn.sent if sent else turn.sent - 1)
+    ours = not sent and hint in OURS
+    # Who goes to see whether a provider is back goes for everybody: its own tries stay its own.
+    for_all = turn.phase == Running(end.attempt, trial=True) and class_ in WEIGHT
+    if ours or for_all:
+        return replace(after, snoozes=turn.snoozes + 1)
+    return replace(after, failures=(*turn.failures, class_))
 
 
 def _with(state: Going, turn: Turn) -> Going:

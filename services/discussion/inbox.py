@@ -27,14 +27,17 @@ from contracts.discussion import (
     OpenDiscussion,
     ProbeKey,
     ProviderList,
+    ProviderView,
+    RetryTurn,
+    SetLimits,
 )
 from contracts.event import name_of
 from contracts.failures import Conflict, NotFound
 from contracts.ids import is_id
 from contracts.keys import Done
 from contracts.subjects import command_subject
-from services.discussion import catalog, providers
-from services.discussion.aggregate import Cancel
+from services.discussion import catalog, limits, providers
+from services.discussion.aggregate import Cancel, NoSuchTurn, NothingToRetry, Retry
 from services.discussion.openings import Openings
 from services.discussion.outcomes import MOST_RACES
 from services.discussion.probes import Probes
@@ -62,11 +65,13 @@ class Inbox:
         return [
             Verb("open", OpenDiscussion, self._openings.open),
             Verb("cancel", CancelDiscussion, self.cancel),
+            Verb("retry", RetryTurn, self.retry),
             Verb("get", GetDiscussion, self.get),
             Verb("list", ListDiscussions, self.list),
             Verb("history", GetHistory, self.history),
             Verb("models", ListModels, self.models),
             Verb("providers", ListProviders, self.providers),
+            Verb("limits", SetLimits, self.limits),
             Verb("probe", ProbeKey, self._probes.asked),
         ]
 
@@ -96,6 +101,35 @@ class Inbox:
                     )
                 ),
             )
+
+    async def retry(self, command: RetryTurn) -> Done:
+        for _ in range(MOST_RACES):
+            try:
+                await self._retry(command)
+                return Done()
+            except (WrongVersion, asyncpg.DeadlockDetectedError):
+                continue
+        raise Conflict("The discussion does not hold still.", next_step="Try again.")
+
+    async def _retry(self, command: RetryTurn) -> None:
+        async with self._store.transaction() as conn:
+            await self._find(conn, command.workspace, command.discussion)
+            loaded = await self._store.hold(conn, command.discussion)
+            wish = Retry(turn=command.turn, by=command.by)
+            try:
+                events = await self._store.change(conn, loaded, wish, by=command.by)
+            except NoSuchTurn as unknown:
+                raise NotFound(
+                    "There is no such turn in this discussion.",
+                    next_step="GET /api/v1/discussions/{id} lists its turns.",
+                ) from unknown
+            except NothingToRetry as refused:
+                raise Conflict(
+                    "The turn has answered." if refused.completed else "The turn is running.",
+                    next_step="Only a turn that failed, was cancelled or waits can be tried again.",
+                ) from refused
+            if not events:
+                await conn.execute(SQL["look_again"], command.turn)
 
     async def get(self, command: GetDiscussion) -> DiscussionView:
         async with self._store.reading() as conn:
@@ -156,6 +190,14 @@ class Inbox:
         async with self._store.reading() as conn:
             known = await self._openings.catalogs(conn, command.workspace)
             return ProviderList(await providers.overview(conn, command.workspace, known))
+
+    async def limits(self, command: SetLimits) -> ProviderView:
+        async with self._store.transaction() as conn:
+            await limits.change(conn, command)
+        async with self._store.reading() as conn:
+            known = await self._openings.catalogs(conn, command.workspace)
+            shown = await providers.overview(conn, command.workspace, known)
+        return next(view for view in shown if view.name == command.provider)
 
     async def _find(self, conn: Connection, workspace: str, discussion: str) -> asyncpg.Record:
         row = None

@@ -14,7 +14,7 @@ from contracts.attempts import KeyRef, ProbeResult, RunProbe
 from contracts.discussion import ModelCatalogRefreshed, ProbeKey
 from contracts.failures import Evidence, FailureClass, Refused, TimedOut, Unreachable
 from contracts.subjects import command_subject
-from services.discussion import accounts, admission
+from services.discussion import accounts, admission, line
 from services.discussion.accounts import AccountRef
 from services.discussion.settings import keyless_addresses
 from services.discussion.sql import SQL
@@ -102,18 +102,13 @@ class Probes:
     async def _admit(self, ref: AccountRef, probe: str) -> ProbeResult | None:
         async with self._store.transaction() as conn:
             account = await accounts.lock(conn, ref)
+            limits = await accounts.limits_of(conn, ref)
             now = await self._store.clock(conn)
-            verdict = admission.admit(
-                account,
-                accounts.declared(ref.provider),
-                attempt=probe,
-                key="",
-                now=now,
-                holds=2 * PROBE_WITHIN,
-            )
+            ask = admission.Ask(attempt=probe, free=True)
+            verdict = admission.admit(account, limits, ask, now=now, holds=2 * PROBE_WITHIN)
             await accounts.save(conn, ref, verdict.account)
         match verdict:
-            case admission.Admitted():
+            case admission.Admitted() | admission.TooLarge():
                 return None
             case admission.Denied(reason=reason, not_before=not_before):
                 return ProbeResult(
@@ -127,9 +122,10 @@ class Probes:
 
     async def _release(self, ref: AccountRef, probe: str) -> None:
         async with self._store.transaction() as conn:
-            account = await accounts.lock(conn, ref)
-            await accounts.save(conn, ref, admission.release(account, probe))
-            await accounts.wake_waiting(conn, ref, 1)
+            account = admission.release(await accounts.lock(conn, ref), probe)
+            await accounts.save(conn, ref, account)
+            now = await self._store.clock(conn)
+            await line.call_next(conn, ref, account, await accounts.limits_of(conn, ref), now)
 
     async def _ask(self, ref: AccountRef, key: KeyRef | None, probe: str) -> ProbeResult:
         async with self._store.transaction() as conn:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import ceil
+
+import msgspec
 from msgspec.structs import replace as copy
 
 from contracts.attempts import Message, Parameters
@@ -29,6 +33,35 @@ def parameters(opened: DiscussionOpened, model: str) -> Parameters:
     if opened.parameters.max_completion_tokens > 0:
         return opened.parameters
     return copy(opened.parameters, max_completion_tokens=answer_tokens(known(model)))
+
+
+IMAGE = 1_000
+"""Tokens reckoned for each part of a message that is not text."""
+
+
+def tokens(messages: Sequence[Message], parameters: Parameters) -> int:
+    """What a request may cost at most: its input, estimated as bytes / 3 and a tenth more since
+    no tokenizer is at hand, and the longest answer it may get.
+    """
+    size = 0
+    parts = 0
+    for message in messages:
+        match message.content:
+            case str(text):
+                size += _bytes(text)
+            case list(pieces):
+                texts = [piece["text"] for piece in pieces if isinstance(piece.get("text"), str)]
+                size += sum(map(_bytes, texts))
+                parts += len(pieces) - len(texts)
+            case None:
+                pass
+        size += len(msgspec.json.encode(message.tool_calls)) if message.tool_calls else 0
+    size += len(msgspec.json.encode(parameters.tools)) if parameters.tools else 0
+    return ceil(size / 3 * 1.1) + parts * IMAGE + parameters.max_completion_tokens
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def answer_tokens(model: Model | None) -> int:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 
-from contracts.discussion import GateView, ProviderView
+from contracts.discussion import AccountView, BreakerView, GateView, ProviderView
 from contracts.failures import Failure
-from contracts.providers import PROVIDERS, Provider
-from services.discussion import accounts
+from contracts.providers import PROVIDERS, Limits, Provider
+from services.discussion import accounts, admission, allowance, spending
+from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
 from services.discussion.catalog import Catalog
 from services.discussion.settings import keyless_addresses
@@ -20,46 +23,114 @@ _decode_account = msgspec.json.Decoder(Account).decode
 _decode_failure = msgspec.json.Decoder(Failure).decode
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What the tables say of one provider."""
+
+    accounts: list[tuple[AccountRef, Account]] = field(
+        default_factory=list[tuple[AccountRef, Account]]
+    )
+    gates: list[GateView] = field(default_factory=list[GateView])
+    waiting: int = 0
+    parked: int = 0
+    limits: Limits | None = None
+    """As set here."""
+
+
 async def overview(
     conn: Connection, workspace: str, catalogs: Sequence[Catalog]
 ) -> list[ProviderView]:
     """One line for each provider that Parley can speak to, available or not."""
-    waiting = {
-        row["provider"]: row for row in await conn.fetch(SQL["waiting_by_provider"], workspace)
+    now = await conn.fetchval(SQL["clock"])
+    held = await _held(conn, workspace)
+    lines = {
+        row["waits_for"]: row["turns"]
+        for row in await conn.fetch(SQL["lines_of_workspace"], workspace)
     }
-    records: dict[str, list[Account]] = {}
+    return [
+        _view(row, held.get(row.name, Held()), catalogs, lines, now) for row in PROVIDERS.values()
+    ]
+
+
+async def _held(conn: Connection, workspace: str) -> dict[str, Held]:
+    held: dict[str, Held] = {}
+    for row in await conn.fetch(SQL["waiting_by_provider"], workspace):
+        held[row["provider"]] = Held(waiting=row["waiting"], parked=row["parked"])
+    for row in await conn.fetch(SQL["limits_of_workspace"], workspace):
+        known = held.get(row["provider"], Held())
+        limits = accounts.decode_limits(row["record"])
+        held[row["provider"]] = Held(waiting=known.waiting, parked=known.parked, limits=limits)
     for row in await conn.fetch(SQL["accounts_of_workspace"], workspace):
-        records.setdefault(row["provider"], []).append(_decode_account(row["record"]))
-    gates: dict[str, list[GateView]] = {}
+        ref = AccountRef(workspace, row["provider"], row["endpoint"], row["account"])
+        record = _decode_account(row["record"])
+        held.setdefault(ref.provider, Held()).accounts.append((ref, record))
     for row in await conn.fetch(SQL["gates_of_workspace"], workspace):
         closed = GateView(
             gate=row["gate"], closed_at=row["closed_at"], failure=_decode_failure(row["failure"])
         )
-        gates.setdefault(row["provider"], []).append(closed)
-    shown: list[ProviderView] = []
-    for row in PROVIDERS.values():
-        known = next((each for each in catalogs if each.provider == row.name), None)
-        held = records.get(row.name, [])
-        silent = [each.not_before for each in held if each.not_before is not None]
-        queue = waiting.get(row.name)
-        shown.append(
-            ProviderView(
-                name=row.name,
-                title=row.title,
-                available=known is not None,
-                reason="" if known else _why_not(row),
-                endpoint=known.endpoint if known else "",
-                models=len(known.models) if known else 0,
-                refreshed_at=known.refreshed_at if known else None,
-                limits=_limits(row, held),
-                in_flight=sum(len(each.leases) for each in held),
-                waiting=queue["waiting"] if queue else 0,
-                parked=queue["parked"] if queue else 0,
-                not_before=max(silent, default=None),
-                gates=gates.get(row.name, []),
+        held.setdefault(row["provider"], Held()).gates.append(closed)
+    return held
+
+
+def _view(
+    row: Provider,
+    held: Held,
+    catalogs: Sequence[Catalog],
+    lines: Mapping[str, int],
+    now: datetime,
+) -> ProviderView:
+    known = next((each for each in catalogs if each.provider == row.name), None)
+    declared = held.limits or accounts.declared(row.name)
+    shown = [_account(ref, account, declared, lines, now) for ref, account in held.accounts]
+    silent = [each.not_before for each in shown if each.not_before is not None]
+    return ProviderView(
+        name=row.name,
+        title=row.title,
+        available=known is not None,
+        reason="" if known else _why_not(row),
+        endpoint=known.endpoint if known else "",
+        models=len(known.models) if known else 0,
+        refreshed_at=known.refreshed_at if known else None,
+        limits=_tightest(declared, held.accounts),
+        declared=_told(declared),
+        set_here=held.limits is not None,
+        in_flight=sum(each.in_flight for each in shown),
+        waiting=held.waiting,
+        parked=held.parked,
+        not_before=max(silent, default=None),
+        gates=held.gates,
+        accounts=shown,
+    )
+
+
+def _account(
+    ref: AccountRef, account: Account, declared: Limits, lines: Mapping[str, int], now: datetime
+) -> AccountView:
+    retries = allowance.filled(account.allowance, now).retries
+    spent = spending.forget(account.spending, now)
+    silent = account.not_before is not None and account.not_before > now
+    return AccountView(
+        endpoint=ref.endpoint,
+        account=ref.account,
+        limits=_told(admission.in_force(account, declared)),
+        learnt=account.learnt,
+        in_flight=sum(1 for lease in account.leases if lease.expires_at > now),
+        in_line=lines.get(ref.places, 0),
+        tokens_in_minute=sum(bucket.tokens for bucket in spent.minute),
+        tokens_in_day=spent.of_day,
+        retries_left=None if retries >= allowance.MOST else round(retries, 2),
+        not_before=account.not_before if silent else None,
+        breakers=[
+            BreakerView(
+                state="open" if now < health.open_until else "half-open",
+                until=health.trial_until or health.open_until,
+                key=key,
+                rests=health.rests,
             )
-        )
-    return shown
+            for key, health in account.breakers.items()
+            if health.open_until is not None
+        ],
+    )
 
 
 def _why_not(row: Provider) -> str:
@@ -70,12 +141,15 @@ def _why_not(row: Provider) -> str:
     return row.absent
 
 
-def _limits(row: Provider, held: Sequence[Account]) -> dict[str, int]:
+def _told(limits: Limits) -> dict[str, int]:
+    named = {"rpm": limits.rpm, "tpm": limits.tpm, "tpd": limits.tpd}
+    named["concurrency"] = limits.concurrency
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _tightest(declared: Limits, held: Sequence[tuple[AccountRef, Account]]) -> dict[str, int]:
     """The declared limits, lowered by what the provider itself has named."""
-    told = accounts.declared(row.name)
-    declared = {"rpm": told.rpm, "tpm": told.tpm, "tpd": told.tpd, "concurrency": told.concurrency}
-    limits = {name: value for name, value in declared.items() if value is not None}
-    for account in held:
-        for name, value in account.learnt.items():
-            limits[name] = min(value, limits.get(name, value))
-    return limits
+    limits = declared
+    for _, account in held:
+        limits = admission.in_force(account, limits)
+    return _told(limits)

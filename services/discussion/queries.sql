@@ -38,7 +38,62 @@ INSERT INTO wakeups (kind, subject, workspace, discussion, due_at, waits_for, pa
 VALUES ($1, $2, $3, $4, coalesce($5::timestamptz, 'infinity'), $6, $7)
 ON CONFLICT (kind, subject) DO UPDATE
     SET due_at = excluded.due_at, waits_for = excluded.waits_for, payload = excluded.payload,
-        claimed_until = '-infinity', tries = 0
+        claimed_until = '-infinity', tries = 0, rank = 0, insists = false
+
+-- name: stand_in_line
+UPDATE wakeups
+SET due_at = $2, waits_for = $3, rank = $4, claimed_until = '-infinity', tries = 0
+WHERE kind = 'turn' AND subject = $1
+
+-- name: ahead_in_line
+SELECT count(*) FROM (
+    SELECT FROM wakeups
+    WHERE waits_for = $1
+      AND (rank, queued_at, subject) < (
+          SELECT $2::integer, queued_at, subject FROM wakeups WHERE kind = 'turn' AND subject = $3)
+    LIMIT $4
+) AS before
+
+-- name: leave_line
+DELETE FROM wakeups WHERE kind = 'turn' AND subject = $1 RETURNING waits_for
+
+-- name: wake_next
+-- The first in line looks at $2, if it would not do so sooner by itself.
+UPDATE wakeups
+SET due_at = $2, claimed_until = '-infinity'
+WHERE (kind, subject) IN (
+    SELECT kind, subject FROM wakeups
+    WHERE waits_for = $1
+    ORDER BY rank, queued_at, subject
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED
+) AND due_at > $2 AND due_at < 'infinity'
+
+-- name: set_limits
+INSERT INTO limits (workspace, provider, record, set_by, set_at)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (workspace, provider) DO UPDATE
+    SET record = excluded.record, set_by = excluded.set_by, set_at = excluded.set_at
+
+-- name: forget_limits
+DELETE FROM limits WHERE workspace = $1 AND provider = $2
+
+-- name: limits
+SELECT record FROM limits WHERE workspace = $1 AND provider = $2
+
+-- name: lines_of_workspace
+SELECT waits_for, count(*) AS turns FROM wakeups
+WHERE workspace = $1 AND kind = 'turn' AND starts_with(waits_for, 'place:')
+GROUP BY 1
+
+-- name: accounts_of_provider
+SELECT endpoint, account, record FROM accounts
+WHERE workspace = $1 AND provider = $2
+ORDER BY endpoint, account
+FOR UPDATE
+
+-- name: limits_of_workspace
+SELECT provider, record FROM limits WHERE workspace = $1
 
 -- name: drop_wakeup
 DELETE FROM wakeups WHERE kind = $1 AND subject = $2
@@ -49,11 +104,11 @@ SET claimed_until = clock() + $2::interval, tries = tries + 1
 WHERE (kind, subject) IN (
     SELECT kind, subject FROM wakeups
     WHERE due_at <= clock() AND claimed_until <= clock()
-    ORDER BY due_at, queued_at
+    ORDER BY due_at, rank, queued_at
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 )
-RETURNING kind, subject, workspace, discussion, tries, payload, queued_at
+RETURNING kind, subject, workspace, discussion, tries, payload, insists
 
 -- name: postpone_wakeup
 UPDATE wakeups
@@ -67,10 +122,16 @@ SET due_at = clock(), claimed_until = '-infinity'
 WHERE (kind, subject) IN (
     SELECT kind, subject FROM wakeups
     WHERE waits_for = $1 AND due_at > clock()
-    ORDER BY queued_at
+    ORDER BY rank, queued_at
     LIMIT $2  -- NULL: all
     FOR UPDATE SKIP LOCKED
 )
+
+-- name: look_again
+-- Somebody has mended something, or hopes so: what is parked for it looks behind its gate.
+UPDATE wakeups
+SET due_at = clock(), claimed_until = '-infinity', insists = waits_for NOT LIKE 'place:%'
+WHERE kind = 'turn' AND subject = $1 AND due_at > clock()
 
 -- name: begin_attempt
 INSERT INTO attempts
@@ -110,7 +171,12 @@ VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING
 
 -- name: closed_gates
+-- A key's first: behind it nobody gets, whoever insists.
 SELECT gate, failure FROM gates WHERE workspace = $1 AND gate = ANY ($2)
+ORDER BY starts_with(gate, 'key:') DESC
+
+-- name: open_gate
+DELETE FROM gates WHERE workspace = $1 AND gate = $2
 
 -- name: gates_of_workspace
 SELECT gate, provider, failure, closed_at FROM gates WHERE workspace = $1 ORDER BY closed_at

@@ -6,13 +6,15 @@ is parked waits for its gate. So whatever crashes, every discussion has an owner
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import reduce
 from typing import TYPE_CHECKING, assert_never
 
 import asyncpg
 import msgspec
+from msgspec.structs import replace
 
 from contracts.discussion import (
     AttemptCut,
@@ -23,30 +25,33 @@ from contracts.discussion import (
     DiscussionEvent,
     DiscussionFailed,
     DiscussionOpened,
+    DiscussionReopened,
     GateClosed,
+    GateOpened,
     TurnCancelled,
     TurnCompleted,
     TurnFailed,
     TurnParked,
+    TurnReopened,
     TurnRestarted,
     TurnScheduled,
     TurnWaiting,
 )
 from contracts.failures import PARKING, Evidence, FailureClass
 from contracts.keys import ReportKey
-from services.discussion import accounts, admission, aggregate, backoff
+from contracts.stream import Usage, UsageStatus
+from services.discussion import accounts, admission, aggregate, allowance, backoff, breaker, line
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
+from services.discussion.breaker import Breaker
 from services.discussion.overview import overview
+from services.discussion.remedies import OURS
 from services.discussion.sql import SQL
 from services.discussion.words import explain
 from shared.database import Connection
 
 if TYPE_CHECKING:
     from services.discussion.store import Loaded
-
-PLACES_WOKEN = 16
-"""Turns that may ask again when a place is freed; admission still lets only as many in as fit."""
 
 
 class Reactions:
@@ -59,10 +64,10 @@ class Reactions:
         self._opened = opened
         self._before = before
         self._now = now
-        self._closed: list[GateClosed] = []
+        self._moved: list[GateClosed | GateOpened] = []
 
-    async def note(self, events: Sequence[DiscussionEvent]) -> list[GateClosed]:
-        """All that follows from `events`; answers the gates that they close, to be stated too.
+    async def note(self, events: Sequence[DiscussionEvent]) -> list[GateClosed | GateOpened]:
+        """All that follows from `events`; answers the gates that they move, to be stated too.
 
         Accounts are locked first, for the order of locks.
         """
@@ -77,21 +82,29 @@ class Reactions:
         for event in events:
             await self._turn(event)
         await self._save_overview(events)
-        return self._closed
+        return self._moved
 
     async def _turn(self, event: DiscussionEvent) -> None:
         match event:
             case TurnScheduled():
                 await self._wake(event.turn, self._now, event.model)
+            case TurnReopened():
+                await self._wake(event.turn, self._now, self._model(event.turn))
             case TurnWaiting():
                 await self._wake(event.turn, event.not_before, self._model(event.turn))
             case TurnParked():
                 # Looked at at once: a newer key may be there by now. If not, it stays parked.
                 await self._wake(event.turn, self._now, self._model(event.turn))
-            case AttemptStarted() | TurnCompleted() | TurnFailed() | TurnCancelled():
+            case AttemptStarted() | TurnCompleted() | TurnFailed():
                 await self._conn.execute(SQL["drop_wakeup"], "turn", event.turn)
+            case TurnCancelled():
+                # The next in line moves up; when to look it finds out by looking.
+                left = await self._conn.fetchval(SQL["leave_line"], event.turn)
+                if left:
+                    await self._conn.execute(SQL["wake_next"], left, self._now)
             case (
                 DiscussionOpened()
+                | DiscussionReopened()
                 | AttemptFailed()
                 | AttemptCut()
                 | TurnRestarted()
@@ -105,7 +118,7 @@ class Reactions:
 
     def _model(self, turn: str) -> str:
         state = self._before.state
-        return state.turns[turn].model if isinstance(state, aggregate.Going) else ""
+        return "" if isinstance(state, aggregate.NotOpened) else state.turns[turn].model
 
     async def _wake(self, turn: str, at: datetime, model: str) -> None:
         await self._conn.execute(
@@ -131,18 +144,37 @@ class Reactions:
             return
         ref = account_of(row)
         account = await accounts.lock(self._conn, ref)
+        limits = await accounts.limits_of(self._conn, ref)
         key = _key(row)
+        health = account.breakers.get(key, Breaker())
         match event:
             case AttemptFailed():
                 account = await self._account_after(account, event, row, events)
-            case TurnCompleted() if key and key not in account.proven:
-                account = admission.proven(account, key)
-                await self._report(row, accepted=True)
-            case _:
-                pass
-        slot = slot_of(ref.provider, account)
-        if isinstance(event, AttemptFailed) and not event.sent and slot is not None:
-            account = admission.refund(account, event.attempt, slot, now=self._now)
+                ours = not event.sent and event.hint in OURS
+                health = (
+                    breaker.came_to_nothing(health, event.attempt)
+                    if ours or event.hint == "cancelled"
+                    else breaker.failed(
+                        health, event.attempt, event.class_, self._now, dice=random.random
+                    )
+                )
+                if not event.sent:
+                    account = admission.refund(account, event.attempt, limits, now=self._now)
+                else:
+                    account = admission.settle(account, event.attempt, _tokens(event.usage))
+            case TurnCompleted():
+                health = breaker.succeeded(health, event.attempt, self._now)
+                account = replace(account, allowance=allowance.earn(account.allowance, self._now))
+                account = admission.settle(account, event.attempt, _tokens(event.usage))
+                account = admission.widen(account, limits, now=self._now)
+                if key and key not in account.proven:
+                    account = admission.proven(account, key)
+                    await self._report(row, accepted=True)
+                await self._open_gates(row)
+            case AttemptCut():
+                # Whoever made the request is gone: nothing is known of the provider.
+                health = breaker.came_to_nothing(health, event.attempt)
+        account = admission.with_health(account, key, health)
         account = admission.release(account, event.attempt)
         await self._free(row, ref, account)
 
@@ -153,7 +185,10 @@ class Reactions:
         row: asyncpg.Record,
         events: Sequence[DiscussionEvent],
     ) -> Account:
-        account = admission.learn(account, event.evidence.limits)
+        named = event.evidence.limits
+        if event.hint == "concurrency" and "concurrency" not in named:
+            named = {**named, "concurrency": max(1, len(account.leases) - 1)}
+        account = admission.learn(account, named, now=self._now)
         if event.class_ is FailureClass.THROTTLED:
             # The turn may be given up; what the provider asked of the account holds all the same.
             asked = backoff.asked_for(event.evidence)
@@ -181,13 +216,39 @@ class Reactions:
             self._now,
         )
         if closed == "INSERT 0 1":
-            self._closed.append(
+            # Who stands in line for the account finds the gate closed, and says so.
+            await line.call_all(self._conn, account_of(row))
+            self._moved.append(
                 GateClosed(
                     at=self._now,
                     workspace=row["workspace"],
                     provider=row["provider"],
                     gate=gate,
                     failure=failure,
+                )
+            )
+
+    async def _open_gates(self, row: asyncpg.Record) -> None:
+        """Somebody has insisted, and it has answered: the way is free for all."""
+        ref, workspace, provider = account_of(row), row["workspace"], row["provider"]
+        names = {
+            gate_name(class_, ref, row["model"], ""): f"{kind}:{provider}@{workspace}"
+            for class_, kind in ((FailureClass.MODEL, "model"), (FailureClass.BILLING, "billing"))
+        }
+        closed = await self._conn.fetch(SQL["closed_gates"], workspace, list(names))
+        if not closed:
+            return
+        await self._conn.execute(SQL["move_gates"], workspace, provider)
+        for gate in sorted(each["gate"] for each in closed):
+            await self._conn.execute(SQL["open_gate"], workspace, gate)
+            await self._conn.execute(SQL["wake_waiting"], names[gate], None)
+            self._moved.append(
+                GateOpened(
+                    at=self._now,
+                    workspace=workspace,
+                    provider=provider,
+                    gate=gate,
+                    cause="an attempt succeeded",
                 )
             )
 
@@ -220,13 +281,18 @@ class Reactions:
         for row in await self._conn.fetch(SQL["attempts_of_discussion"], self._opened.discussion):
             ref = account_of(row)
             account = await accounts.lock(self._conn, ref)
+            key = _key(row)
+            health = account.breakers.get(key, Breaker())
+            health = breaker.came_to_nothing(health, row["attempt"])
+            account = admission.with_health(account, key, health)
             await self._free(row, ref, admission.release(account, row["attempt"]))
 
     async def _free(self, row: asyncpg.Record, ref: AccountRef, account: Account) -> None:
         await accounts.save(self._conn, ref, account)
         await self._conn.execute(SQL["end_attempt"], row["attempt"])
         await self._conn.execute(SQL["drop_wakeup"], "lease", row["attempt"])
-        await accounts.wake_waiting(self._conn, ref, PLACES_WOKEN)
+        limits = await accounts.limits_of(self._conn, ref)
+        await line.call_next(self._conn, ref, account, limits, self._now)
 
     # --- what the list shows ----------------------------------------------------------------
 
@@ -251,11 +317,11 @@ def account_of(row: asyncpg.Record) -> AccountRef:
     return AccountRef(row["workspace"], row["provider"], row["endpoint"], row["account"])
 
 
-def slot_of(provider: str, account: Account) -> timedelta | None:
-    """What one request took of the account's rate."""
-    limits = accounts.declared(provider)
-    rpm = admission.lowest(limits.rpm, account.learnt.get("rpm"))
-    return None if rpm is None else admission.gcra(rpm)[0]
+def _tokens(usage: Usage) -> int | None:
+    """What an attempt cost, where the provider said so."""
+    if usage.status is not UsageStatus.MEASURED:
+        return None
+    return usage.input_tokens + usage.output_tokens
 
 
 def _key(row: asyncpg.Record) -> str:

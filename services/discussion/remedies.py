@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from contracts.failures import Evidence, FailureClass
 from services.discussion.backoff import SNOOZE, Dice, asked_for, next_wait, policy_of
+from services.discussion.breaker import WEIGHT
 
 MOST_FAILURES = 3
 """Failures of one turn, the first included, before it is given up."""
@@ -62,11 +63,15 @@ class Trouble:
     """Failures of the turn so far, this one included, snoozes not."""
     same_class: int = 1
     """Those of this class, this one included."""
+    trial: bool = False
+    """It had gone to see whether a failing provider is back, for all who wait."""
 
 
 def remedy(trouble: Trouble, *, dice: Dice) -> Remedy:
     """The one place that decides whether a turn is tried again, and when."""
-    if not trouble.sent and trouble.hint in OURS:
+    if (not trouble.sent and trouble.hint in OURS) or (
+        trouble.trial and trouble.class_ in WEIGHT and trouble.hint != "cancelled"
+    ):
         return Wait(next_wait(SNOOZE, failures=trouble.same_class, dice=dice))
     match trouble.class_:
         case FailureClass.AUTH | FailureClass.BILLING | FailureClass.MODEL:

@@ -27,7 +27,7 @@ from contracts.failures import (
 from contracts.providers import PROVIDERS
 from contracts.stream import ProviderError
 from contracts.subjects import command_subject
-from services.discussion import accounts, admission, prompting
+from services.discussion import accounts, admission, allowance, line, prompting
 from services.discussion.accounts import AccountRef
 from services.discussion.aggregate import (
     Due,
@@ -36,6 +36,7 @@ from services.discussion.aggregate import (
     HoldBack,
     Parked,
     ParkTurn,
+    Refuse,
     StartAttempt,
     Turn,
 )
@@ -78,6 +79,9 @@ class Barrier:
     gate: str
     """What the turn is parked for, e.g. `key:kimi`."""
     failure: Failure
+    passable: Access | None = None
+    """With what it can be tried all the same, by who insists: a bill may have been paid, a model
+    may be there again. A key that was refused is not shown again, whoever asks."""
 
 
 class Turns:
@@ -107,6 +111,8 @@ class Turns:
         """The request to make, or None if the turn has to wait or is parked."""
         provider, _, model = turn.model.partition("/")
         access = await self._access(conn, wakeup.workspace, turn)
+        if isinstance(access, Barrier) and wakeup.insists and access.passable is not None:
+            access = access.passable
         if isinstance(access, Barrier):
             # Look again while nobody can open it: whoever does so then finds the turn parked.
             await conn.execute(SQL["watch_gates"], wakeup.workspace, provider)
@@ -117,20 +123,29 @@ class Turns:
         if access.suspect:
             await self._hold_back(conn, wakeup, loaded, turn, access, await self._doubt(conn))
             return None
-        account = await accounts.lock(conn, access.ref)
-        now = await self._store.clock(conn)
+        opened = loaded.opened
+        assert opened is not None
+        messages = prompting.messages(opened, turn.participant)
+        parameters = prompting.parameters(opened, turn.model)
         attempt = fresh()
-        verdict = admission.admit(
-            account,
-            accounts.declared(provider),
+        ask = admission.Ask(
             attempt=attempt,
             key=access.key_name,
-            now=now,
+            tokens=prompting.tokens(messages, parameters),
+            retry=allowance.cost_of(turn.failures[-1] if turn.failures else None),
         )
-        await accounts.save(conn, access.ref, verdict.account)
-        if isinstance(verdict, admission.Denied):
-            await self._hold_back(conn, wakeup, loaded, turn, access, verdict)
-            return None
+        verdict = await self._admit(conn, access, turn, ask)
+        match verdict:
+            case admission.Denied():
+                await self._hold_back(conn, wakeup, loaded, turn, access, verdict)
+                return None
+            case admission.TooLarge():
+                failure = _cannot_fit(turn.model, ask.tokens, verdict)
+                await self._store.change(conn, loaded, Refuse(turn=turn.id, failure=failure))
+                return None
+            case admission.Admitted():
+                pass
+        now = await self._store.clock(conn)
         await self._take_place(conn, wakeup, turn, access, attempt)
         await self._store.change(
             conn,
@@ -141,10 +156,9 @@ class Turns:
                 endpoint=access.ref.endpoint,
                 key=access.key.key if access.key else "",
                 key_version=access.key.version if access.key else 0,
+                trial=verdict.trial,
             ),
         )
-        opened = loaded.opened
-        assert opened is not None
         known = prompting.known(turn.model)
         return RunAttempt(
             workspace=wakeup.workspace,
@@ -155,12 +169,31 @@ class Turns:
             endpoint=access.ref.endpoint,
             model=model,
             key=access.key,
-            messages=prompting.messages(opened, turn.participant),
-            parameters=prompting.parameters(opened, turn.model),
+            messages=messages,
+            parameters=parameters,
             expires_at=now + SEND_WITHIN,
             deadline=now + ANSWER_WITHIN,
             thinks=bool(known and known.thinks),
         )
+
+    async def _admit(
+        self, conn: Connection, access: Access, turn: Turn, ask: admission.Ask
+    ) -> admission.Admitted | admission.Denied | admission.TooLarge:
+        """The permit, unless something stands against it, or somebody stands before us."""
+        account = await accounts.lock(conn, access.ref)
+        limits = await accounts.limits_of(conn, access.ref)
+        now = await self._store.clock(conn)
+        verdict = admission.admit(account, limits, ask, now=now)
+        if isinstance(verdict, admission.Admitted):
+            reason = "breaker" if verdict.trial else "line"
+            rank = line.rank_of(reason, turn.sent)
+            if await line.ahead(conn, access.ref, turn.id, rank):
+                # What is free belongs to who stands before us, and looks now.
+                await line.call_next(conn, access.ref, account, limits, now)
+                return admission.Denied(account, reason, now + admission.RECHECK)
+            await line.call_next(conn, access.ref, verdict.account, limits, now)
+        await accounts.save(conn, access.ref, verdict.account)
+        return verdict
 
     async def _access(self, conn: Connection, workspace: str, turn: Turn) -> Access | Barrier:
         """With what the turn can be attempted, or what it has to be parked for."""
@@ -203,7 +236,9 @@ class Turns:
         if row is None:
             return None
         failure = msgspec.json.decode(row["failure"], type=Failure)
-        return Barrier(f"{names[row['gate']]}:{access.ref.provider}", failure)
+        kind = names[row["gate"]]
+        passable = None if kind == "key" else access
+        return Barrier(f"{kind}:{access.ref.provider}", failure, passable)
 
     async def _doubt(self, conn: Connection) -> admission.Denied:
         now = await self._store.clock(conn)
@@ -239,6 +274,7 @@ class Turns:
             loaded,
             HoldBack(turn=turn.id, reason=denied.reason, not_before=denied.not_before),
         )
+        suspect = f"key:{access.ref.provider}@{access.ref.workspace}"
         await conn.execute(
             SQL["set_wakeup"],
             "turn",
@@ -246,9 +282,20 @@ class Turns:
             wakeup.workspace,
             loaded.id,
             denied.not_before,
-            _waits_for(access, denied.reason),
+            suspect if denied.reason == "suspect" else "",
             turn.model.encode(),
         )
+        if denied.reason in line.REASONS:
+            rank = line.rank_of(denied.reason, turn.sent)
+            places = await line.ahead(conn, access.ref, turn.id, rank)
+            await line.join(
+                conn,
+                access.ref,
+                turn.id,
+                rank=rank,
+                not_before=denied.not_before,
+                places=places,
+            )
 
     async def _take_place(
         self, conn: Connection, wakeup: Wakeup, turn: Turn, access: Access, attempt: str
@@ -325,21 +372,20 @@ class Turns:
             await self._outcomes.apply(conn, request.discussion, Hear(error))
 
 
-def _waits_for(access: Access, reason: str) -> str:
-    """The event that may end the wait before its time."""
-    match reason:
-        case "concurrency":
-            return access.ref.places
-        case "suspect":
-            return f"key:{access.ref.provider}@{access.ref.workspace}"
-        case _:
-            return ""
-
-
 def _due_turn(loaded: Loaded, turn: str) -> Turn | None:
     state = loaded.state
     found = state.turns.get(turn) if isinstance(state, Going) else None
     return found if found is not None and isinstance(found.phase, Due | Parked) else None
+
+
+def _cannot_fit(model: str, tokens: int, verdict: admission.TooLarge) -> Failure:
+    span = "minute" if verdict.kind == "tpm" else "day"
+    said = explain(FailureClass.REQUEST, model, hint="cannot_fit", final=True)
+    detail = (
+        f"It may cost about {tokens:,} tokens, question and longest answer together; the account "
+        f"may use {verdict.limit:,} a {span}. {said.detail}"
+    )
+    return msgspec.structs.replace(said, detail=detail)
 
 
 def _no_access(model: str) -> Failure:

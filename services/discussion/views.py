@@ -16,11 +16,13 @@ from contracts.discussion import (
     DiscussionEvent,
     DiscussionFailed,
     DiscussionOpened,
+    DiscussionReopened,
     DiscussionView,
     TurnCancelled,
     TurnCompleted,
     TurnFailed,
     TurnParked,
+    TurnReopened,
     TurnRestarted,
     TurnScheduled,
     TurnState,
@@ -63,7 +65,9 @@ def view(facts: Sequence[DiscussionEvent]) -> DiscussionView:
     )
 
 
-def _apply(turns: dict[str, TurnView], fact: DiscussionEvent, opened: DiscussionOpened) -> None:
+def _apply(  # noqa: C901, PLR0912 - one case for each fact
+    turns: dict[str, TurnView], fact: DiscussionEvent, opened: DiscussionOpened
+) -> None:
     match fact:
         case TurnScheduled(turn=id, participant=index):
             who = opened.participants[index]
@@ -98,6 +102,10 @@ def _apply(turns: dict[str, TurnView], fact: DiscussionEvent, opened: Discussion
                 usage=fact.usage,
                 cost=fact.cost,
             )
+        case TurnReopened(turn=id):
+            turns[id] = replace(
+                turns[id], state=TurnState.SCHEDULED, text="", reasoning="", failure=None
+            )
         case TurnRestarted(turn=id):
             turns[id] = replace(turns[id], text="", reasoning="")
         case TurnCompleted(turn=id):
@@ -126,7 +134,11 @@ def _apply(turns: dict[str, TurnView], fact: DiscussionEvent, opened: Discussion
         case TurnCancelled(turn=id):
             turns[id] = replace(turns[id], state=TurnState.CANCELLED, failure=None)
         case (
-            DiscussionOpened() | DiscussionCompleted() | DiscussionFailed() | DiscussionCancelled()
+            DiscussionOpened()
+            | DiscussionReopened()
+            | DiscussionCompleted()
+            | DiscussionFailed()
+            | DiscussionCancelled()
         ):
             pass
         case _:

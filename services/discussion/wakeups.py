@@ -40,6 +40,8 @@ class Wakeup:
     tries: int
     """This one included, since it last did what it is for."""
     payload: bytes
+    insists: bool = False
+    """A person wants it tried although its gate is closed."""
 
 
 Handler = Callable[[Wakeup], Awaitable[None]]
@@ -104,6 +106,7 @@ class Wakeups:
                 discussion=row["discussion"],
                 tries=row["tries"],
                 payload=bytes(row["payload"]),
+                insists=row["insists"],
             )
             for row in rows
         ]

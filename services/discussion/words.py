@@ -99,6 +99,15 @@ def _words(  # noqa: C901, PLR0912 - one case for each failure there is
                 "Nothing was sent, since one of the options cannot be had there.",
                 "Leave that option out, or ask another model.",
             )
+        case FailureClass.REQUEST, "cannot_fit":
+            return (
+                f"The request is larger than the account at {who} may ever send",
+                "Nothing was sent, since waiting would not help.",
+                (
+                    "Shorten the text, ask for a shorter answer (max_completion_tokens), or "
+                    f"declare the account's true limits: parley providers limits {provider}."
+                ),
+            )
         case FailureClass.REQUEST, _:
             return (
                 f"{who} cannot accept the request",
@@ -111,8 +120,29 @@ def _words(  # noqa: C901, PLR0912 - one case for each failure there is
                 "The account may go on when the provider's day turns.",
                 "",
             )
+        case FailureClass.THROTTLED, "concurrency":
+            return (
+                f"{who} takes fewer requests at a time",
+                "The account has as many requests running as it may; fewer are sent from now on.",
+                "",
+            )
+        case FailureClass.THROTTLED, "tokens":
+            return (
+                f"{who} asks us to slow down",
+                "The account's limit of tokens a minute is reached.",
+                "",
+            )
         case FailureClass.THROTTLED, _:
             return (f"{who} asks us to slow down", "The account's rate limit is reached.", "")
+        case FailureClass.OVERLOADED, "breaker":
+            return (
+                f"{who} is failing just now",
+                (
+                    "Several requests in a row went wrong, so it is left in peace for a while; "
+                    "then one request goes to see whether it is back."
+                ),
+                "",
+            )
         case FailureClass.OVERLOADED, _:
             return (f"{who} is overloaded", "It has no capacity just now.", "")
         case FailureClass.AMBIGUOUS, _:

@@ -24,6 +24,8 @@ VERIFY = timedelta(seconds=45)
 _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("discussion", "open"): CHANGE,
     ("discussion", "cancel"): CHANGE,
+    ("discussion", "retry"): CHANGE,
+    ("discussion", "limits"): CHANGE,
     ("key_vault", "add"): VERIFY,
     ("key_vault", "verify"): VERIFY,
     ("key_vault", "rotate"): VERIFY,

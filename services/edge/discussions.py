@@ -14,6 +14,7 @@ from contracts.discussion import (
     ListDiscussions,
     OpenDiscussion,
     Opened,
+    RetryTurn,
 )
 from contracts.keys import Done
 from services.edge import answers
@@ -59,6 +60,18 @@ async def cancel_one(call: Call) -> web.StreamResponse:
         workspace=call.workspace, discussion=call.id("id", "discussion"), by=call.who.token
     )
     await ask(call.tools.bus, "discussion", "cancel", command, Done)
+    return plain(answers.discussion(await _view(call)))
+
+
+async def retry_turn(call: Call) -> web.StreamResponse:
+    """Try a turn again that failed, or look at once whether one that waits can go on."""
+    command = RetryTurn(
+        workspace=call.workspace,
+        discussion=call.id("id", "discussion"),
+        turn=call.id("turn", "turn"),
+        by=call.who.token,
+    )
+    await ask(call.tools.bus, "discussion", "retry", command, Done)
     return plain(answers.discussion(await _view(call)))
 
 

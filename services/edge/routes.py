@@ -104,6 +104,15 @@ ROUTES: tuple[Route, ...] = (
         tag="discussions",
         gives=DiscussionAnswer,
     ),
+    Route(
+        method="POST",
+        path=f"{API}/discussions/{{id}}/turns/{{turn}}/retry",
+        answer=discussions.retry_turn,
+        roles=ASKERS,
+        summary="Try a turn again that failed, was cancelled, or waits",
+        tag="discussions",
+        gives=DiscussionAnswer,
+    ),
     # --- Keys
     Route(
         method="POST",

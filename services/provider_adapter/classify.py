@@ -207,12 +207,26 @@ def verdict(
     )
     hint = meaning.hint
     daily = "tpd" in evidence.limits or (told is not None and told.daily)
-    if meaning.class_ is FailureClass.THROTTLED and daily:
-        hint = "daily"
+    if meaning.class_ is FailureClass.THROTTLED:
+        hint = _which_limit(evidence, daily=daily) or hint
     elif meaning == _AUTH and len(row.regions) > 1:
         # A key of the vendor's other platform is refused in the same words as a wrong one.
         hint = "region"
     return Verdict(meaning.class_, evidence, hint)
+
+
+def _which_limit(evidence: Evidence, *, daily: bool) -> str:
+    """Each limit has its own remedy; empty where only the rate of requests can be meant."""
+    if daily:
+        return "daily"
+    if "concurrency" in evidence.limits or _AT_ONCE.search(evidence.message):
+        return "concurrency"
+    if "tpm" in evidence.limits and "rpm" not in evidence.limits:
+        return "tokens"
+    return ""
+
+
+_AT_ONCE = re.compile(r"\bconcurren(?:cy|t)\b", re.IGNORECASE)
 
 
 def _wait(

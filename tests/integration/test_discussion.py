@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 import pytest
 import pytest_asyncio
 
@@ -17,14 +15,10 @@ from contracts.discussion import (
     CancelDiscussion,
     DiscussionList,
     DiscussionState,
-    DiscussionView,
-    GetDiscussion,
     GetHistory,
     History,
     ListDiscussions,
-    ListModels,
     Mode,
-    ModelList,
     OpenDiscussion,
     Opened,
     ProbeKey,
@@ -42,89 +36,11 @@ from contracts.failures import (
 )
 from contracts.keys import Done, KeyAdded, KeyQuarantined, KeyState, KeyVerified, KeyView
 from contracts.subjects import chunk_subject, command_subject
-from services.discussion.__main__ import wire
-from services.discussion.settings import Settings
-from shared.bus import Bus
-from shared.service import Service
 from tests.brokers import Broker
 from tests.databases import Database
 from tests.eventually import eventually
-from tests.neighbours import Adapter, Vault, answer, completed, error, neighbours
-
-WITHIN = timedelta(seconds=10)
-KIMI = "kimi/kimi-k2.6"
-
-
-@dataclass
-class House:
-    """Discussion and its neighbours, asked as the edge would ask."""
-
-    edge: Bus
-    adapter: Adapter
-    vault: Vault
-    database: Database
-    broker: Broker
-
-    async def ask(self, verb: str, command: msgspec.Struct, answer: type[Any]) -> Any:
-        return await self.edge.request(
-            command_subject("discussion", verb), command, answer, within=WITHIN
-        )
-
-    async def open(self, *personas: str, model: str = KIMI, **more: Any) -> str:
-        wanted = [WantedParticipant(persona=slug, model=model) for slug in personas]
-        opened = await self.ask(
-            "open",
-            OpenDiscussion(
-                workspace="default",
-                mode=Mode.SINGLE if len(wanted) == 1 else Mode.PARALLEL,
-                participants=wanted,
-                topic="Tea?",
-                **more,
-            ),
-            Opened,
-        )
-        return opened.discussion
-
-    async def view(self, discussion: str) -> DiscussionView:
-        command = GetDiscussion(workspace="default", discussion=discussion)
-        return await self.ask("get", command, DiscussionView)
-
-    async def reaches(self, discussion: str, *states: DiscussionState) -> DiscussionView:
-        async def there() -> DiscussionView | None:
-            view = await self.view(discussion)
-            return view if view.state in states else None
-
-        found = await eventually(there, within=timedelta(seconds=20))
-        assert found is not None
-        return found
-
-    async def knows(self, query: str) -> None:
-        """Wait until the query finds something in the service's own tables."""
-        pool = await self.database.pool("discussion")
-        await eventually(lambda: pool.fetchval(query))
-
-    async def kimi_works(self) -> None:
-        """A verified key, and the catalog that its verification brought."""
-        probed = await self.vault.bus.request(
-            command_subject("discussion", "probe"),
-            ProbeKey(
-                workspace="default",
-                provider="kimi",
-                endpoint="https://api.test/v1",
-                key="k1",
-                version=1,
-            ),
-            ProbeResult,
-            within=WITHIN,
-        )
-        assert probed.failure is None
-        await self.vault.activate("k1")
-
-        async def listed() -> bool:
-            models = await self.ask("models", ListModels(workspace="default"), ModelList)
-            return any(model.id == KIMI for model in models.items)
-
-        await eventually(listed)
+from tests.house import KIMI, WITHIN, House, running
+from tests.neighbours import Adapter, answer, completed, error, neighbours
 
 
 @pytest_asyncio.fixture
@@ -134,37 +50,6 @@ async def house(database: Database, broker: Broker) -> AsyncGenerator[House]:
         edge = await broker.bus("edge")
         made = House(edge, adapter, vault, database, broker)
         yield made
-
-
-class running:  # noqa: N801 - read as a phrase: `async with running(...)`
-    """The discussion service, until the block ends."""
-
-    def __init__(self, database: Database, broker: Broker) -> None:
-        self._service = Service(
-            "discussion",
-            Settings(
-                nats_url=broker.url,
-                nats_seed_file=broker.seed_file("discussion"),
-                database_url=database.dsn("discussion"),
-            ),
-        )
-
-    async def __aenter__(self) -> Service[Settings]:
-        self._ready = asyncio.Event()
-
-        async def then(service: Service[Settings]) -> None:
-            await wire(service)
-            self._ready.set()
-
-        self._task = asyncio.create_task(self._service.run(then))
-        async with asyncio.timeout(20):
-            await self._ready.wait()
-        return self._service
-
-    async def __aexit__(self, *_: object) -> None:
-        self._service.stop()
-        async with asyncio.timeout(20):
-            assert await self._task == 0
 
 
 async def test_two_personas_answer(house: House) -> None:

@@ -12,19 +12,26 @@ from hypothesis import strategies as st
 from contracts.providers import Limits
 from services.discussion.accounts import BadLimits, check_declared, parse_limits
 from services.discussion.admission import (
+    CLEAN,
     LEASE,
     PLACE,
     Account,
     Admitted,
+    Ask,
     Denied,
+    TooLarge,
     admit,
     gcra,
+    in_force,
     learn,
     proven,
     refund,
     release,
     silence,
+    widen,
+    with_health,
 )
+from services.discussion.breaker import Breaker
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(seconds=60)
@@ -48,10 +55,10 @@ def test_no_sliding_minute_exceeds_the_limit(
     account, now, arrivals = Account(), NOON, list[datetime]()
     for number in range(min(3 * rpm, 400)):
         now += timedelta(seconds=waits[number % len(waits)] if number % 17 == 0 else 0)
-        verdict = admit(account, Limits(rpm=rpm), attempt=str(number), key="", now=now)
+        verdict = admit(account, Limits(rpm=rpm), Ask(attempt=str(number)), now=now)
         if isinstance(verdict, Denied):
             now = verdict.not_before
-            verdict = admit(account, Limits(rpm=rpm), attempt=str(number), key="", now=now)
+            verdict = admit(account, Limits(rpm=rpm), Ask(attempt=str(number)), now=now)
         assert isinstance(verdict, Admitted), "the time that was named must be true"
         account = release(verdict.account, str(number))
         arrivals.append(now + timedelta(seconds=late[number % len(late)]))
@@ -74,23 +81,23 @@ def test_the_limit_is_nearly_used(rpm: int) -> None:
 def test_as_many_at_once_as_there_are_places() -> None:
     limits, account = Limits(concurrency=2), Account()
     for attempt in ("a", "b"):
-        verdict = admit(account, limits, attempt=attempt, key="", now=NOON)
+        verdict = admit(account, limits, Ask(attempt=attempt), now=NOON)
         assert isinstance(verdict, Admitted)
         account = verdict.account
 
-    third = admit(account, limits, attempt="c", key="", now=NOON)
+    third = admit(account, limits, Ask(attempt="c"), now=NOON)
 
     assert isinstance(third, Denied)
     assert third.reason == "concurrency"
-    freed = admit(release(account, "a"), limits, attempt="c", key="", now=NOON)
+    freed = admit(release(account, "a"), limits, Ask(attempt="c"), now=NOON)
     assert isinstance(freed, Admitted)
 
 
 def test_a_place_that_nobody_renews_is_free_again() -> None:
     limits = Limits(concurrency=1)
-    first = admit(Account(), limits, attempt="a", key="", now=NOON)
+    first = admit(Account(), limits, Ask(attempt="a"), now=NOON)
 
-    later = admit(first.account, limits, attempt="b", key="", now=NOON + PLACE)
+    later = admit(first.account, limits, Ask(attempt="b"), now=NOON + PLACE)
 
     assert isinstance(later, Admitted)
 
@@ -98,46 +105,129 @@ def test_a_place_that_nobody_renews_is_free_again() -> None:
 def test_a_place_is_held_while_its_attempt_is_being_looked_after() -> None:
     """The lease is due at the very moment at which the first that waits asks again."""
     limits = Limits(concurrency=1)
-    first = admit(Account(), limits, attempt="a", key="", now=NOON)
+    first = admit(Account(), limits, Ask(attempt="a"), now=NOON)
 
-    meanwhile = admit(first.account, limits, attempt="b", key="", now=NOON + 1.5 * LEASE)
+    meanwhile = admit(first.account, limits, Ask(attempt="b"), now=NOON + 1.5 * LEASE)
 
     assert isinstance(meanwhile, Denied)
 
 
 def test_a_key_that_has_proven_nothing_runs_alone() -> None:
     limits = Limits(concurrency=15)
-    first = admit(Account(), limits, attempt="a", key="k:1", now=NOON)
+    first = admit(Account(), limits, Ask(attempt="a", key="k:1"), now=NOON)
 
-    assert isinstance(admit(first.account, limits, attempt="b", key="k:1", now=NOON), Denied)
+    assert isinstance(admit(first.account, limits, Ask(attempt="b", key="k:1"), now=NOON), Denied)
     known = proven(first.account, "k:1")
-    assert isinstance(admit(known, limits, attempt="b", key="k:1", now=NOON), Admitted)
-    assert isinstance(admit(known, limits, attempt="b", key="k:2", now=NOON), Denied)
+    assert isinstance(admit(known, limits, Ask(attempt="b", key="k:1"), now=NOON), Admitted)
+    assert isinstance(admit(known, limits, Ask(attempt="b", key="k:2"), now=NOON), Denied)
 
 
 def test_silence_is_kept_and_never_shortened() -> None:
     quiet = silence(Account(), second(60), "throttled")
 
-    denied = admit(silence(quiet, second(7), "throttled"), Limits(), attempt="a", key="", now=NOON)
+    denied = admit(silence(quiet, second(7), "throttled"), Limits(), Ask(attempt="a"), now=NOON)
 
     assert isinstance(denied, Denied)
     assert (denied.reason, denied.not_before) == ("throttled", second(60))
-    assert isinstance(admit(quiet, Limits(), attempt="a", key="", now=second(60)), Admitted)
+    assert isinstance(admit(quiet, Limits(), Ask(attempt="a"), now=second(60)), Admitted)
 
 
 def test_limits_that_the_provider_names_only_lower_ours() -> None:
-    account = learn(learn(Account(), {"rpm": 3}), {"rpm": 50, "tpm": 7})
+    account = learn(learn(Account(), {"rpm": 3}, now=NOON), {"rpm": 50, "tpm": 7}, now=NOON)
 
-    assert account.learnt == {"rpm": 3}
+    assert account.learnt == {"rpm": 3, "tpm": 7}
+    assert in_force(account, Limits(rpm=2, tpm=500)) == Limits(rpm=2, tpm=7)
+
+
+def test_places_that_a_refusal_took_come_back_one_by_one() -> None:
+    declared = Limits(concurrency=3)
+    refused = learn(Account(), {"concurrency": 1}, now=NOON)
+
+    early = widen(refused, declared, now=NOON + CLEAN / 2)
+    later = widen(early, declared, now=NOON + CLEAN)
+    whole = widen(later, declared, now=NOON + 2 * CLEAN)
+
+    assert early.learnt == {"concurrency": 1}
+    assert later.learnt == {"concurrency": 2}
+    assert whole.learnt == {}
+
+
+def test_what_can_never_fit_is_told_at_once() -> None:
+    verdict = admit(Account(), Limits(tpm=100), Ask(attempt="a", tokens=500), now=NOON)
+
+    assert isinstance(verdict, TooLarge)
+    assert (verdict.kind, verdict.limit) == ("tpm", 100)
+
+
+def test_the_reason_that_lasts_longest_is_named() -> None:
+    busy = silence(Account(), second(7), "throttled")
+    spent = admit(busy, Limits(tpd=100), Ask(attempt="a", tokens=100), now=second(7)).account
+
+    denied = admit(
+        silence(spent, second(9), "throttled"),
+        Limits(tpd=100),
+        Ask(attempt="b", tokens=1),
+        now=second(8),
+    )
+
+    assert isinstance(denied, Denied)
+    assert denied.reason == "daily"
+    assert denied.not_before == datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def test_a_clock_that_is_put_back_stops_nobody_for_long() -> None:
+    limits = Limits(rpm=3, tpm=1000)
+    admitted = admit(Account(), limits, Ask(attempt="a", tokens=900), now=NOON)
+
+    denied = admit(
+        admitted.account, limits, Ask(attempt="b", tokens=900), now=NOON - timedelta(hours=1)
+    )
+
+    assert isinstance(denied, Denied)
+    assert denied.not_before <= NOON - timedelta(hours=1) + timedelta(seconds=70)
+
+
+def test_whoever_insists_spends_from_the_accounts_purse() -> None:
+    account, limits = Account(), Limits()
+    for number in range(10):
+        verdict = admit(account, limits, Ask(attempt=f"{number}", retry=1), now=NOON)
+        assert isinstance(verdict, Admitted)
+        account = verdict.account
+
+    denied = admit(account, limits, Ask(attempt="more", retry=1), now=NOON)
+    first = admit(account, limits, Ask(attempt="first"), now=NOON)
+
+    assert isinstance(denied, Denied)
+    assert (denied.reason, denied.not_before) == ("retries", second(30))
+    assert isinstance(first, Admitted), "a first attempt needs nothing from it"
+
+
+def test_a_sick_provider_is_left_alone_but_for_one_who_goes_to_see() -> None:
+    account, limits = Account(), Limits()
+    sick = Breaker(open_until=second(10), rests=1)
+    account = with_health(account, "k:1", sick)
+
+    resting = admit(account, limits, Ask(attempt="a", key="k:1"), now=second(9))
+    trial = admit(account, limits, Ask(attempt="a", key="k:1", retry=1), now=second(10))
+    second_one = admit(trial.account, limits, Ask(attempt="b", key="k:1"), now=second(10))
+    look = admit(account, limits, Ask(attempt="l", key="k:1", free=True), now=second(9))
+
+    assert isinstance(resting, Denied)
+    assert (resting.reason, resting.not_before) == ("breaker", second(10))
+    assert isinstance(trial, Admitted)
+    assert trial.trial
+    assert trial.account.allowance.retries == 10, "the breaker let it through, not the purse"
+    assert isinstance(second_one, Denied)
+    assert isinstance(look, Admitted)
 
 
 def test_what_was_never_sent_is_given_back_whole() -> None:
     limits = Limits(rpm=3)
-    once = admit(Account(), limits, attempt="a", key="", now=NOON)
+    once = admit(Account(), limits, Ask(attempt="a"), now=NOON)
 
-    back = release(refund(once.account, "a", gcra(3)[0], now=NOON), "a")
+    back = release(refund(once.account, "a", limits, now=NOON), "a")
 
-    assert isinstance(admit(back, limits, attempt="b", key="", now=NOON), Admitted)
+    assert isinstance(admit(back, limits, Ask(attempt="b"), now=NOON), Admitted)
 
 
 @given(
@@ -154,10 +244,10 @@ def test_what_is_given_back_late_pays_for_nothing_that_was_sent(
     sent: list[datetime] = []
     for number in range(min(4 * rpm, 400)):
         is_sent, back_after, pause = fates[number % len(fates)] if fates else (True, 0.0, 0.0)
-        verdict = admit(account, Limits(rpm=rpm), attempt=str(number), key="", now=now)
+        verdict = admit(account, Limits(rpm=rpm), Ask(attempt=str(number)), now=now)
         if isinstance(verdict, Denied):
             now = verdict.not_before
-            verdict = admit(account, Limits(rpm=rpm), attempt=str(number), key="", now=now)
+            verdict = admit(account, Limits(rpm=rpm), Ask(attempt=str(number)), now=now)
         assert isinstance(verdict, Admitted)
         account = verdict.account
         if is_sent:
@@ -167,7 +257,7 @@ def test_what_is_given_back_late_pays_for_nothing_that_was_sent(
             unsent.append((now + timedelta(seconds=back_after), str(number)))
         now += timedelta(seconds=pause)
         for due, attempt in sorted(each for each in unsent if each[0] <= now):
-            account = release(refund(account, attempt, gcra(rpm)[0], now=now), attempt)
+            account = release(refund(account, attempt, Limits(rpm=rpm), now=now), attempt)
             unsent.remove((due, attempt))
     window: deque[datetime] = deque()
     for moment in sent:
@@ -179,19 +269,20 @@ def test_what_is_given_back_late_pays_for_nothing_that_was_sent(
 
 def test_a_slot_that_has_passed_is_not_given_back() -> None:
     limits, interval = Limits(rpm=3), gcra(3)[0]
-    never_sent = admit(Account(), limits, attempt="a", key="", now=NOON)
+    never_sent = admit(Account(), limits, Ask(attempt="a"), now=NOON)
     later = NOON + interval
-    was_sent = admit(never_sent.account, limits, attempt="b", key="", now=later)
+    was_sent = admit(never_sent.account, limits, Ask(attempt="b"), now=later)
     assert isinstance(was_sent, Admitted)
 
-    back = release(refund(was_sent.account, "a", interval, now=later), "a")
+    back = release(refund(was_sent.account, "a", limits, now=later), "a")
 
-    assert isinstance(admit(back, limits, attempt="c", key="", now=later), Denied)
+    assert isinstance(admit(back, limits, Ask(attempt="c"), now=later), Denied)
 
 
-def test_declared_limits_that_nothing_keeps_to_are_named() -> None:
-    assert check_declared({"KIMI_LIMITS": "rpm=5,tpm=1000"}) == ["kimi tpm"]
-    assert check_declared({}) == []
+def test_declared_limits_that_cannot_be_read_are_found_at_start() -> None:
+    check_declared({"KIMI_LIMITS": "rpm=5,tpm=1000"})
+    with pytest.raises(BadLimits):
+        check_declared({"KIMI_LIMITS": "rpm=fast"})
 
 
 def test_limits_are_read_as_the_operator_writes_them() -> None:

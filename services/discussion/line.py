@@ -1,0 +1,67 @@
+"""Who waits for an account stands in line: the first asks again, the others stay where they are.
+
+Without a line a thousand waiting turns would all ask at the same moment, and all but one in vain.
+The first looks when there is something to have; whoever is let in, or leaves, calls the next.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import cast
+
+from contracts.providers import Limits
+from services.discussion import admission
+from services.discussion.accounts import AccountRef
+from services.discussion.admission import Account
+from services.discussion.sql import SQL
+from shared.database import Connection
+
+REASONS = frozenset({"rate", "tokens", "concurrency", "throttled", "breaker", "line"})
+"""For these one stands in line. What is short for one turn alone (a purse of retries, a day's
+tokens that a smaller one may still fit into) holds up nobody else."""
+
+LONG = 1_000
+"""Further back nobody counts."""
+
+STEP = timedelta(seconds=1)
+FURTHEST = timedelta(minutes=5)
+"""The latest time at which somebody in line looks without being called: a call can be lost."""
+
+
+def rank_of(reason: str, requests: int) -> int:
+    """Where a sick provider is asked whether it is back, those go first who have asked least."""
+    return requests if reason == "breaker" else 0
+
+
+async def ahead(conn: Connection, ref: AccountRef, turn: str, rank: int) -> int:
+    """How many stand before `turn`."""
+    return cast("int", await conn.fetchval(SQL["ahead_in_line"], ref.places, rank, turn, LONG))
+
+
+async def join(
+    conn: Connection, ref: AccountRef, turn: str, *, rank: int, not_before: datetime, places: int
+) -> None:
+    """Stand in line, `places` from its front. The oldest turn stands first, whenever it came."""
+    due = not_before + min(places * STEP, FURTHEST)
+    await conn.execute(SQL["stand_in_line"], turn, due, ref.places, rank)
+
+
+async def call_next(
+    conn: Connection, ref: AccountRef, account: Account, limits: Limits, now: datetime
+) -> None:
+    """Let the first in line look as soon as there may be something for it."""
+    limits = admission.in_force(account, limits)
+    if limits.concurrency is not None and len(account.leases) >= limits.concurrency:
+        return  # whoever leaves calls
+    at = now
+    if limits.rpm is not None and account.next_slot is not None:
+        interval, burst = admission.gcra(limits.rpm)
+        at = max(now, account.next_slot - interval * (burst - 1))
+    if account.not_before is not None:
+        at = max(at, account.not_before)
+    await conn.execute(SQL["wake_next"], ref.places, at)
+
+
+async def call_all(conn: Connection, ref: AccountRef) -> None:
+    """Something has changed for all of them."""
+    await conn.execute(SQL["wake_waiting"], ref.places, None)

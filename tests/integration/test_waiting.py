@@ -1,0 +1,261 @@
+"""Waiting well: a failing provider is left in peace, nobody pushes in, and nothing is given up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from functools import partial
+
+import pytest
+import pytest_asyncio
+
+from contracts.attempts import RunAttempt
+from contracts.discussion import (
+    DiscussionState,
+    GetHistory,
+    History,
+    ListProviders,
+    ProviderList,
+    ProviderView,
+    RetryTurn,
+    SetLimits,
+)
+from contracts.failures import Conflict, Invalid, NotFound
+from contracts.keys import Done
+from tests.brokers import Broker
+from tests.databases import Database
+from tests.eventually import eventually
+from tests.house import House, running
+from tests.neighbours import Adapter, answer, error, neighbours
+
+
+@pytest_asyncio.fixture
+async def house(database: Database, broker: Broker) -> AsyncGenerator[House]:
+    adapter, vault = await neighbours(broker)
+    async with running(database, broker):
+        made = House(await broker.bus("edge"), adapter, vault, database, broker)
+        await made.kimi_works()
+        yield made
+
+
+async def kimi(house: House) -> ProviderView:
+    found = await house.ask("providers", ListProviders(workspace="default"), ProviderList)
+    return next(view for view in found.items if view.name == "kimi")
+
+
+async def limit(house: House, **limits: int) -> ProviderView:
+    command = SetLimits(workspace="default", provider="kimi", limits=limits or None)
+    return await house.ask("limits", command, ProviderView)
+
+
+async def retry(house: House, discussion: str, turn: str) -> None:
+    command = RetryTurn(workspace="default", discussion=discussion, turn=turn)
+    await house.ask("retry", command, Done)
+
+
+async def prove_the_key(house: House) -> None:
+    """One answer, so that the key may run beside itself."""
+    first = await house.open("riley-engstrom")
+    await house.reaches(first, DiscussionState.COMPLETED)
+    house.adapter.attempts.clear()
+
+
+async def overloaded(adapter: Adapter, command: RunAttempt) -> None:
+    await adapter.end(error(command, "overloaded", evidence={"status": 503}))
+
+
+async def test_a_failing_provider_is_left_in_peace_and_all_complete_once_it_is_back(
+    house: House,
+) -> None:
+    await prove_the_key(house)
+    house.adapter.script = overloaded
+    talks = [await house.open("riley-engstrom") for _ in range(12)]
+    await eventually(lambda: _resting(house))
+    for talk in talks:
+        await house.reaches(talk, DiscussionState.WAITING)
+    asked = len(house.adapter.attempts)
+    assert asked <= 12
+
+    # A rest is at most a fifth longer than told: three failed looks, one request each.
+    for span in (13, 25, 49):
+        await house.later(timedelta(seconds=span))
+        asked += 1
+        await eventually(partial(_asked, house, asked))
+    house.adapter.script = None
+    await house.later(timedelta(seconds=97))
+
+    for talk in talks:
+        done = await house.reaches(talk, DiscussionState.COMPLETED)
+        assert done.turns[0].attempts <= 3
+    assert len(house.adapter.attempts) == asked + 12
+    assert (await kimi(house)).accounts[0].breakers == []
+
+
+async def _resting(house: House) -> bool:
+    return any(account.breakers for account in (await kimi(house)).accounts)
+
+
+async def _asked(house: House, times: int) -> bool:
+    assert len(house.adapter.attempts) <= times
+    return len(house.adapter.attempts) == times
+
+
+async def test_who_waits_is_told_that_the_provider_is_failing(house: House) -> None:
+    await prove_the_key(house)
+    house.adapter.script = overloaded
+    talks = [await house.open("riley-engstrom") for _ in range(7)]
+    await eventually(lambda: _resting(house))
+
+    view = await house.reaches(talks[-1], DiscussionState.WAITING)
+
+    failure = view.turns[0].failure
+    assert failure is not None
+    assert failure.class_ == "overloaded"
+    assert failure.not_before is not None
+
+
+async def test_limits_set_while_the_house_runs_hold_from_the_next_request_on(house: House) -> None:
+    await prove_the_key(house)
+    shown = await limit(house, rpm=1)
+    assert (shown.declared, shown.set_here) == ({"rpm": 1}, True)
+
+    first = await house.open("riley-engstrom")
+    held = await house.reaches(first, DiscussionState.WAITING, DiscussionState.COMPLETED)
+    if held.state is DiscussionState.COMPLETED:
+        first = await house.open("riley-engstrom")
+        await house.reaches(first, DiscussionState.WAITING)
+    await limit(house)
+
+    await house.reaches(first, DiscussionState.COMPLETED)
+    assert not (await kimi(house)).set_here
+
+
+@pytest.mark.parametrize(
+    ("provider", "limits", "refusal"),
+    [
+        ("nobody", {"rpm": 3}, NotFound),
+        ("kimi", {"rpm": 0}, Invalid),
+        ("kimi", {"speed": 3}, Invalid),
+    ],
+)
+async def test_limits_that_make_no_sense_are_refused(
+    house: House, provider: str, limits: dict[str, int], refusal: type[Exception]
+) -> None:
+    command = SetLimits(workspace="default", provider=provider, limits=limits)
+
+    with pytest.raises(refusal):
+        await house.ask("limits", command, ProviderView)
+
+
+async def test_what_can_never_fit_fails_at_once_and_is_not_sent(house: House) -> None:
+    await limit(house, tpm=100)
+
+    talk = await house.open("riley-engstrom")
+
+    view = await house.reaches(talk, DiscussionState.FAILED)
+    failure = view.turns[0].failure
+    assert failure is not None
+    assert "100 a minute" in failure.detail
+    assert "parley providers limits kimi" in failure.next_step
+    assert house.adapter.attempts == []
+
+
+async def test_nobody_pushes_in(house: House) -> None:
+    await limit(house, concurrency=1)
+    held: list[RunAttempt] = []
+
+    async def hold(adapter: Adapter, command: RunAttempt) -> None:
+        held.append(command)
+
+    house.adapter.script = hold
+    talks = [await house.open("riley-engstrom")]
+    await eventually(lambda: _truth(len(held) == 1))
+    for _ in range(5):
+        talks.append(await house.open("riley-engstrom"))
+        await house.reaches(talks[-1], DiscussionState.WAITING)
+    assert (await kimi(house)).accounts[-1].in_line == 5
+
+    for number, talk in enumerate(talks):
+        await eventually(lambda number=number: _truth(len(held) == number + 1))
+        assert held[number].discussion == talk
+        await answer(house.adapter, held[number])
+
+    for talk in talks:
+        await house.reaches(talk, DiscussionState.COMPLETED)
+
+
+async def test_whoever_leaves_the_line_lets_the_others_move_up(house: House) -> None:
+    await limit(house, concurrency=1)
+    held: list[RunAttempt] = []
+
+    async def hold(adapter: Adapter, command: RunAttempt) -> None:
+        held.append(command)
+
+    house.adapter.script = hold
+    first = await house.open("riley-engstrom")
+    await eventually(lambda: _truth(len(held) == 1))
+    second = await house.open("riley-engstrom")
+    await house.reaches(second, DiscussionState.WAITING)
+    third = await house.open("riley-engstrom")
+    await house.reaches(third, DiscussionState.WAITING)
+
+    await house.cancel(second)
+    await answer(house.adapter, held[0])
+    await house.reaches(first, DiscussionState.COMPLETED)
+
+    await eventually(lambda: _truth(len(held) == 2))
+    assert held[1].discussion == third
+
+
+async def _truth(value: object) -> bool:
+    return bool(value)
+
+
+async def test_a_turn_that_was_given_up_can_be_tried_again(house: House) -> None:
+    async def refuse(adapter: Adapter, command: RunAttempt) -> None:
+        await adapter.end(error(command, "request", evidence={"status": 400}))
+
+    house.adapter.script = refuse
+    talk = await house.open("riley-engstrom")
+    failed = await house.reaches(talk, DiscussionState.FAILED)
+    house.adapter.script = None
+
+    await retry(house, talk, failed.turns[0].id)
+
+    done = await house.reaches(talk, DiscussionState.COMPLETED)
+    assert (done.turns[0].attempts, done.turns[0].failure) == (2, None)
+    history = await house.ask("history", GetHistory(workspace="default", discussion=talk), History)
+    names = [entry.name for entry in history.items]
+    assert names[-5:] == [
+        "DiscussionReopened",
+        "TurnReopened",
+        "AttemptStarted",
+        "TurnCompleted",
+        "DiscussionCompleted",
+    ]
+    with pytest.raises(Conflict):
+        await retry(house, talk, failed.turns[0].id)
+    with pytest.raises(NotFound):
+        await retry(house, talk, "0198c0de-0000-7000-8000-000000000000")
+
+
+async def test_who_insists_goes_to_see_and_frees_the_way_for_all(house: House) -> None:
+    async def broke(adapter: Adapter, command: RunAttempt) -> None:
+        await adapter.end(error(command, "billing", evidence={"status": 402}))
+
+    house.adapter.script = broke
+    first = await house.open("riley-engstrom")
+    parked = await house.reaches(first, DiscussionState.PARKED)
+    second = await house.open("riley-engstrom")
+    await house.reaches(second, DiscussionState.PARKED)
+    await retry(house, first, parked.turns[0].id)
+    await eventually(lambda: _truth(len(house.adapter.attempts) == 2))
+    await house.reaches(first, DiscussionState.PARKED)
+    house.adapter.script = None
+
+    await retry(house, first, parked.turns[0].id)
+
+    await house.reaches(first, DiscussionState.COMPLETED)
+    await house.reaches(second, DiscussionState.COMPLETED)
+    assert len(house.adapter.attempts) == 4
+    assert (await kimi(house)).gates == []
