@@ -54,6 +54,8 @@ class KeyAdded(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_added.v1
     label: str = ""
     added_by: str = ""
     keep_others: bool = False
+    pool: bool = False
+    """It shares the work with the other keys that are in use."""
 
 
 class KeyVerified(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_verified.v1"):
@@ -75,6 +77,13 @@ class KeyActivated(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_acti
 
     account: str = ""
     """Account that the limits belong to, as far as known; the key's own id until then."""
+
+
+class KeyAccountSeen(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_account_seen.v1"):
+    """The provider has named the account of this key: those of one account share its limits."""
+
+    account: str
+    """A name of our own, the same for all keys of the account: an HMAC of the provider's id."""
 
 
 class KeyRotated(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_rotated.v1"):
@@ -169,6 +178,7 @@ KeyEvent = (
     | KeyVerified
     | KeyNotVerified
     | KeyActivated
+    | KeyAccountSeen
     | KeyProven
     | KeyRotated
     | KeyNotRotated
@@ -190,6 +200,7 @@ KEY_EVENTS: EventFamily[Event] = EventFamily(
         KeyVerified,
         KeyNotVerified,
         KeyActivated,
+        KeyAccountSeen,
         KeyProven,
         KeyRotated,
         KeyNotRotated,
@@ -232,6 +243,9 @@ class AddKey(Struct, frozen=True, kw_only=True):
     to the vendor's other host too, once, if the first one refuses it."""
     label: str = ""
     keep_others: bool = False
+    pool: bool = False
+    """Share the work with the other keys in use, which all stay: each request goes out with the one
+    whose account can take it soonest."""
     by: str = ""
     idempotency_key: str = ""
 
@@ -279,6 +293,10 @@ class KeyView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """This version has completed an attempt."""
     reason: str = ""
     next_step: str = ""
+    pool: bool = False
+    """It shares the work with the other keys in use."""
+    shares_limits_with: list[str] = []
+    """Ids of other keys in use of the same account: together they may do no more than one."""
 
 
 class KeyList(Struct, frozen=True):
@@ -374,8 +392,11 @@ class ReportKey(Struct, frozen=True, kw_only=True):
     workspace: str
     key: str
     version: int
-    accepted: bool
+    accepted: bool | None
+    """None: nothing was said of the key, only of its account."""
     attempt: str
+    account: str = ""
+    """As `Evidence.account`."""
     evidence: Evidence = Evidence()
     hint: str = ""
 

@@ -104,6 +104,9 @@ class Provider:
     """Parameters that it does not know and that are left out: the answer is hardly another."""
     refuses: Mapping[str, str] = field(default_factory=dict[str, str])
     """Parameter that it cannot keep → why: who asks for it is told, and nothing is sent."""
+    account_header: str = ""
+    """Header of its answers that names the account, in lower case: keys of one account share its
+    limits. Many name it in the words of an error, too."""
     balance_path: str = ""
     """Where the account's balance is told, below the endpoint; not everybody tells."""
     absent: str = ""
@@ -187,6 +190,7 @@ KIMI = Provider(
             ("kimi-k2.6", 262_144, ("0.95", "0.16", "4")),
         )
     ),
+    account_header="msh-org-id",
     balance_path="/users/me/balance",
     default_models=("kimi-k2.6", "kimi-k3", "kimi-k3.1-pro"),
     # The newest K2.x that is not the code model.
@@ -236,6 +240,7 @@ OPENAI = Provider(
     dialect=Dialect.OPENAI_CHAT,
     regions=(Region(name="global", base_url="https://api.openai.com/v1", env="OPENAI_BASE_URL"),),
     docs="https://platform.openai.com/docs/api-reference/chat",
+    account_header="openai-organization",
     # Its reasoning models answer 400 unsupported_value to any temperature but 1, and new models
     # are reasoning models: who is not listed is taken for one.
     fixed_temperature=True,
@@ -269,6 +274,7 @@ ANTHROPIC = Provider(
     ),
     key_prefixes={"sk-ant-": "global"},
     docs="https://docs.anthropic.com/en/api/messages",
+    account_header="anthropic-organization-id",
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
     # From Opus 4.7 on, sampling other than the model's own is a 400; before that, only both
     # parameters together are (Anthropic's migration guide). Who is not listed is taken for new.

@@ -27,7 +27,7 @@ from contracts.failures import (
 from contracts.providers import PROVIDERS
 from contracts.stream import ProviderError
 from contracts.subjects import command_subject
-from services.discussion import accounts, admission, allowance, line, prompting
+from services.discussion import accounts, admission, allowance, choosing, line, prompting
 from services.discussion.accounts import AccountRef
 from services.discussion.aggregate import (
     Due,
@@ -198,14 +198,16 @@ class Turns:
     async def _access(self, conn: Connection, workspace: str, turn: Turn) -> Access | Barrier:
         """With what the turn can be attempted, or what it has to be parked for."""
         provider, _, model = turn.model.partition("/")
-        access = await self._key(conn, workspace, provider)
+        access = await self._key(conn, workspace, provider, model)
         if access is None:
             return Barrier(f"key:{provider}", _no_access(turn.model))
         if access.suspect:
             return access
         return await self._closed_gate(conn, access, model) or access
 
-    async def _key(self, conn: Connection, workspace: str, provider: str) -> Access | None:
+    async def _key(
+        self, conn: Connection, workspace: str, provider: str, model: str
+    ) -> Access | None:
         row = PROVIDERS.get(provider)
         if row is None:
             return None
@@ -216,11 +218,17 @@ class Turns:
         key = await conn.fetchrow(SQL["usable_key"], workspace, provider)
         if key is None:
             return None
-        ref = AccountRef(workspace, provider, key["endpoint"], key["account"] or key["key"])
+        suspect, pooled = key["suspect"], key["pooled"] and not key["suspect"]
+        if pooled:
+            limits = await accounts.limits_of(conn, AccountRef(workspace, provider, "", ""))
+            now = await self._store.clock(conn)
+            best = await choosing.best_of_pool(conn, workspace, provider, model, limits, now)
+            key = best or key
+        ref = AccountRef(workspace, provider, key["endpoint"], key["account"] or key["key"], pooled)
         return Access(
             ref=ref,
             key=KeyRef(key=key["key"], version=key["version"]),
-            suspect=key["suspect"],
+            suspect=suspect,
         )
 
     async def _closed_gate(self, conn: Connection, access: Access, model: str) -> Barrier | None:

@@ -54,6 +54,10 @@ class VaultIdentity:
         """Tells equal keys; tells nothing of the key to who does not have this vault's salt."""
         return self.mac("fingerprint", secret).hex()[:_SHORT]
 
+    def account(self, provider: str, endpoint: str, told: str) -> str:
+        """Our name for an account that the provider has named; the same for all its keys."""
+        return f"acct-{self.mac('account', provider, endpoint, told).hex()[:_SHORT]}"
+
     def mac(self, purpose: str, *parts: str) -> bytes:
         """HMAC-SHA256 of the parts; another purpose gives other values."""
         encoded = [part.encode() for part in (purpose, *parts)]

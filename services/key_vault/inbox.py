@@ -54,6 +54,7 @@ from services.key_vault.aggregate import (
     NoSuchKey,
     NotAsItIs,
     Prune,
+    Recognise,
     Report,
     Revoke,
 )
@@ -151,6 +152,7 @@ class Inbox:
                 label=wish.label,
                 by=wish.by,
                 keep_others=wish.keep_others,
+                pool=wish.pool,
             )
             if wish.region == AUTO:
                 found = await self._find_region(wish, command, clean.secret)
@@ -162,9 +164,7 @@ class Inbox:
             key = await self._keep(wish, command, clean.secret)
         view = await self._store.key(wish.workspace, key)
         if view.state is KeyState.PENDING and found is not None:
-            view = await self._verification.conclude(
-                wish.workspace, view, found.said, again=found.again
-            )
+            view = await self._verification.conclude(wish.workspace, view, found.heard)
         elif view.state is KeyState.PENDING:
             view = await self._verification.verify(wish.workspace, key)
         notes = (clean.note, found.note if found else "", view.reason)
@@ -199,7 +199,12 @@ class Inbox:
         if wish.idempotency_key:
             # Sealing is different each time, so what was sealed is compared.
             body = self._store.identity.mac(
-                "add", wish.region or command.region, wish.label, str(wish.keep_others), secret
+                "add",
+                wish.region or command.region,
+                wish.label,
+                str(wish.keep_others),
+                str(wish.pool),
+                secret,
             )
             name = f"add {wish.workspace} {wish.provider} {wish.idempotency_key}"
             once = Once(name, body)
@@ -281,6 +286,13 @@ class Inbox:
         key = await self._store.key(wish.workspace, wish.key)
         if key.version != wish.version:
             return Done()  # what was said of an earlier version says nothing of this one
+        if wish.account:
+            account = self._store.identity.account(key.provider, key.endpoint, wish.account)
+            command = Recognise(key=wish.key, version=wish.version, account=account)
+            with suppress(NoSuchKey):
+                await self._store.change(wish.workspace, key.provider, command)
+        if wish.accepted is None:
+            return Done()
         row = PROVIDERS[key.provider]
         verdict = Accepted()
         if not wish.accepted:

@@ -12,6 +12,7 @@ from contracts.event import Event
 from contracts.keys import (
     EndpointChanged,
     Identity,
+    KeyAccountSeen,
     KeyActivated,
     KeyAdded,
     KeyDisabled,
@@ -63,6 +64,7 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
                 event.fingerprint,
                 event.label,
                 event.at,
+                event.pool,
             )
             await conn.execute(SQL["explain_key"], event.key, *NEW_KEY)
         case KeyNotVerified():
@@ -71,6 +73,8 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
             await conn.execute(
                 SQL["activate_key"], event.key, KeyState.ACTIVE, event.at, event.account
             )
+        case KeyAccountSeen():
+            await conn.execute(SQL["name_account"], event.key, event.account)
         case KeyProven():
             await conn.execute(SQL["prove_key"], event.key)
         case KeyRotated():
@@ -139,6 +143,8 @@ def key_view(row: Record) -> KeyView:
         proven=row["proven"],
         reason=row["reason"],
         next_step=row["next_step"],
+        pool=row["pool"],
+        shares_limits_with=row.get("shares", []),
     )
 
 

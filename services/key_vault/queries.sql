@@ -95,22 +95,25 @@ DELETE FROM trials WHERE until < now() - $1::interval;
 -- Keys: the projection
 
 -- name: find_key
-SELECT * FROM keys WHERE key = $1 AND workspace = $2;
+SELECT keys.*, shares_of(keys) AS shares FROM keys WHERE key = $1 AND workspace = $2;
 
 -- The state cannot change between the check and the note of the loan.
 -- name: find_key_to_lend
 SELECT * FROM keys WHERE key = $1 AND workspace = $2 FOR SHARE;
 
 -- name: list_keys
-SELECT * FROM keys WHERE workspace = $1 AND ($2::text IS NULL OR provider = $2) ORDER BY key DESC;
+SELECT keys.*, shares_of(keys) AS shares FROM keys WHERE workspace = $1 AND ($2::text IS NULL OR provider = $2) ORDER BY key DESC;
 
 -- name: fingerprints
 SELECT provider, fingerprint FROM keys WHERE workspace = $1 AND state <> 'revoked';
 
 -- name: add_key
 INSERT INTO keys
-    (key, workspace, provider, version, state, endpoint, region, fingerprint, label, since)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+    (key, workspace, provider, version, state, endpoint, region, fingerprint, label, since, pool)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
+-- name: name_account
+UPDATE keys SET account = $2 WHERE key = $1;
 
 -- name: move_key
 UPDATE keys SET state = $2, since = $3, reason = $4, next_step = $5 WHERE key = $1;

@@ -8,5 +8,5 @@ from shared.journal import SCHEMA as JOURNAL
 _HERE = Path(__file__).parent
 
 SQL = queries(_HERE / "queries.sql")
-SCHEMA = (JOURNAL, _HERE / "schema.sql", _HERE / "schema-2.sql")
+SCHEMA = (JOURNAL, *(_HERE / name for name in ("schema.sql", "schema-2.sql", "schema-3.sql")))
 """What makes the tables, in order."""

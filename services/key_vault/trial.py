@@ -22,12 +22,11 @@ from services.key_vault.aggregate import (
     NotAsItIs,
     Overtaken,
     Rotate,
-    Verdict,
 )
 from services.key_vault.explanations import bound_to, refused_by_both
 from services.key_vault.store import Store
 from services.key_vault.submission import endpoint_of, region_by_form, region_named
-from services.key_vault.verification import Verification
+from services.key_vault.verification import Heard, Verification
 
 # --- The next secret of a key ---------------------------------------------------------------
 
@@ -44,8 +43,15 @@ async def rotate(
     version = await store.next_version(workspace, key.id)
     candidate = replace(key, version=version, fingerprint=fingerprint, proven=False)
     async with store.trial(workspace, candidate, secret):
-        said, again = await verification.ask(workspace, candidate, secret)
-        command = Rotate(key=key.id, version=version, fingerprint=fingerprint, verdict=said, by=by)
+        heard = await verification.ask(workspace, candidate, secret)
+        command = Rotate(
+            key=key.id,
+            version=version,
+            fingerprint=fingerprint,
+            verdict=heard.said,
+            account=heard.account,
+            by=by,
+        )
         try:
             await store.rotate(workspace, key, command, secret)
         except NotAsItIs as error:
@@ -61,9 +67,9 @@ async def rotate(
                 next_step="Use that key, or take another secret for this one.",
                 slug="key-already-here",
             ) from error
-    if isinstance(said, Accepted):
+    if isinstance(heard.said, Accepted):
         return await store.key(workspace, key.id)
-    raise _not_rotated(said, again=again)
+    raise _not_rotated(heard.said, again=heard.again)
 
 
 def _not_rotated(said: Denied | NoAnswer, *, again: bool) -> Exception:
@@ -106,11 +112,10 @@ def _aside(key: KeyView) -> Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where the key belongs, what was said of it there, and whether asking again makes sense."""
+    """Where the key belongs, and what was said of it there."""
 
     region: Region
-    said: Verdict
-    again: bool
+    heard: Heard
     note: str = ""
 
 
@@ -123,17 +128,18 @@ async def find_region(
     """
     row = PROVIDERS[key.provider]
     first = region_named(row, region_by_form(row, secret))
-    said, again = await _try(store, verification, workspace, key, secret, first)
+    heard = await _try(store, verification, workspace, key, secret, first)
+    said = heard.said
     other = _other(row, first, os.environ)
     if other is None or not isinstance(said, Denied) or said.evidence.status != _UNKNOWN_KEY:
-        return Found(first, said, again)
-    there, again_there = await _try(store, verification, workspace, key, secret, other)
+        return Found(first, heard)
+    there = await _try(store, verification, workspace, key, secret, other)
     hosts = endpoint_of(first, os.environ), endpoint_of(other, os.environ)
-    match there:
+    match there.said:
         case Accepted():
-            return Found(other, there, again_there, bound_to(*hosts))
+            return Found(other, there, bound_to(*hosts))
         case Denied() | NoAnswer():
-            return Found(first, refused_by_both(row, *hosts, said, there), again=False)
+            return Found(first, Heard(refused_by_both(row, *hosts, said, there.said)))
 
 
 _UNKNOWN_KEY = 401
@@ -147,7 +153,7 @@ async def _try(
     key: KeyView,
     secret: str,
     region: Region,
-) -> tuple[Verdict, bool]:
+) -> Heard:
     candidate = replace(key, region=region.name, endpoint=endpoint_of(region, os.environ))
     async with store.trial(workspace, candidate, secret):
         return await verification.ask(workspace, candidate, secret)

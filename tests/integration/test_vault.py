@@ -275,6 +275,33 @@ async def test_a_good_new_key_replaces_the_former_one(world: World) -> None:
     assert new.id in (await world.key(former)).reason
 
 
+async def test_keys_of_one_account_are_told_apart_from_others_and_say_so(world: World) -> None:
+    mine = ProbeResult(models=GOOD.models, account="hash of the one")
+    world.says = mine
+    first = await world.add()
+    second = await world.add(OTHER, pool=True, request="r2")
+    assert (second.pool, second.state) == (True, KeyState.ACTIVE)
+    assert second.account == first.account
+    assert second.account.startswith("acct-")
+    assert "hash" not in second.account
+    assert second.shares_limits_with == [first.id]
+    assert [key.shares_limits_with for key in await world.keys()] == [[first.id], [second.id]]
+
+    world.says = GOOD  # this one does not tell
+    third = await world.add("sk-third-" + "t" * 30, pool=True, request="r3")
+    assert third.shares_limits_with == []
+    # Its first answer does; it is of another account.
+    wish = ReportKey(
+        workspace="default", key=third.id, version=1, accepted=None, attempt="a", account="other"
+    )
+    await world.ask(world.discussion, "report", wish, Done)
+    assert (await world.key(third)).account not in {first.account, third.account}
+    assert not (await world.key(third)).proven
+    # Who goes out of use shares nothing any more.
+    await world.ask(world.edge, "disable", DisableKey(workspace="default", key=first.id), KeyView)
+    assert (await world.key(second)).shares_limits_with == []
+
+
 async def test_a_key_of_another_product_is_not_sent_to_this_one(world: World) -> None:
     key = await world.add("sk-kimi-" + "a1" * 32)
     assert key.state is KeyState.QUARANTINED
