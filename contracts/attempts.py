@@ -124,3 +124,5 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
     evidence: Evidence = Evidence()
     hint: str = ""
     sent: bool = True
+    account: str = ""
+    """As `Evidence.account`."""

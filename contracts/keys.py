@@ -55,6 +55,8 @@ class KeyAdded(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_added.v1
     label: str = ""
     added_by: str = ""
     keep_others: bool = False
+    pool: bool = False
+    """It shares the work with the other keys that are in use."""
 
 
 class KeyVerified(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_verified.v1"):
@@ -76,6 +78,13 @@ class KeyActivated(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_acti
 
     account: str = ""
     """Account that the limits belong to, as far as known; the key's own id until then."""
+
+
+class KeyAccountSeen(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_account_seen.v1"):
+    """The provider has named the account of this key: those of one account share its limits."""
+
+    account: str
+    """A name of our own, the same for all keys of the account: an HMAC of the provider's id."""
 
 
 class KeyRotated(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_rotated.v1"):
@@ -179,6 +188,7 @@ KeyEvent = (
     | KeyVerified
     | KeyNotVerified
     | KeyActivated
+    | KeyAccountSeen
     | KeyProven
     | KeyRotated
     | KeyNotRotated
@@ -200,6 +210,7 @@ KEY_EVENTS: EventFamily[Event] = EventFamily(
         KeyVerified,
         KeyNotVerified,
         KeyActivated,
+        KeyAccountSeen,
         KeyProven,
         KeyRotated,
         KeyNotRotated,
@@ -242,6 +253,9 @@ class AddKey(Struct, frozen=True, kw_only=True):
     to the vendor's other host too, once, if the first one refuses it."""
     label: str = ""
     keep_others: bool = False
+    pool: bool = False
+    """Share the work with the other keys in use, which all stay: each request goes out with the one
+    whose account can take it soonest."""
     by: str = ""
     idempotency_key: str = ""
 
@@ -289,6 +303,10 @@ class KeyView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """This version has completed an attempt."""
     reason: str = ""
     next_step: str = ""
+    pool: bool = False
+    """It shares the work with the other keys in use."""
+    shares_limits_with: list[str] = []
+    """Ids of other keys in use of the same account: together they may do no more than one."""
 
 
 class KeyList(Struct, frozen=True):
@@ -359,14 +377,36 @@ class KeyLease(Struct, frozen=True, kw_only=True):
     """The adapter forgets the key by then: five minutes at most."""
 
 
+class RewrapVault(Struct, frozen=True, kw_only=True):
+    """`rewrap` (owners only): change the key that encrypts all keys at rest, in full use."""
+
+    by: str = ""
+
+
+class Rewrapped(Struct, frozen=True, kw_only=True):
+    """How far the change has come."""
+
+    rewrapped: int
+    """Secrets that are under the new one since this was asked."""
+    finished: bool
+    """Nothing is under the former one any more."""
+    detail: str
+    next_step: str
+    unreadable: list[str] = []
+    """Ids of keys whose secrets nobody can read any more."""
+
+
 class ReportKey(Struct, frozen=True, kw_only=True):
     """`report` (discussion only): what a provider said of a key while it was used."""
 
     workspace: str
     key: str
     version: int
-    accepted: bool
+    accepted: bool | None
+    """None: nothing was said of the key, only of its account."""
     attempt: str
+    account: str = ""
+    """As `Evidence.account`."""
     evidence: Evidence = Evidence()
     hint: str = ""
 

@@ -170,6 +170,7 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
         _verb("enable", "edge"),
         _verb("revoke", "edge"),
         _verb("prune", "edge"),
+        _verb("rewrap", "edge"),
         _verb("lease", "provider_adapter"),
         _verb("report", "discussion"),
         _verb("introspect", "edge"),

@@ -32,6 +32,8 @@ endpoints = typer.Typer(
 app.add_typer(keys, name="keys")
 app.add_typer(endpoints, name="endpoints")
 app.add_typer(tokens, name="tokens")
+vault = typer.Typer(no_args_is_help=True, help="Where the keys lie.")
+app.add_typer(vault, name="vault")
 
 KEYED = ", ".join(row.name for row in PROVIDERS.values() if row.needs_key)
 
@@ -138,14 +140,19 @@ def add_key(
     keep_others: Annotated[
         bool, typer.Option("--keep-others", help="Keep the former key in use beside it.")
     ] = False,
+    pool: Annotated[
+        bool,
+        typer.Option(
+            "--pool", help="Share the work among this and the keys in use, which all stay."
+        ),
+    ] = False,
     url: Url = "",
 ) -> None:
     """Add a key. It is read from the terminal without being shown, or from a pipe."""
     secret = _secret(f"{provider} key: ")
     body = {"provider": provider, "secret": secret, "label": label, "region": region}
-    given = {name: value for name, value in body.items() if value} | (
-        {"keep_others": True} if keep_others else {}
-    )
+    wishes = {"keep_others": keep_others, "pool": pool}
+    given: dict[str, Any] = {name: value for name, value in (body | wishes).items() if value}
     _tell_key(_with_api(url, lambda api: api.post("/api/v1/keys", given)))
 
 
@@ -212,11 +219,26 @@ def _tell_key(key: dict[str, Any], wanted: str = "active") -> NoReturn:
     for name in ("reason", "next_step"):
         if key.get(name):
             print(key[name], file=sys.stderr)  # noqa: T201
+    if others := key.get("shares_limits_with"):
+        print(f"It shares the limits of the key {', '.join(others)}.", file=sys.stderr)  # noqa: T201
     sys.exit(0 if key.get("state") == wanted else 1)
 
 
 def _show_keys(items: list[dict[str, Any]]) -> None:
-    _show(("id", "provider", "state", "endpoint", "label", "reason"), items)
+    for item in items:
+        if others := item.get("shares_limits_with"):
+            shares = f"Shares the limits of the key {', '.join(others)}."
+            item["reason"] = f"{item.get('reason', '')} {shares}".strip()
+    _show(("id", "provider", "state", "since", "endpoint", "label", "reason", "next_step"), items)
+
+
+@vault.command("rewrap")
+def rewrap_vault(url: Url = "") -> None:
+    """Change the key that encrypts all keys at rest (the KEK), while everything goes on."""
+    told = _with_api(url, lambda api: api.post("/api/v1/vault/rewrap"))
+    print(f"{told['detail']} Secrets wrapped anew: {told['rewrapped']}.")  # noqa: T201
+    print(told["next_step"], file=sys.stderr)  # noqa: T201
+    sys.exit(0 if told["finished"] else 1)
 
 
 # --- Endpoints beside the built-in providers ------------------------------------------------

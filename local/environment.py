@@ -26,6 +26,8 @@ _OF_THE_LAUNCHER = {
     "PARLEY_METRICS_PORT",  # five processes cannot share one
     "PARLEY_TOKEN",  # of `parley ask`
     "PARLEY_URL",
+    "PARLEY_KEK",  # handed over, see take_keks
+    "PARLEY_KEK_FORMER",
 }
 
 
@@ -36,6 +38,14 @@ def take_keys(environment: MutableMapping[str, str]) -> dict[str, str]:
         for name in (*PROVIDERS, *names(environment))
     }
     return {name: key for name, key in found.items() if key}
+
+
+def take_keks(environment: MutableMapping[str, str]) -> dict[str, str]:
+    """The vault's key-encryption keys, taken out of the environment, as the vault is told them."""
+    return {
+        "kek": environment.pop("PARLEY_KEK", "").strip(),
+        "kek_former": environment.pop("PARLEY_KEK_FORMER", "").strip(),
+    }
 
 
 def for_services(environment: Mapping[str, str]) -> dict[str, str]:

@@ -25,11 +25,19 @@ class AccountRef:
     provider: str
     endpoint: str
     account: str
+    pooled: bool = False
+    """One of several that share the work: who waits for it takes whichever is free first."""
 
     @property
     def places(self) -> str:
         """What waits for a free place here is parked under this name."""
-        return f"place:{self.workspace}:{self.provider}:{self.endpoint}:{self.account}"
+        return self.lines[1 if self.pooled else 0]
+
+    @property
+    def lines(self) -> list[str]:
+        """All lines in which somebody may wait for this account: its own, and that of the pool."""
+        pool = f"place:{self.workspace}:{self.provider}"
+        return [f"{pool}:{self.endpoint}:{self.account}", pool]
 
 
 _decode = msgspec.json.Decoder(Account).decode

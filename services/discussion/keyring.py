@@ -16,6 +16,7 @@ from contracts.keys import (
     Done,
     EndpointChanged,
     EndpointList,
+    KeyAccountSeen,
     KeyActivated,
     KeyAdded,
     KeyDisabled,
@@ -34,7 +35,9 @@ from contracts.keys import (
 )
 from contracts.subjects import command_subject
 from services.discussion import endpoints
+from services.discussion.accounts import AccountRef
 from services.discussion.probes import Probes
+from services.discussion.sharing import name_account
 from services.discussion.sql import SQL
 from services.discussion.store import Store, provider_stream
 from services.discussion.wakeups import Wakeup, drop
@@ -85,7 +88,7 @@ class Keyring:
         except UnknownEvent as error:
             self._log.warning("passed over a fact of a newer version", tag=error.tag)
             return
-        if not isinstance(fact, KeyFact | KeyVerified | EndpointChanged):
+        if not isinstance(fact, KeyFact | KeyVerified | KeyAccountSeen | EndpointChanged):
             return
         async with self._store.transaction() as conn:
             if not await first_time(conn, CONSUMER, delivery.id):
@@ -100,7 +103,10 @@ class Keyring:
             await self._probes.schedule(conn, fact.workspace, fact.provider)
             await self._wake(conn, fact, "key", "model", cause="the endpoint changed")
 
-    async def _note(self, conn: Connection, fact: KeyFact | KeyVerified) -> None:
+    async def _note(self, conn: Connection, fact: KeyFact | KeyVerified | KeyAccountSeen) -> None:
+        if isinstance(fact, KeyAccountSeen):
+            await self._name_account(conn, fact)
+            return
         if isinstance(fact, KeyVerified):
             # Somebody has topped up and asked to look again; nothing else tells of it.
             await self._wake(conn, fact, "billing", cause="a key was verified")
@@ -117,13 +123,26 @@ class Keyring:
             STATE_AFTER[type(fact)].value,
             fact.at if active else None,
             fact.at,
+            isinstance(fact, KeyAdded) and fact.pool,
         )
+        if isinstance(fact, KeyAdded) and fact.pool:
+            # That holds, whatever else may have been told of the key before.
+            await conn.execute(SQL["join_pool"], fact.key)
         if told == "INSERT 0 0":
             return  # something newer is known of this key
         if active:
             await self._wake(conn, fact, "key", "billing", cause="a key became active")
         elif not isinstance(fact, KeyAdded):
             await self._turn_to_another(conn, fact)
+
+    async def _name_account(self, conn: Connection, fact: KeyAccountSeen) -> None:
+        former: str | None = await conn.fetchval(
+            SQL["name_account"], fact.key, fact.version, fact.account
+        )
+        # Where the account had a name already, it was another one, and its doings stay its own.
+        if former is not None and former == fact.key:
+            ref = AccountRef(fact.workspace, fact.provider, fact.endpoint, former)
+            await name_account(conn, ref, fact.key, fact.account)
 
     async def _wake(
         self,
@@ -192,6 +211,7 @@ class Keyring:
             key.state.value,
             key.activated_at,
             key.since or key.activated_at or await self._store.clock(conn),
+            key.pool,
         )
 
     async def look_for_endpoints(self, workspace: str) -> None:

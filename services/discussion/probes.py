@@ -61,7 +61,10 @@ class Probes:
 
     async def asked(self, command: ProbeKey) -> ProbeResult:
         """The verb `probe`: key_vault wants to know whether a key works."""
-        ref = AccountRef(command.workspace, command.provider, command.endpoint, command.key)
+        async with self._store.reading() as conn:
+            named = await conn.fetchval(SQL["account_of_key"], command.key)
+        account = named or command.key
+        ref = AccountRef(command.workspace, command.provider, command.endpoint, account)
         key = KeyRef(key=command.key, version=command.version)
         return await self.look(ref, key, command.custom)
 

@@ -31,6 +31,7 @@ SCHEMAS = (
     Path(__file__).with_name("keys_in_order.sql"),
     Path(__file__).with_name("endpoints.sql"),
     Path(__file__).with_name("waiting.sql"),
+    Path(__file__).with_name("pooling.sql"),
 )
 """For `migrate`, in order."""
 

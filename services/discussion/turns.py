@@ -27,7 +27,15 @@ from contracts.failures import (
 from contracts.providers import Provider
 from contracts.stream import ProviderError
 from contracts.subjects import command_subject
-from services.discussion import accounts, admission, allowance, endpoints, line, prompting
+from services.discussion import (
+    accounts,
+    admission,
+    allowance,
+    choosing,
+    endpoints,
+    line,
+    prompting,
+)
 from services.discussion.accounts import AccountRef
 from services.discussion.aggregate import (
     Due,
@@ -203,28 +211,38 @@ class Turns:
         """With what the turn can be attempted, or what it has to be parked for."""
         provider, _, model = turn.model.partition("/")
         row = await endpoints.provider(conn, workspace, provider)
-        access = None if row is None else await self._key(conn, workspace, row)
+        access = None if row is None else await self._key(conn, workspace, row, model)
         if access is None:
             return Barrier(f"key:{provider}", _no_access(turn.model, row))
         if access.suspect:
             return access
         return await self._closed_gate(conn, access, model) or access
 
-    async def _key(self, conn: Connection, workspace: str, row: Provider) -> Access | None:
+    async def _key(
+        self, conn: Connection, workspace: str, row: Provider, model: str
+    ) -> Access | None:
         provider = row.name
         if not row.needs_key:
             address = keyless_addresses(rows={provider: row}).get(provider)
             ref = AccountRef(workspace, provider, address or "", "local")
             return Access(ref=ref, key=None) if address else None
         key = await conn.fetchrow(SQL["usable_key"], workspace, provider)
-        custom = await endpoints.custom(conn, workspace, provider)
-        if key is None or (custom is not None and custom.base_url != key["endpoint"]):
+        if key is None:
             return None
-        ref = AccountRef(workspace, provider, key["endpoint"], key["account"] or key["key"])
+        suspect, pooled = key["suspect"], key["pooled"] and not key["suspect"]
+        if pooled:
+            limits = await accounts.limits_of(conn, AccountRef(workspace, provider, "", ""))
+            now = await self._store.clock(conn)
+            best = await choosing.best_of_pool(conn, workspace, provider, model, limits, now)
+            key = best or key
+        custom = await endpoints.custom(conn, workspace, provider)
+        if custom is not None and custom.base_url != key["endpoint"]:
+            return None  # its endpoint has moved, and it does not follow
+        ref = AccountRef(workspace, provider, key["endpoint"], key["account"] or key["key"], pooled)
         return Access(
             ref=ref,
             key=KeyRef(key=key["key"], version=key["version"]),
-            suspect=key["suspect"],
+            suspect=suspect,
         )
 
     async def _closed_gate(self, conn: Connection, access: Access, model: str) -> Barrier | None:

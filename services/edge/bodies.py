@@ -207,6 +207,9 @@ class KeyBody(Body):
     shown to the vendor's other host too, once, if the first one refuses it."""
     keep_others: bool = False
     """Keep the former key in use beside this one."""
+    pool: bool = False
+    """Keep the former keys in use and share the work among all of them: worth it where they belong
+    to different accounts."""
 
     @model_validator(mode="after")
     def _looks_like_a_key(self) -> KeyBody:

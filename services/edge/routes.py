@@ -13,7 +13,15 @@ from rapidfuzz import process
 
 from contracts.discussion import CatalogsRefreshed, ModelList
 from contracts.failures import NotFound
-from contracts.keys import EndpointList, EndpointView, KeyList, KeyView, Role, TokenList
+from contracts.keys import (
+    EndpointList,
+    EndpointView,
+    KeyList,
+    KeyView,
+    Rewrapped,
+    Role,
+    TokenList,
+)
 from contracts.personas import PersonaList, PersonaView
 from services.edge import (
     discussions,
@@ -28,6 +36,7 @@ from services.edge import (
     sse,
     static,
     tokens,
+    vault,
 )
 from services.edge.answers import DiscussionAnswer, OpenedAnswer
 from services.edge.bodies import (
@@ -51,6 +60,7 @@ ANYBODY = None
 READERS = frozenset(Role)
 ASKERS = READERS - {Role.VIEWER}
 MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
+OWNERS = frozenset({Role.OWNER})
 
 API = "/api/v1"
 
@@ -191,6 +201,15 @@ ROUTES: tuple[Route, ...] = (
         tag="keys",
         body=PruneBody,
         gives=KeyList,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/vault/rewrap",
+        answer=vault.rewrap_it,
+        roles=OWNERS,
+        summary="Change the key that encrypts all keys at rest",
+        tag="keys",
+        gives=Rewrapped,
     ),
     # --- Endpoints beside the built-in providers
     Route(

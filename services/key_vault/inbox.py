@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import structlog
 from msgspec.structs import replace
 
 from contracts.failures import Conflict, Invalid, NotFound
@@ -39,6 +40,8 @@ from contracts.keys import (
     ReportKey,
     RevokeKey,
     RevokeToken,
+    Rewrapped,
+    RewrapVault,
     RotateKey,
     TokenList,
     TokenView,
@@ -56,10 +59,13 @@ from services.key_vault.aggregate import (
     NoSuchKey,
     NotAsItIs,
     Prune,
+    Recognise,
     Report,
     Revoke,
 )
 from services.key_vault.explanations import denied
+from services.key_vault.keks import CannotAdd
+from services.key_vault.rewrapping import rewrap, rewrapped
 from services.key_vault.store import Once, Store
 from services.key_vault.submission import (
     cleaned,
@@ -73,6 +79,8 @@ from shared.bus import Verb
 from shared.ids import fresh
 from shared.redaction import REDACTOR
 from shared.sealing import CannotOpen, Info, rotation_info, submission_info
+
+log = structlog.stdlib.get_logger("inbox")
 
 
 class Inbox:
@@ -93,6 +101,7 @@ class Inbox:
             Verb("enable", EnableKey, self.enable),
             Verb("revoke", RevokeKey, self.revoke),
             Verb("prune", PruneKeys, self.prune),
+            Verb("rewrap", RewrapVault, self.rewrap),
             Verb("lease", LeaseKey, self.lease),
             Verb("report", ReportKey, self.report),
             Verb("introspect", Introspect, self.introspect),
@@ -170,6 +179,7 @@ class Inbox:
                 label=wish.label,
                 by=wish.by,
                 keep_others=wish.keep_others,
+                pool=wish.pool,
             )
             if wish.region == AUTO:
                 found = await self._find_region(wish, command, clean.secret)
@@ -181,9 +191,7 @@ class Inbox:
             key = await self._keep(wish, command, clean.secret)
         view = await self._store.key(wish.workspace, key)
         if view.state is KeyState.PENDING and found is not None:
-            view = await self._verification.conclude(
-                wish.workspace, view, found.said, again=found.again
-            )
+            view = await self._verification.conclude(wish.workspace, view, found.heard)
         elif view.state is KeyState.PENDING:
             view = await self._verification.verify(wish.workspace, key)
         notes = (clean.note, found.note if found else "", view.reason)
@@ -218,7 +226,12 @@ class Inbox:
         if wish.idempotency_key:
             # Sealing is different each time, so what was sealed is compared.
             body = self._store.identity.mac(
-                "add", wish.region or command.region, wish.label, str(wish.keep_others), secret
+                "add",
+                wish.region or command.region,
+                wish.label,
+                str(wish.keep_others),
+                str(wish.pool),
+                secret,
             )
             name = f"add {wish.workspace} {wish.provider} {wish.idempotency_key}"
             once = Once(name, body)
@@ -287,15 +300,29 @@ class Inbox:
             raise NotFound("There is no such key.") from error
         return await self._store.key(workspace, name)
 
+    async def rewrap(self, wish: RewrapVault) -> Rewrapped:
+        log.info("the KEK is changed", by=wish.by)
+        keks = self._store.identity.keks
+        try:
+            *_, last = [step async for step in rewrap(self._store.pool, keks)]
+        except CannotAdd as error:
+            raise Conflict(str(error), next_step=error.next_step, slug="kek-not-changed") from error
+        return rewrapped(keks, last)
+
     # --- What a provider said of a key in use -----------------------------------------------
 
     async def report(self, wish: ReportKey) -> Done:
         key = await self._store.key(wish.workspace, wish.key)
         if key.version != wish.version:
             return Done()  # what was said of an earlier version says nothing of this one
+        if wish.account:
+            account = self._store.identity.account(key.provider, key.endpoint, wish.account)
+            command = Recognise(key=wish.key, version=wish.version, account=account)
+            with suppress(NoSuchKey):
+                await self._store.change(wish.workspace, key.provider, command)
         row = (await addressbook.known(self._store.pool, wish.workspace)).rows.get(key.provider)
-        if row is None:
-            return Done()  # its endpoint is gone, and nobody is lent it
+        if wish.accepted is None or row is None:  # its endpoint is gone, and nobody is lent it
+            return Done()
         verdict = Accepted()
         if not wish.accepted:
             form = region_by_form(row, await self._store.secret(key, wish.workspace))

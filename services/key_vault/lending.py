@@ -12,7 +12,7 @@ import structlog
 from contracts.failures import Conflict, Forbidden, Invalid, NotFound
 from contracts.keys import KeyLease, KeyState, KeyView, LeaseKey
 from services.key_vault import addressbook
-from services.key_vault.at_rest import bound_to_key, decrypt
+from services.key_vault.at_rest import bound_to_key
 from services.key_vault.projections import key_view
 from services.key_vault.sql import SQL
 from services.key_vault.store import Store
@@ -43,7 +43,7 @@ async def lend(store: Store, wish: LeaseKey) -> KeyLease:
     expires_at = datetime.now(UTC) + LASTS
     bound = bound_to_key(wish.workspace, wish.key, wish.version, wish.endpoint)
     stored = await _write_down(store, wish, expires_at)
-    secret = decrypt(store.identity.kek, stored, bound).decode()
+    secret = store.identity.keks.decrypt(stored, bound).decode()
     try:
         sealed = seal(wish.recipient, secret.encode(), info)
     except BadKey as error:

@@ -13,6 +13,7 @@ from contracts.event import Event
 from contracts.keys import (
     EndpointChanged,
     Identity,
+    KeyAccountSeen,
     KeyActivated,
     KeyAdded,
     KeyDisabled,
@@ -65,6 +66,7 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
                 event.fingerprint,
                 event.label,
                 event.at,
+                event.pool,
             )
             await conn.execute(SQL["explain_key"], event.key, *NEW_KEY)
         case KeyNotVerified():
@@ -73,6 +75,8 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
             await conn.execute(
                 SQL["activate_key"], event.key, KeyState.ACTIVE, event.at, event.account
             )
+        case KeyAccountSeen():
+            await conn.execute(SQL["name_account"], event.key, event.account)
         case KeyProven():
             await conn.execute(SQL["prove_key"], event.key)
         case KeyRotated():
@@ -93,6 +97,14 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
             pass  # no row depends on these
         case EndpointChanged():
             await _project_endpoint(conn, event)
+        case TokenIssued() | TokenRevoked():
+            await _project_token(conn, event)
+        case _:
+            assert_never(event)
+
+
+async def _project_token(conn: Connection, event: TokenIssued | TokenRevoked) -> None:
+    match event:
         case TokenIssued():
             await conn.execute(
                 SQL["add_token"],
@@ -106,8 +118,6 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
             )
         case TokenRevoked():
             await conn.execute(SQL["revoke_token"], event.token, event.at)
-        case _:
-            assert_never(event)
 
 
 async def _project_endpoint(conn: Connection, event: EndpointChanged) -> None:
@@ -156,6 +166,8 @@ def key_view(row: Record) -> KeyView:
         proven=row["proven"],
         reason=row["reason"],
         next_step=row["next_step"],
+        pool=row["pool"],
+        shares_limits_with=row.get("shares", []),
     )
 
 

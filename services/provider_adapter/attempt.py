@@ -108,6 +108,7 @@ class Attempt:
         self._began = self._spoke = self._now()
         self._first_token: float | None = None
         self._provider_request = ""
+        self._account = ""
         self._secret = ""
         self._task: asyncio.Task[None] | None = None
         self._was_away = False
@@ -220,6 +221,7 @@ class Attempt:
     async def _hear_head(self, response: aiohttp.ClientResponse) -> None:
         headers = lower_names(response)
         self._provider_request = classify.request_id(headers)
+        self._account = classify.account(self._row, headers)
         if not 200 <= response.status < 300:
             body = await beginning(response)
             now = datetime.now(UTC)
@@ -337,6 +339,7 @@ class Attempt:
             tool_calls=answer.tool_calls,
             usage=self._usage(),
             request=self._provider_request,
+            account=self._account,
             first_token_ms=None if first is None else self._ms_after_sending(first),
             duration_ms=self._ms_after_sending(self._now()),
             notes=notes(request, self._row),
@@ -398,7 +401,9 @@ class Attempt:
     def _signed(self, evidence: Evidence) -> Evidence:
         """With the provider's own id of the request, without our key."""
         request = evidence.request or self._provider_request
-        return classify.without(self._secret, msgspec.structs.replace(evidence, request=request))
+        account = evidence.account or self._account
+        signed = msgspec.structs.replace(evidence, request=request, account=account)
+        return classify.without(self._secret, signed)
 
     def _usage(self) -> Usage:
         """As the provider counted; what it had not counted yet when it was cut, as we do."""

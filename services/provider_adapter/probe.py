@@ -87,11 +87,12 @@ async def _look(
     now = datetime.now(UTC)
     if response.status == 200:
         try:
-            return ProbeResult(models=speech.catalog(body))
+            account = classify.account(row, names)
+            return ProbeResult(models=speech.catalog(body), account=account)
         except Unreadable:
             pass  # judged below, like every other answer that is none
     class_, evidence, hint = speech.failure(response.status, names, body, row, now=now)
-    return ProbeResult(failure=class_, evidence=evidence, hint=hint)
+    return ProbeResult(failure=class_, evidence=evidence, hint=hint, account=evidence.account)
 
 
 def _not_allowed(why: str) -> ProbeResult:

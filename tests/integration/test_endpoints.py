@@ -38,6 +38,7 @@ from contracts.keys import (
 from services.key_vault import addressbook
 from services.key_vault.identity import open_identity
 from services.key_vault.inbox import Inbox
+from services.key_vault.keks import Keks
 from services.key_vault.projections import project
 from services.key_vault.sql import SCHEMA
 from services.key_vault.store import Store
@@ -65,7 +66,7 @@ async def pool(database: Database) -> Pool:
 @pytest_asyncio.fixture
 async def world(pool: Pool, broker: Broker, tmp_path: Path) -> World:
     bus = await broker.bus("key_vault")
-    store = Store(pool, await open_identity(pool, tmp_path / "kek"), lambda: None)
+    store = Store(pool, await open_identity(pool, Keks(tmp_path / "kek")), lambda: None)
     verification = Verification(store, bus)
     await bus.serve("key_vault", Inbox(store, verification).verbs())
     made = World(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from local.environment import for_services, take_keys, without_password
+from local.environment import for_services, take_keks, take_keys, without_password
 
 TOLD = {
     "PATH": "/usr/bin",
@@ -11,6 +11,7 @@ TOLD = {
     "KIMI_CN_BASE_URL": "http://127.0.0.1:9/cn/v1",
     "KIMI_LIMITS": "rpm=3",
     "PARLEY_LOG_LEVEL": "debug",
+    "PARLEY_KEK": " canary-of-the-vault\n",
     "PARLEY_DATABASE_URL": "postgresql://admin:secret@db/parley",
 }
 
@@ -20,6 +21,13 @@ def test_a_key_is_taken_out_of_the_environment() -> None:
 
     assert take_keys(environment) == {"kimi": "sk-canary", "openai": "sk-other"}
     assert "KIMI_API_KEY" not in environment
+
+
+def test_so_is_the_vaults_own() -> None:
+    environment = dict(TOLD)
+
+    assert take_keks(environment) == {"kek": "canary-of-the-vault", "kek_former": ""}
+    assert "PARLEY_KEK" not in environment
 
 
 def test_an_empty_key_is_none() -> None:
