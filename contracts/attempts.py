@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -93,12 +94,21 @@ class RunProbe(Struct, frozen=True, kw_only=True):
 
 
 class LiveModel(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A model as the provider's own list has it."""
+    """A model as the provider's own list has it; None is what it does not say."""
 
     id: str
     context_window: int | None = None
     thinks: bool | None = None
     created: int | None = None
+    chats: bool | None = None
+    """False for what makes vectors, pictures or sound, or judges a text."""
+    sees: bool | None = None
+    """Takes pictures."""
+    calls_tools: bool | None = None
+    input_price: Decimal | None = None
+    """USD for a million tokens."""
+    cached_price: Decimal | None = None
+    output_price: Decimal | None = None
 
 
 class ProbeResult(Struct, frozen=True, kw_only=True):

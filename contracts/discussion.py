@@ -46,6 +46,28 @@ class Cost(Struct, frozen=True, kw_only=True):
     currency: str = "USD"
 
 
+class TierPrice(Struct, frozen=True, kw_only=True):
+    """What all tokens of a question cost that has more than so many."""
+
+    above: int
+    """Tokens of input."""
+    input: Decimal
+    output: Decimal
+    cached: Decimal | None = None
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """USD for a million tokens."""
+
+    input: Decimal
+    output: Decimal
+    cached: Decimal | None = None
+    read: str = ""
+    """Day the price was read."""
+    tiers: list[TierPrice] = []
+    """In the order of their marks."""
+
+
 class Participant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who speaks, in the version that this discussion keeps to, and on which model."""
 
@@ -56,6 +78,10 @@ class Participant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     version: int = 0
     color: str = ""
+    thinks: bool = False
+    """The model thinks before it speaks, as the list said that it was chosen from."""
+    price: Price | None = None
+    """What it cost when it was chosen."""
 
 
 # --- Events ---------------------------------------------------------------------------------
@@ -201,6 +227,8 @@ class TurnCompleted(
     tool_calls: list[dict[str, Any]] = []
     first_token_ms: int | None = None
     duration_ms: int = 0
+    notes: list[str] = []
+    """What was asked for and left out, each a sentence that says why."""
 
 
 class TurnFailed(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_failed.v1"):
@@ -399,6 +427,10 @@ class TurnView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     duration_ms: int | None = None
     attempt: str = ""
     """The one that runs now or spoke last."""
+    notes: list[str] = []
+    """What was asked for and left out, each a sentence that says why."""
+    price: Price | None = None
+    """What the model cost when it was chosen."""
     reason: str = ""
     """Why it waits, or waited last, as TurnWaiting has it."""
     not_before: datetime | None = None
@@ -481,16 +513,6 @@ class ListModels(Struct, frozen=True, kw_only=True):
     workspace: str
 
 
-class Price(Struct, frozen=True, kw_only=True):
-    """USD for a million tokens."""
-
-    input: Decimal
-    output: Decimal
-    cached: Decimal | None = None
-    read: str = ""
-    """Day the price was read."""
-
-
 class ModelView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     """`provider/model`"""
@@ -498,6 +520,9 @@ class ModelView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     context_window: int | None = None
     price: Price | None = None
     thinks: bool = False
+    sees: bool | None = None
+    """Takes pictures; None: its list does not say."""
+    calls_tools: bool | None = None
     default: bool = False
     """What is used when nobody chose."""
     retired: bool = False
@@ -507,6 +532,29 @@ class ModelView(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class ModelList(Struct, frozen=True):
     items: list[ModelView]
+
+
+class RefreshModels(Struct, frozen=True, kw_only=True):
+    """`refresh`: look at every list of models now; answers CatalogsRefreshed."""
+
+    workspace: str
+
+
+class CatalogRefreshed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one look at one list has brought."""
+
+    provider: str
+    endpoint: str
+    key: str = ""
+    """Its id; empty for a provider that takes none."""
+    models: int | None = None
+    """How many are on the list; None: it could not be seen."""
+    reason: str = ""
+    next_step: str = ""
+
+
+class CatalogsRefreshed(Struct, frozen=True):
+    items: list[CatalogRefreshed]
 
 
 class ListProviders(Struct, frozen=True, kw_only=True):

@@ -190,6 +190,7 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
         _verb("list", "edge"),
         _verb("history", "edge"),
         _verb("models", "edge"),
+        _verb("refresh", "edge"),
         _verb("providers", "edge"),
         _verb("limits", "edge"),
         _verb("probe", "key_vault"),

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from contracts.providers import PROVIDERS
 from local.api import Api, Problem
 from local.home import Home
 
@@ -31,6 +32,8 @@ providers = typer.Typer(
 )
 app.add_typer(tokens, name="tokens")
 app.add_typer(providers, name="providers")
+
+KEYED = ", ".join(row.name for row in PROVIDERS.values() if row.needs_key)
 
 Url = Annotated[
     str, typer.Option(envvar="PARLEY_URL", help="Where Parley is; found by itself if it is here.")
@@ -61,12 +64,20 @@ def up() -> None:
 
 
 @app.command()
-def ask(topic: Topic, persona: Personas = None, model: Models = None, url: Url = "") -> None:
+def ask(
+    topic: Topic,
+    persona: Personas = None,
+    model: Models = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="From 0 to 2, where the model takes one.")
+    ] = None,
+    url: Url = "",
+) -> None:
     """Ask a question and watch the answers being written."""
     from local.ask import Question
     from local.ask import ask as put
 
-    question = Question(topic, tuple(persona or ()), tuple(model or ()))
+    question = Question(topic, tuple(persona or ()), tuple(model or ()), temperature)
     sys.exit(_with_api(url, lambda api: put(api, question, Console())))
 
 
@@ -95,9 +106,27 @@ def seed() -> None:
         print(name)  # noqa: T201
 
 
+@app.command()
+def models(
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Look at the providers' own lists first.")
+    ] = False,
+    retired: Annotated[bool, typer.Option("--retired", help="Those that are gone too.")] = False,
+    url: Url = "",
+) -> None:
+    """The models that can be used now, what they hold, cost and can do."""
+    from local.models import told_of_lists, told_of_models
+
+    if refresh:
+        for line in told_of_lists(_with_api(url, lambda api: api.post("/api/v1/models/refresh"))):
+            print(line, file=sys.stderr)  # noqa: T201
+    items = _with_api(url, lambda api: api.get("/api/v1/models"))["items"]
+    _show(*told_of_models(items, retired=retired))
+
+
 @keys.command("add")
 def add_key(
-    provider: Annotated[str, typer.Argument(help="Whose key, e.g. kimi.")],
+    provider: Annotated[str, typer.Argument(help=f"Whose key: {KEYED}.")],
     label: str = "",
     region: Annotated[
         str,

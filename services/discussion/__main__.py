@@ -9,6 +9,7 @@ from services.discussion.keyring import CONSUMER, Keyring
 from services.discussion.openings import Openings
 from services.discussion.outcomes import Outcomes
 from services.discussion.probes import Probes
+from services.discussion.refreshing import Refreshing
 from services.discussion.settings import Settings
 from services.discussion.store import SCHEMAS, Store
 from services.discussion.tidying import Tidying
@@ -30,6 +31,7 @@ async def wire(service: Service[Settings]) -> None:
     outcomes = Outcomes(store, bus)
     keyring = Keyring(store, bus)
     probes = Probes(store, bus)
+    refreshing = Refreshing(store, probes)
     tidying = Tidying(store)
     openings = Openings(store, bus, keyring, probes)
     wakeups = Wakeups(
@@ -38,12 +40,14 @@ async def wire(service: Service[Settings]) -> None:
             "turn": Turns(store, bus, outcomes).due,
             "lease": outcomes.lease_due,
             "catalog": probes.catalog_due,
+            "look": refreshing.due,
             "report": keyring.report_due,
             "tidy": tidying.due,
         },
     )
     store.on_commit(wakeups.look)
     await probes.schedule_keyless()
+    await refreshing.schedule()
     await tidying.schedule()
     service.spawn(relay.run(), "relay")
     service.spawn(wakeups.run(), "wakeups")
@@ -58,7 +62,7 @@ async def wire(service: Service[Settings]) -> None:
         "outcomes",
     )
     service.spawn(bus.consume(EVENTS.name, CONSUMER, keyring.heard, passing=AWAY), "keys")
-    await bus.serve(service.name, Inbox(store, bus, openings, probes).verbs())
+    await bus.serve(service.name, Inbox(store, bus, openings, probes, refreshing).verbs())
 
 
 if __name__ == "__main__":

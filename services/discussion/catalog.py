@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rapidfuzz import process
 
 from contracts.attempts import LiveModel
 from contracts.discussion import ModelView, Price
 from contracts.failures import Invalid
-from contracts.providers import PRICES_READ, PROVIDERS, Provider
+from contracts.providers import PROVIDERS, Provider
+from services.discussion import pricing
 
 NEAREST = 3
 
@@ -29,7 +30,16 @@ class Catalog:
     activated_at: datetime | None = None
 
     def ids(self) -> set[str]:
-        return {model.id for model in self.models}
+        """Of the models that can be talked to."""
+        return {model.id for model in self.models if self._chats(model)}
+
+    def others(self) -> set[str]:
+        """Of those that make vectors, pictures or sound, or judge a text."""
+        return {model.id for model in self.models if not self._chats(model)}
+
+    def _chats(self, model: LiveModel) -> bool:
+        row = PROVIDERS.get(self.provider)
+        return model.chats is not False and (row is None or row.chats(model.id))
 
 
 def resolve(wanted: str | None, preferred: str, catalogs: Sequence[Catalog]) -> str:
@@ -51,7 +61,7 @@ def resolve(wanted: str | None, preferred: str, catalogs: Sequence[Catalog]) -> 
 
 def default(catalogs: Sequence[Catalog]) -> str:
     """The newest verified provider's default, else what needs no key."""
-    oldest = datetime.min.replace(tzinfo=PRICES_AT.tzinfo)
+    oldest = datetime.min.replace(tzinfo=UTC)
     newest_first = sorted(
         catalogs, key=lambda known: (bool(known.key), known.activated_at or oldest), reverse=True
     )
@@ -98,6 +108,14 @@ def _chosen(wanted: str, catalogs: Sequence[Catalog]) -> str:
         )
     if not own:
         raise _unavailable(row)
+    if any(name in known.others() for known in own):
+        raise Invalid(
+            f"{wanted} is no model to talk to: it makes or judges something else.",
+            slug="unknown-model",
+            title="This model does not chat",
+            nearest=nearest(wanted, catalogs),
+            next_step="GET /api/v1/models lists those that do.",
+        )
     if (pattern := row.families.get(name)) is not None and (found := _newest(pattern, live)):
         return f"{provider}/{found}"
     raise Invalid(
@@ -143,9 +161,32 @@ def nearest(wanted: str, catalogs: Sequence[Catalog]) -> list[str]:
     return [name for name, _, _ in found]
 
 
-# --- What is shown --------------------------------------------------------------------------
+# --- What is known of a model ----------------------------------------------------------------
 
-PRICES_AT = datetime.fromisoformat(f"{PRICES_READ.isoformat()}T00:00:00+00:00")
+
+def participant_facts(model: str, catalogs: Sequence[Catalog]) -> tuple[bool, Price | None]:
+    """Whether the model thinks and what it costs, as of now."""
+    provider, _, name = model.partition("/")
+    row = PROVIDERS[provider]
+    for known in catalogs:
+        for live in known.models if known.provider == provider else ():
+            if live.id == name:
+                return _thinks(row, live), _price(row, live, known.refreshed_at)
+    return _thinks(row, LiveModel(id=name)), pricing.listed(row.model(name))
+
+
+def _thinks(row: Provider, live: LiveModel) -> bool:
+    """The row knows best: some lists tell who can think, not who does so unasked."""
+    known = row.model(live.id)
+    return known.thinks if known is not None else bool(live.thinks)
+
+
+def _price(row: Provider, live: LiveModel, seen: datetime) -> Price | None:
+    """The provider's own word, else the row's."""
+    return pricing.told(live, seen.date().isoformat()) or pricing.listed(row.model(live.id))
+
+
+# --- What is shown ---------------------------------------------------------------------------
 
 
 def listing(catalogs: Sequence[Catalog]) -> list[ModelView]:
@@ -158,9 +199,11 @@ def listing(catalogs: Sequence[Catalog]) -> list[ModelView]:
     for known in catalogs:
         row = PROVIDERS.get(known.provider)
         if row is not None:
+            usable = known.ids()
             for live in known.models:
-                view = _view(row, live, best)
-                shown[view.id] = view
+                if live.id in usable:
+                    view = _view(row, live, known.refreshed_at, best)
+                    shown[view.id] = view
     retired = [
         ModelView(
             id=f"{row.name}/{old}",
@@ -175,25 +218,17 @@ def listing(catalogs: Sequence[Catalog]) -> list[ModelView]:
     return [*sorted(shown.values(), key=lambda view: view.id), *retired]
 
 
-def _view(row: Provider, live: LiveModel, best: str) -> ModelView:
+def _view(row: Provider, live: LiveModel, seen: datetime, best: str) -> ModelView:
     known = row.model(live.id)
     id = f"{row.name}/{live.id}"
-    window = live.context_window or (known.context_window if known else None)
-    price = None
-    if known is not None and known.input_price is not None and known.output_price is not None:
-        price = Price(
-            input=known.input_price,
-            output=known.output_price,
-            cached=known.cached_price,
-            read=PRICES_READ.isoformat(),
-        )
-    thinks = live.thinks if live.thinks is not None else bool(known and known.thinks)
     return ModelView(
         id=id,
         provider=row.name,
-        context_window=window,
-        price=price,
-        thinks=thinks,
+        context_window=live.context_window or (known.context_window if known else None),
+        price=_price(row, live, seen),
+        thinks=_thinks(row, live),
+        sees=live.sees,
+        calls_tools=live.calls_tools,
         default=id == best,
         note=row.note,
     )

@@ -28,6 +28,7 @@ from contracts.discussion import (
     ProbeKey,
     ProviderList,
     ProviderView,
+    RefreshModels,
     RetryTurn,
     SetLimits,
 )
@@ -41,6 +42,7 @@ from services.discussion.aggregate import Cancel, NoSuchTurn, NothingToRetry, Re
 from services.discussion.openings import Openings
 from services.discussion.outcomes import MOST_RACES
 from services.discussion.probes import Probes
+from services.discussion.refreshing import Refreshing
 from services.discussion.sql import SQL
 from services.discussion.store import Store
 from services.discussion.views import view
@@ -57,11 +59,14 @@ MOST_HISTORY_BYTES = 2 << 20
 class Inbox:
     """The verbs of discussion."""
 
-    def __init__(self, store: Store, bus: Bus, openings: Openings, probes: Probes) -> None:
+    def __init__(
+        self, store: Store, bus: Bus, openings: Openings, probes: Probes, refreshing: Refreshing
+    ) -> None:
         self._store = store
         self._bus = bus
         self._openings = openings
         self._probes = probes
+        self._refreshing = refreshing
 
     def verbs(self) -> Sequence[Verb[Any]]:
         return [
@@ -72,6 +77,7 @@ class Inbox:
             Verb("list", ListDiscussions, self.list),
             Verb("history", GetHistory, self.history),
             Verb("models", ListModels, self.models),
+            Verb("refresh", RefreshModels, self._refreshing.asked),
             Verb("providers", ListProviders, self.providers),
             Verb("limits", SetLimits, self.limits),
             Verb("probe", ProbeKey, self._probes.asked),
@@ -84,7 +90,7 @@ class Inbox:
                 return Done()
             except (WrongVersion, asyncpg.DeadlockDetectedError):
                 continue
-        raise Conflict("The discussion does not hold still.", next_step="Try again.")
+        raise Conflict("The discussion changed in that moment.", next_step="Try again.")
 
     async def _cancel(self, command: CancelDiscussion) -> None:
         async with self._store.transaction() as conn:
@@ -111,7 +117,7 @@ class Inbox:
                 return Done()
             except (WrongVersion, asyncpg.DeadlockDetectedError):
                 continue
-        raise Conflict("The discussion does not hold still.", next_step="Try again.")
+        raise Conflict("The discussion changed in that moment.", next_step="Try again.")
 
     async def _retry(self, command: RetryTurn) -> None:
         async with self._store.transaction() as conn:

@@ -13,6 +13,7 @@ from contracts.failures import Invalid, NotFound, TimedOut, Unavailable, Unreach
 from contracts.personas import GetPersona, PersonaView
 from contracts.providers import PROVIDERS
 from contracts.subjects import command_subject
+from contracts.wishes import judged
 from services.discussion import catalog
 from services.discussion.aggregate import NotOpened, Open
 from services.discussion.catalog import Catalog
@@ -51,6 +52,7 @@ class Openings:
             _participant(wanted.persona, wanted.model, personas, catalogs)
             for wanted in command.participants
         ]
+        _refuse_what_cannot_be_kept(command, participants)
         topic = command.topic or _last_said(command)
         discussion = fresh()
         key = f"{command.workspace}/open/{command.idempotency_key}"
@@ -157,6 +159,7 @@ def _check(command: OpenDiscussion) -> None:
             f"A discussion has 1 to {MOST} participants, not {count}.",
             slug="participants",
             errors=[{"field": "participants", "message": f"between 1 and {MOST}"}],
+            next_step="Name fewer at once, or begin a second discussion.",
         )
     if command.mode is Mode.SINGLE and count != 1:
         raise Invalid(
@@ -170,7 +173,27 @@ def _check(command: OpenDiscussion) -> None:
             "There is nothing to answer.",
             slug="empty-topic",
             errors=[{"field": "topic", "message": "must say something"}],
+            next_step="Write what is to be discussed into topic.",
         )
+
+
+def _refuse_what_cannot_be_kept(command: OpenDiscussion, participants: list[Participant]) -> None:
+    """A wish that a chosen model cannot keep is told now, not by a turn that fails."""
+    if command.parameters is None:
+        return
+    for participant in participants:
+        provider, _, model = participant.model.partition("/")
+        refused = judged(command.parameters, PROVIDERS[provider], model).refused
+        if refused:
+            raise Invalid(
+                " ".join(refused.values()),
+                slug="unsupported-parameter",
+                title="This cannot be asked of the model",
+                errors=[
+                    {"field": f"options.{name}", "message": why} for name, why in refused.items()
+                ],
+                next_step=f"Leave {' and '.join(refused)} out, or choose another model.",
+            )
 
 
 def _participant(
@@ -178,10 +201,13 @@ def _participant(
 ) -> Participant:
     persona = personas.get(slug) if slug else None
     chosen = catalog.resolve(model, persona.model if persona else "", catalogs)
+    thinks, price = catalog.participant_facts(chosen, catalogs)
     if persona is None:
-        return Participant(model=chosen)
+        return Participant(model=chosen, thinks=thinks, price=price)
     return Participant(
         model=chosen,
+        thinks=thinks,
+        price=price,
         persona=persona.slug,
         name=persona.name,
         version=persona.version,

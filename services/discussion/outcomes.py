@@ -12,9 +12,7 @@ from contracts.discussion import Cost, DiscussionEvent
 from contracts.stream import (
     ChunkKind,
     Outcome,
-    ProviderError,
     StreamChunk,
-    StreamCompleted,
     StreamStarted,
     Usage,
     UsageStatus,
@@ -22,7 +20,7 @@ from contracts.stream import (
 from contracts.subjects import chunk_subject
 from services.discussion import accounts, admission
 from services.discussion.aggregate import Command, CutAttempt, Going, Hear, Running, Turn
-from services.discussion.pricing import cost
+from services.discussion.pricing import cost, price_of
 from services.discussion.reactions import account_of
 from services.discussion.sql import SQL
 from services.discussion.store import Loaded, Store
@@ -69,7 +67,8 @@ class Outcomes:
     ) -> list[DiscussionEvent]:
         """Carry the outcome into the discussion; nothing happens if it is stale."""
         loaded = await self._store.hold(conn, discussion)
-        priced = Hear(command.outcome, _cost(loaded, command.outcome))
+        outcome = command.outcome
+        priced = Hear(outcome, _cost(loaded, outcome.turn, outcome.attempt, outcome.usage))
         return await self._store.change(conn, loaded, priced)
 
     async def lease_due(self, wakeup: Wakeup) -> None:
@@ -135,7 +134,7 @@ class Outcomes:
             text=text,
             reasoning=reasoning,
             usage=usage,
-            cost=cost(f"{row['provider']}/{row['model']}", usage),
+            cost=_cost(loaded, row["turn"], row["attempt"], usage),
         )
         if not await self._store.change(conn, loaded, command):
             # The discussion has gone on without it: only its place is left to give back.
@@ -160,9 +159,9 @@ def _runs(turn: Turn, attempt: str) -> bool:
     return isinstance(turn.phase, Running) and turn.phase.attempt == attempt
 
 
-def _cost(loaded: Loaded, outcome: StreamCompleted | ProviderError) -> Cost | None:
+def _cost(loaded: Loaded, turn: str, attempt: str, usage: Usage) -> Cost | None:
     state = loaded.state
-    turn = state.turns.get(outcome.turn) if isinstance(state, Going) else None
-    if turn is None or not _runs(turn, outcome.attempt):
+    found = state.turns.get(turn) if isinstance(state, Going) else None
+    if loaded.opened is None or found is None or not _runs(found, attempt):
         return None
-    return cost(turn.model, outcome.usage)
+    return cost(price_of(loaded.opened, found.participant), usage)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 
 import msgspec
@@ -16,6 +17,7 @@ from contracts.failures import Evidence, FailureClass, Refused, TimedOut, Unreac
 from contracts.subjects import command_subject
 from services.discussion import accounts, admission, line
 from services.discussion.accounts import AccountRef
+from services.discussion.backoff import Dice
 from services.discussion.settings import keyless_addresses
 from services.discussion.sql import SQL
 from services.discussion.store import Store, provider_stream
@@ -27,13 +29,24 @@ PROBE_WITHIN = timedelta(seconds=8)
 """Under the ten seconds that a person waits for the answer to a new key."""
 
 REFRESH = timedelta(minutes=10)
-"""How old a catalog becomes before it is looked at again."""
+"""The same where there is no key."""
+
+HOUR = timedelta(hours=1)
+"""How old a key's list becomes before it is looked at again."""
+
+JITTER = 0.2
+"""So much later at most, for keys that were added together not to be looked at together."""
 
 SOONEST = timedelta(seconds=1)
 LATEST = timedelta(seconds=60)
 
 KEYLESS_WORKSPACE = "default"
 """Whose catalog a provider without keys is in; one workspace exists so far."""
+
+
+def next_look(dice: Dice = random.random) -> timedelta:
+    """When a key's list is looked at again by itself: never sooner than in an hour."""
+    return HOUR * (1 + JITTER * dice())
 
 
 class Probes:
@@ -47,7 +60,7 @@ class Probes:
     async def asked(self, command: ProbeKey) -> ProbeResult:
         """The verb `probe`: key_vault wants to know whether a key works."""
         ref = AccountRef(command.workspace, command.provider, command.endpoint, command.key)
-        return await self._look(ref, KeyRef(key=command.key, version=command.version))
+        return await self.look(ref, KeyRef(key=command.key, version=command.version))
 
     async def schedule_keyless(self) -> None:
         """See to it that the catalogs of providers without keys are kept up."""
@@ -76,7 +89,7 @@ class Probes:
                 await conn.execute(SQL["drop_wakeup"], wakeup.kind, wakeup.subject)
             return
         ref = AccountRef(wakeup.workspace, provider, address, "local")
-        result = await self._look(ref, None)
+        result = await self.look(ref, None)
         failed = result.failure is not None
         wait = min(SOONEST * 2 ** min(wakeup.tries, 6), LATEST) if failed else REFRESH
         async with self._store.transaction() as conn:
@@ -85,9 +98,10 @@ class Probes:
     async def look_now(self, provider: str) -> None:
         """Somebody asks for a provider without keys of which nothing is known yet."""
         if address := keyless_addresses().get(provider):
-            await self._look(AccountRef(KEYLESS_WORKSPACE, provider, address, "local"), None)
+            await self.look(AccountRef(KEYLESS_WORKSPACE, provider, address, "local"), None)
 
-    async def _look(self, ref: AccountRef, key: KeyRef | None) -> ProbeResult:
+    async def look(self, ref: AccountRef, key: KeyRef | None) -> ProbeResult:
+        """One look, if there is room for it; what was seen is kept."""
         probe = fresh()
         if (denied := await self._admit(ref, probe)) is not None:
             return denied
@@ -166,6 +180,8 @@ class Probes:
                 msgspec.json.encode(result.models),
                 now,
             )
+            if key is not None:
+                await conn.execute(SQL["set_look"], key.key, ref.workspace, next_look())
             await conn.execute(SQL["move_gates"], ref.workspace, ref.provider)
             await conn.execute(SQL["open_gates"], ref.workspace, ref.provider, "model:")
             # A provider without keys that answers is there again: nobody else says so.

@@ -89,7 +89,7 @@ def _view(
         available=known is not None,
         reason="" if known else _why_not(row),
         endpoint=known.endpoint if known else "",
-        models=len(known.models) if known else 0,
+        models=len(known.ids()) if known else 0,
         refreshed_at=known.refreshed_at if known else None,
         limits=_tightest(declared, held.accounts),
         declared=_told(declared),

@@ -224,6 +224,24 @@ SELECT c.provider, c.endpoint, c.key, c.models, c.refreshed_at, k.activated_at
 FROM catalogs c LEFT JOIN keys k USING (key)
 WHERE c.workspace = $1 AND (c.key = '' OR k.state = 'active')
 
+-- name: find_key
+SELECT key, workspace, version, provider, endpoint, account, state FROM keys WHERE key = $1
+
+-- name: keys_in_use
+SELECT key, workspace, version, provider, endpoint, account FROM keys
+WHERE workspace = $1 AND state = 'active'
+ORDER BY provider, key
+
+-- name: keys_without_a_look
+SELECT key, workspace FROM keys
+WHERE state = 'active'
+  AND NOT EXISTS (SELECT FROM wakeups WHERE kind = 'look' AND subject = keys.key)
+
+-- name: set_look
+INSERT INTO wakeups (kind, subject, workspace, due_at) VALUES ('look', $1, $2, clock() + $3::interval)
+ON CONFLICT (kind, subject) DO UPDATE
+    SET due_at = excluded.due_at, claimed_until = '-infinity', tries = 0
+
 -- name: drop_catalogs
 DELETE FROM catalogs WHERE provider = $1 AND key = '' AND endpoint <> $2
 

@@ -126,7 +126,7 @@ class Turns:
         opened = loaded.opened
         assert opened is not None
         messages = prompting.messages(opened, turn.participant)
-        parameters = prompting.parameters(opened, turn.model)
+        parameters = prompting.parameters(opened, turn.participant)
         if turn.prefix:
             parameters = prompting.rest(parameters, turn.prefix)
             messages = [*messages, Message(role="assistant", content=turn.prefix)]
@@ -162,7 +162,6 @@ class Turns:
                 trial=verdict.trial,
             ),
         )
-        known = prompting.known(turn.model)
         return RunAttempt(
             workspace=wakeup.workspace,
             discussion=loaded.id,
@@ -176,7 +175,7 @@ class Turns:
             parameters=parameters,
             expires_at=now + SEND_WITHIN,
             deadline=now + ANSWER_WITHIN,
-            thinks=bool(known and known.thinks) and not turn.prefix,
+            thinks=prompting.thinks(opened, turn.participant) and not turn.prefix,
             prefix=turn.prefix,
         )
 

@@ -79,6 +79,7 @@ def _apply(  # noqa: C901, PLR0912 - one case for each fact
                 persona=who.persona,
                 name=who.name,
                 color=who.color,
+                price=who.price,
             )
         case TurnWaiting(turn=id):
             turns[id] = replace(
@@ -129,6 +130,7 @@ def _apply(  # noqa: C901, PLR0912 - one case for each fact
                 cost=fact.cost,
                 first_token_ms=fact.first_token_ms,
                 duration_ms=fact.duration_ms,
+                notes=fact.notes,
                 failure=None,
             )
         case TurnFailed(turn=id):

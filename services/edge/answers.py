@@ -15,6 +15,7 @@ from contracts.discussion import (
     DiscussionView,
     Mode,
     Participant,
+    Price,
     TurnState,
     TurnView,
 )
@@ -57,11 +58,15 @@ class TurnAnswer(Struct, frozen=True, kw_only=True):
     attempts: int
     """Requests made to the provider."""
     usage: UsageAnswer
+    notes: list[str]
+    """What was asked for and left out, each a sentence that says why."""
     color: str | UnsetType = UNSET
     reasoning: str | UnsetType = UNSET
     tool_calls: list[dict[str, Any]] | UnsetType = UNSET
     finish_reason: str | UnsetType = UNSET
     cost: Cost | UnsetType = UNSET
+    price: Price | UnsetType = UNSET
+    """What the model cost when it was chosen."""
     failure: FailureAnswer | UnsetType = UNSET
     first_token_ms: int | UnsetType = UNSET
     duration_ms: int | UnsetType = UNSET
@@ -123,11 +128,13 @@ def turn(view: TurnView) -> TurnAnswer:
         text=view.text,
         attempts=view.attempts,
         usage=usage(view.usage),
+        notes=view.notes,
         color=view.color or UNSET,
         reasoning=view.reasoning or UNSET,
         tool_calls=view.tool_calls or UNSET,
         finish_reason=view.finish_reason or UNSET,
         cost=UNSET if view.cost is None else view.cost,
+        price=UNSET if view.price is None else view.price,
         failure=UNSET if view.failure is None else failure(view.failure),
         first_token_ms=_known(view.first_token_ms),
         duration_ms=_known(view.duration_ms),

@@ -24,6 +24,7 @@ VERIFY = timedelta(seconds=45)
 _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("discussion", "open"): CHANGE,
     ("discussion", "cancel"): CHANGE,
+    ("discussion", "refresh"): VERIFY,
     ("discussion", "retry"): CHANGE,
     ("discussion", "limits"): CHANGE,
     ("key_vault", "add"): VERIFY,

@@ -76,7 +76,10 @@ class Doorkeeper:
                 self._known.popitem(last=False)
         identity = known[0]
         if identity.expires_at is not None and identity.expires_at <= datetime.now(UTC):
-            raise Unauthenticated("This token has expired.")
+            raise Unauthenticated(
+                "This access token has expired.",
+                next_step="Ask an owner or admin of the workspace for a new one.",
+            )
         return identity
 
     def on_revocation(self, who: Identity, leave: Callable[[], None]) -> Callable[[], None]:

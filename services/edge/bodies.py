@@ -26,6 +26,7 @@ from contracts.attempts import Parameters
 from contracts.discussion import DiscussionState, Mode, WantedParticipant
 from contracts.ids import is_id
 from contracts.keys import Role
+from contracts.providers import PROVIDERS
 
 TOPIC = 100_000
 """Characters of a question."""
@@ -108,7 +109,9 @@ class WhoBody(Body):
 
 
 class OptionsBody(Body):
-    """How the answers are to be made; what a model cannot take is left out for it."""
+    """How the answers are to be made. What would only shape them a little and a model does not take
+    is left out for it, and its turn says so; what it cannot keep is refused.
+    """
 
     max_completion_tokens: Tokens | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -117,7 +120,9 @@ class OptionsBody(Body):
         Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=4)]
         | None
     ) = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
+        None
+    )
     seed: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
 
     def parameters(self) -> Parameters:
@@ -176,6 +181,12 @@ class ListQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
+def _known(*, keyed: bool) -> dict[str, Any]:
+    """What the description says of a provider's name: the built-in ones, or one that was added."""
+    names = [row.name for row in PROVIDERS.values() if row.needs_key or not keyed]
+    return {"anyOf": [{"enum": names}, {"description": "an endpoint that was added here"}]}
+
+
 SEVERAL = 100
 """Discussions that one connection may follow."""
 
@@ -220,7 +231,7 @@ class FollowQuery(BaseModel):
 class KeyBody(Body):
     """A provider key on its way into the vault."""
 
-    provider: Name
+    provider: Annotated[Name, Field(json_schema_extra=_known(keyed=True))]
     secret: Annotated[SecretStr, Field(min_length=1)]
     """The key as the provider shows it."""
     label: Annotated[str, Field(max_length=100)] = ""
@@ -251,7 +262,7 @@ class RotateBody(Body):
 class PruneBody(Body):
     """Which keys to look through."""
 
-    provider: Name | None = None
+    provider: Annotated[Name | None, Field(json_schema_extra=_known(keyed=False))] = None
     """Left out: those of every provider."""
 
 

@@ -10,11 +10,13 @@ from msgspec import Struct, structs
 from rapidfuzz import process
 
 from contracts.discussion import (
+    CatalogsRefreshed,
     ListModels,
     ListProviders,
     ModelList,
     ProviderList,
     ProviderView,
+    RefreshModels,
     SetLimits,
 )
 from contracts.failures import NotFound
@@ -47,6 +49,12 @@ async def list_models(call: Call) -> web.StreamResponse:
     """Models by `provider/model`, as the providers' own lists have them."""
     command = ListModels(workspace=call.workspace)
     return plain(await ask(call.tools.bus, "discussion", "models", command, ModelList))
+
+
+async def refresh_models(call: Call) -> web.StreamResponse:
+    """Look at every list of models now; what could not be seen says why."""
+    command = RefreshModels(workspace=call.workspace)
+    return plain(await ask(call.tools.bus, "discussion", "refresh", command, CatalogsRefreshed))
 
 
 async def list_providers(call: Call) -> web.StreamResponse:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from rapidfuzz import process
 
-from contracts.discussion import ModelList
+from contracts.discussion import CatalogsRefreshed, ModelList
 from contracts.failures import NotFound
 from contracts.keys import KeyList, KeyView, Role, TokenList
 from contracts.personas import PersonaList, PersonaView
@@ -259,6 +259,15 @@ ROUTES: tuple[Route, ...] = (
         summary="List models that can be used now",
         tag="models",
         gives=ModelList,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/models/refresh",
+        answer=models.refresh_models,
+        roles=MANAGERS,
+        summary="Look at the providers' lists of models now",
+        tag="models",
+        gives=CatalogsRefreshed,
     ),
     Route(
         method="GET",

@@ -40,7 +40,8 @@ from services.provider_adapter.listener import Foreign, Interrupted, Listener, T
 from services.provider_adapter.outbox import Outbox
 from services.provider_adapter.patience import Clockwork, Patience
 from services.provider_adapter.session import Sent, beginning, lower_names
-from services.provider_adapter.wishes import Unsayable
+from services.provider_adapter.wishes import Unsayable, notes
+from shared.redaction import REDACTOR
 
 log = structlog.stdlib.get_logger("provider_adapter")
 
@@ -167,6 +168,8 @@ class Attempt:
             log.exception("attempt failed by our own fault", attempt=self.request.attempt)
             ours = f"internal error: {type(error).__name__}"
             self._settle(Failed(FailureClass.UNKNOWN, ours, hint="internal"))
+        finally:
+            REDACTOR.forget(self._secret)
 
     async def _converse(self) -> None:
         request = self.request
@@ -209,6 +212,8 @@ class Attempt:
             )
         except NoLease as error:
             raise Failed(FailureClass.TRANSIENT, str(error), hint="lease") from error
+        # The keyring may drop it before we have done: until then, we are who knows it.
+        REDACTOR.learn(self._secret)
         return self._speech.credentials(self._secret)
 
     async def _hear_head(self, response: aiohttp.ClientResponse) -> None:
@@ -333,6 +338,7 @@ class Attempt:
             request=self._provider_request,
             first_token_ms=None if first is None else self._ms_after_sending(first),
             duration_ms=self._ms_after_sending(self._now()),
+            notes=notes(request, self._row),
         )
 
     def _error(self, failed: Failed) -> ProviderError:
@@ -387,9 +393,9 @@ class Attempt:
         return Failed(verdict.class_, verdict.evidence, hint=verdict.hint)
 
     def _signed(self, evidence: Evidence) -> Evidence:
-        """With the provider's own id of the request, without our key."""
+        """With the provider's own id of the request."""
         request = evidence.request or self._provider_request
-        return classify.without(self._secret, msgspec.structs.replace(evidence, request=request))
+        return msgspec.structs.replace(evidence, request=request)
 
     def _usage(self) -> Usage:
         """As the provider counted; what it had not counted yet when it was cut, as we do."""

@@ -65,6 +65,7 @@ async def told(page: Page, *events: Event) -> dict[str, Any]:
                 outcomes, version: transcript.version, state: transcript.state,
                 text: turn?.body.text, length: turn?.body.length, thought: turn?.thought.text,
                 turn: turn?.state, attempts: turn?.attempts, model: turn?.model,
+                notes: turn?.notes,
             };
         }""",
         [list(event) for event in events],
@@ -171,7 +172,8 @@ async def test_what_was_heard_beyond_the_break_gives_way_to_what_stands(modules:
 async def test_what_is_completed_is_the_truth_and_no_late_piece_changes_it(modules: Page) -> None:
     completed: Event = (
         "TurnCompleted",
-        {"turn": "t", "attempt": "a", "model": "kimi/k", "text": "Tea.", "finish_reason": "stop"},
+        {"turn": "t", "attempt": "a", "model": "kimi/k", "text": "Tea.", "finish_reason": "stop"}
+        | {"notes": ["top_p was left out."]},
         4,
     )
     known = await told(
@@ -182,6 +184,7 @@ async def test_what_is_completed_is_the_truth_and_no_late_piece_changes_it(modul
     )
 
     assert (known["text"], known["turn"], known["state"]) == ("Tea.", "completed", "completed")
+    assert known["notes"] == ["top_p was left out."]
 
 
 async def test_waiting_for_a_viewer_grows_to_a_minute_and_is_never_in_step(modules: Page) -> None:

@@ -67,6 +67,7 @@ REQUESTS: Mapping[str, set[str]] = {
     "discussion.list": {EDGE},
     "discussion.history": {EDGE},
     "discussion.models": {EDGE},
+    "discussion.refresh": {EDGE},
     "discussion.providers": {EDGE},
     "discussion.limits": {EDGE},
     "discussion.probe": {VAULT},

@@ -8,6 +8,7 @@ import { problemBox } from "/pages/views/problem.js";
 import { ProvidersView } from "/pages/views/providers.js";
 import { Sidebar } from "/pages/views/sidebar.js";
 import { signIn } from "/pages/views/signin.js";
+import { tokens } from "/pages/views/tokens.js";
 
 const main = document.getElementById("main");
 const sidebar = new Sidebar();
@@ -108,6 +109,9 @@ async function show() {
   } else if (location.hash === "#/keys") {
     document.title = "Keys and providers · Parley";
     await keys(main, { ...known, changed: learn });
+  } else if (location.hash === "#/tokens") {
+    document.title = "Access tokens · Parley";
+    await tokens(main, { manages: known.manages, left: () => askWho() });
   } else {
     document.title = "Parley";
     compose(main, {

@@ -54,7 +54,7 @@ function newTurn(id) {
     body: new Growing(), thought: new Growing(),
     attempt: "", spoke: "", broken: null, over: new Set(), attempts: 0,
     reason: "", notBefore: null, failure: null,
-    finishReason: "", usage: null, cost: null, firstTokenMs: null, durationMs: null,
+    finishReason: "", usage: null, cost: null, firstTokenMs: null, durationMs: null, notes: [],
   };
 }
 
@@ -144,6 +144,7 @@ function fromView(told, before) {
     reason: told.reason ?? "", notBefore: told.not_before ?? told.failure?.not_before ?? null, finishReason: told.finish_reason ?? "",
     usage: told.usage ?? null, cost: told.cost ?? null,
     firstTokenMs: told.first_token_ms ?? null, durationMs: told.duration_ms ?? null,
+    notes: told.notes ?? [],
   });
   turn.body.replace(told.text ?? "");
   turn.thought.replace(told.reasoning ?? "");
@@ -238,6 +239,7 @@ const EVENTS = {
       state: "completed", model: data.model, finishReason: data.finish_reason ?? "",
       usage: data.usage ?? null, cost: data.cost ?? null, failure: null, reason: "", notBefore: null,
       firstTokenMs: data.first_token_ms ?? null, durationMs: data.duration_ms ?? null,
+      notes: data.notes ?? [],
     });
     turn.body.replace(data.text ?? "");
     turn.thought.replace(data.reasoning ?? "");

@@ -8,6 +8,7 @@ import { Transcript } from "/pages/transcript.js";
 import { ago, left, money, plural, STATES, took, WAITS } from "/pages/words.js";
 import { prepare } from "/pages/views/compose.js";
 import { problemBox } from "/pages/views/problem.js";
+import { copied } from "/pages/clipboard.js";
 
 export class DiscussionView {
   #transcript = new Transcript();
@@ -203,6 +204,7 @@ class Column {
     this.countdown = h("span", { class: "countdown" });
     this.figures = h("p", { class: "figures" });
     this.copy = h("button", { class: "quiet square", type: "button", "aria-label": `Copy the answer of ${this.name}`, title: "Copy", onclick: () => void this.#copy() }, icon("copy"));
+    this.remarks = h("p", { class: "figures remarks", hidden: true });
     this.foot = h("footer", { hidden: true }, this.figures, this.copy);
     const id = `turn-${turn.id}`;
     this.element = tint(h("section", { class: "column", "aria-labelledby": id, "data-turn": turn.id },
@@ -212,7 +214,7 @@ class Column {
           h("h2", { id }, this.name),
           h("p", {}, persona?.title ? h("span", {}, persona.title) : null, this.model)),
         this.status),
-      this.thoughts, this.text, this.note, this.foot), this.color);
+      this.thoughts, this.text, this.note, this.remarks, this.foot), this.color);
   }
 
   draw(turn) {
@@ -275,6 +277,8 @@ class Column {
 
   #drawFoot(turn) {
     const done = ["completed", "failed", "cancelled"].includes(turn.state);
+    this.remarks.hidden = !done || !turn.notes.length;
+    say(this.remarks, turn.notes.join(" "));
     this.foot.hidden = !done || !(turn.body.text || turn.usage);
     this.copy.hidden = !turn.body.text;
     if (!done) return;
@@ -307,21 +311,5 @@ class Column {
     this.copy.replaceChildren(icon(done ? "check" : "warning"));
     announce(done ? "Copied." : "The browser did not allow copying.");
     setTimeout(() => this.copy.replaceChildren(icon("copy")), 1_500);
-  }
-}
-
-/** The clipboard's own interface exists only on https and loopback. */
-async function copied(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const area = h("textarea", { class: "unseen", readonly: true, "aria-hidden": "true" });
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
   }
 }

@@ -102,5 +102,10 @@ export class Sidebar {
         manages ? h("a", { class: "foot-link", href: "#/keys", "aria-current": location.hash === "#/keys" ? "page" : null },
           icon("key"), "Keys and providers") : h("span"),
         h("button", { class: "quiet square", type: "button", "aria-label": "Sign out", title: "Sign out", onclick: signOut }, icon("leave"))));
+    if (manages) {
+      this.foot.querySelector(".side-links").before(
+        h("a", { class: "foot-link", href: "#/tokens", "aria-current": location.hash === "#/tokens" ? "page" : null },
+          icon("people"), "Access tokens"));
+    }
   }
 }
