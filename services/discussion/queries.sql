@@ -142,6 +142,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 -- name: find_attempt
 SELECT * FROM attempts WHERE attempt = $1
 
+-- name: running
+SELECT attempt FROM attempts WHERE attempt = ANY ($1)
+
 -- name: attempts_of_discussion
 SELECT * FROM attempts WHERE discussion = $1 ORDER BY provider, endpoint, account, attempt
 

@@ -192,9 +192,8 @@ class Turns:
         self, conn: Connection, access: Access, turn: Turn, ask: admission.Ask
     ) -> admission.Admitted | admission.Denied | admission.TooLarge:
         """The permit, unless something stands against it, or somebody stands before us."""
-        account = await accounts.lock(conn, access.ref)
+        account, now = await accounts.lock_to_admit(conn, access.ref, self._store.clock)
         limits = await accounts.limits_of(conn, access.ref)
-        now = await self._store.clock(conn)
         verdict = admission.admit(account, limits, ask, now=now)
         if isinstance(verdict, admission.Admitted):
             reason = "breaker" if verdict.trial else "line"
