@@ -171,9 +171,7 @@ class FaultProxy:
         self._open.add(task)
         task.add_done_callback(self._open.discard)
 
-    async def _connection(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ends = [writer]
         try:
             await self._passable.wait()
