@@ -125,6 +125,7 @@ def admit(
         account, leases=tuple(lease for lease in account.leases if lease.expires_at > now)
     )
     limits = in_force(account, limits)
+    account = _as_of(account, limits, now)
     for kind, limit in (("tpm", limits.tpm), ("tpd", limits.tpd)):
         if limit is not None and ask.tokens > limit:
             return TooLarge(account, kind, limit)
@@ -163,6 +164,17 @@ def admit(
         ),
         trial,
     )
+
+
+def _as_of(account: Account, limits: Limits, now: datetime) -> Account:
+    """What was reckoned with a clock that has been put back since, reckoned with this one.
+
+    It is kept where the answer is no, too: else we would wait until it is again as late as it was.
+    """
+    slot = account.next_slot
+    if limits.rpm is not None and slot is not None:
+        slot = _arrival(account, limits.rpm, now)
+    return replace(account, next_slot=slot, spending=spending.forget(account.spending, now))
 
 
 def _place(account: Account, limits: Limits, ask: Ask, now: datetime) -> datetime | None:

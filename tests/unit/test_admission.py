@@ -185,6 +185,8 @@ def test_a_clock_that_is_put_back_stops_nobody_for_long() -> None:
 
     assert isinstance(denied, Denied)
     assert denied.not_before <= NOON - timedelta(hours=1) + timedelta(seconds=70)
+    later = admit(denied.account, limits, Ask(attempt="b", tokens=900), now=denied.not_before)
+    assert isinstance(later, Admitted), "and who comes back then is let in"
 
 
 def test_whoever_insists_spends_from_the_accounts_purse() -> None:
