@@ -46,6 +46,8 @@ class Toxics:
     """After so many bytes to whoever connected, the connection is closed in good order."""
     reset_after: int | None = None
     """The same, and it is torn."""
+    once: bool = False
+    """Only the first connection that comes so far is cut or torn; then the line is healthy."""
 
 
 HEALTHY = Toxics()
@@ -219,11 +221,16 @@ class FaultProxy:
                 await writer.drain()
                 carried += len(part)
                 if limited and _room(self._toxics, carried) == 0:
-                    if self._toxics.reset_after is not None:
-                        _reset(writer)
+                    self._end(writer)
                     return
         with suppress(OSError):
             writer.write_eof()
+
+    def _end(self, writer: asyncio.StreamWriter) -> None:
+        if self._toxics.reset_after is not None:
+            _reset(writer)
+        if self._toxics.once:
+            self._toxics = HEALTHY
 
     def _size(self, toxics: Toxics, length: int) -> int:
         if toxics.slice is not None:

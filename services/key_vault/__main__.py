@@ -13,7 +13,7 @@ from services.key_vault.inbox import Inbox
 from services.key_vault.sql import SCHEMA
 from services.key_vault.store import Store
 from services.key_vault.verification import Verification
-from shared.database import migrate
+from shared.database import AWAY, migrate
 from shared.relay import Relay
 from shared.service import Service, main
 from shared.settings import ServiceSettings
@@ -38,7 +38,7 @@ async def wire(service: Service[Settings]) -> None:
     store = Store(pool, identity, relay.wake)
     verification = Verification(store, bus)
     await tokens.ensure_owner(store, settings.owner_token_file)
-    await bus.serve(service.name, Inbox(store, verification).verbs())
+    await bus.serve(service.name, Inbox(store, verification).verbs(), passing=AWAY)
     service.spawn(relay.run(), "relay")
     service.spawn(verification.run(), "verification")
     service.spawn(keep_house(pool), "housekeeping")

@@ -98,6 +98,13 @@ async def test_a_line_is_torn_after_so_many_bytes() -> None:
             await said_back(line.port)
 
 
+async def test_a_line_may_be_cut_once() -> None:
+    async with echo() as target, FaultProxy(target) as line:
+        await line.become(Toxics(cut_after=100, once=True))
+        assert b"".join(await said_back(line.port)) == TEXT[:100]
+        assert b"".join(await said_back(line.port)) == TEXT
+
+
 async def test_a_line_that_is_down_refuses_and_comes_back_where_it_was() -> None:
     async with echo() as target, FaultProxy(target) as line:
         port = line.port
