@@ -263,6 +263,8 @@ class Bus:
     ) -> StoredMessage | None:
         """The newest message of `subject` that the stream still has; None if it has none.
 
+        `stream` may be OUTCOMES too: what it has is what nobody has journaled yet.
+
         Unreachable if the stream itself is not there: a memory stream goes with its broker.
         """
         return await last_message(self.connection, stream, subject, within)

@@ -69,14 +69,12 @@ async def cut(house: House, talk: str) -> bool:
     return any(isinstance(event, AttemptCut) for event in story)
 
 
-async def completes(house: House, talk: str) -> None:
+async def completes(house: House, talk: str, *, within: timedelta = timedelta(seconds=60)) -> None:
     """Looked up in the tables: what is asked of a frozen replica, nobody answers."""
     pool = await house.database.pool("discussion")
     state = "SELECT state = 'completed' FROM discussions WHERE discussion = $1"
-    await eventually(
-        lambda: pool.fetchval(state, talk),
-        within=timedelta(seconds=60),  # an outcome that the frozen one had taken comes again
-    )
+    # An outcome that a frozen one has taken comes again after half a minute.
+    await eventually(lambda: pool.fetchval(state, talk), within=within)
 
 
 async def terminated(house: House, backend: int) -> None:
@@ -150,6 +148,26 @@ async def test_frozen_between_the_permit_and_the_request_it_comes_too_late(
         assert end.attempt != stale
         (after,) = await talks(house, 1)
         await house.reaches(after, COMPLETED)
+
+
+async def test_an_end_that_was_said_is_found_by_whoever_looks_after_the_attempt(
+    house: House, first: Replica, tmp_path: Path
+) -> None:
+    """Who took it in died over it. It would come again, but only after the attempt's own time."""
+    held = Held(house)
+    (talk,) = await talks(house, 1)
+    (request,) = await held.has(1)
+    first.freeze()  # what is delivered to it now is delivered to nobody else for half a minute
+    await answer(house.adapter, request)
+    async with replica(house.database, house.broker, tmp_path, "second"):
+        await passes(house, LEASED)
+
+        await completes(house, talk, within=timedelta(seconds=20))
+
+        story = (await written(house)).stories[talk]
+        assert not any(isinstance(event, AttemptCut) for event in story)
+        assert len(held.asked) == 1
+        await first.kill()
 
 
 async def test_frozen_with_a_turn_in_its_hands_another_takes_it(
