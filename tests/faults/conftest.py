@@ -77,7 +77,9 @@ async def client_of(system: RunningSystem) -> AsyncGenerator[Client]:
         connector=aiohttp.TCPConnector(limit=200),
         trace_configs=[trace],
     ) as http:
-        yield Client(system, http)
+        made = Client(system, http)
+        yield made
+        await eventually(lambda: _ready(made), within=READY_WITHIN)
         statuses.hold()
         await holds(system, http)
 
