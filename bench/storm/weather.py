@@ -63,10 +63,15 @@ class Provider:
         """From now on. A new key is only refused when it asks for an answer."""
         await self._put("script" if fault.new_key else "outage", fault.says)
 
-    async def is_mended(self) -> None:
+    async def is_mended(self, script: str = "") -> None:
+        """From now on it answers, with what `script` says."""
         async with self.http.delete(f"{self._root}/outage"):
             pass
-        await self._put("script", "")
+        await self.tell(script)
+
+    async def tell(self, script: str) -> None:
+        """What it is to say."""
+        await self._put("script", script)
 
     async def log(self) -> list[dict[str, Any]]:
         async with self.http.get(f"{self._root}/log") as answer:

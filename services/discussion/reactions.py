@@ -167,6 +167,7 @@ class Reactions:
                 account = replace(account, allowance=allowance.earn(account.allowance, self._now))
                 account = admission.settle(account, event.attempt, _tokens(event.usage))
                 account = admission.widen(account, limits, now=self._now)
+                account = admission.answered(account)
                 if key and key not in account.proven:
                     account = admission.proven(account, key)
                     await self._report(row, accepted=True)
@@ -190,10 +191,16 @@ class Reactions:
             named = {**named, "concurrency": max(1, len(account.leases) - 1)}
         account = admission.learn(account, named, now=self._now)
         if event.class_ is FailureClass.THROTTLED:
-            # The turn may be given up; what the provider asked of the account holds all the same.
-            asked = backoff.asked_for(event.evidence)
-            if asked is not None:
-                account = admission.silence(account, self._now + asked, "throttled")
+            # The turn may be given up; what the provider asked of the account holds all the same,
+            # and the oftener it refuses, the longer it is left in peace.
+            account = admission.refused(account, event.attempt, now=self._now)
+            silence = backoff.next_wait(
+                backoff.THROTTLED,
+                failures=account.refusals,
+                hint=backoff.asked_for(event.evidence),
+                dice=random.random,
+            )
+            account = admission.silence(account, self._now + silence, "throttled")
             for follow in events:
                 if isinstance(follow, TurnWaiting) and follow.turn == event.turn:
                     account = admission.silence(account, follow.not_before, "throttled")

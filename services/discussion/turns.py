@@ -45,7 +45,7 @@ from services.discussion.reactions import gate_name
 from services.discussion.settings import keyless_addresses
 from services.discussion.sql import SQL
 from services.discussion.store import Loaded, Store
-from services.discussion.wakeups import Wakeup, drop
+from services.discussion.wakeups import Overtaken, Wakeup, drop
 from services.discussion.words import explain
 from shared.bus import Bus
 from shared.database import Connection
@@ -138,6 +138,9 @@ class Turns:
             retry=allowance.cost_of(turn.failures[-1] if turn.failures else None),
         )
         verdict = await self._admit(conn, access, turn, ask)
+        admitted = isinstance(verdict, admission.Admitted) and not wakeup.insists
+        if admitted and isinstance(await self._access(conn, wakeup.workspace, turn), Barrier):
+            raise Overtaken  # a gate was closed while we waited for the account
         match verdict:
             case admission.Denied():
                 await self._hold_back(conn, wakeup, loaded, turn, access, verdict)
@@ -189,7 +192,9 @@ class Turns:
         now = await self._store.clock(conn)
         verdict = admission.admit(account, limits, ask, now=now)
         if isinstance(verdict, admission.Admitted):
-            reason = "breaker" if verdict.trial else "line"
+            reason = "line"
+            if verdict.trial:
+                reason = "throttled" if account.refusals else "breaker"
             rank = line.rank_of(reason, turn.sent)
             if await line.ahead(conn, access.ref, turn.id, rank):
                 # What is free belongs to who stands before us, and looks now.
