@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.accounts import check_declared
+from services.discussion.estimates import Estimates
 from services.discussion.inbox import Inbox
 from services.discussion.keyring import CONSUMER, Keyring
 from services.discussion.openings import Openings
@@ -31,11 +32,12 @@ async def wire(service: Service[Settings]) -> None:
     keyring = Keyring(store, bus)
     probes = Probes(store, bus)
     tidying = Tidying(store)
-    openings = Openings(store, bus, keyring, probes)
+    turns = Turns(store, bus, outcomes)
+    openings = Openings(store, bus, keyring, probes, Estimates(turns))
     wakeups = Wakeups(
         pool,
         {
-            "turn": Turns(store, bus, outcomes).due,
+            "turn": turns.due,
             "lease": outcomes.lease_due,
             "catalog": probes.catalog_due,
             "report": keyring.report_due,

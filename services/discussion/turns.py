@@ -204,6 +204,10 @@ class Turns:
         await accounts.save(conn, access.ref, verdict.account)
         return verdict
 
+    async def access(self, conn: Connection, workspace: str, model: str) -> Access | Barrier:
+        """With what a turn on this model could be attempted now, or what stands against it."""
+        return await self._access(conn, workspace, Turn("", 0, model))
+
     async def _access(self, conn: Connection, workspace: str, turn: Turn) -> Access | Barrier:
         """With what the turn can be attempted, or what it has to be parked for."""
         provider, _, model = turn.model.partition("/")
