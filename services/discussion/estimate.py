@@ -94,13 +94,12 @@ class _Thought:
 
     def run(self, turn: Wanted) -> datetime:
         """Let it run as soon as it may; when it ends."""
-        begins = self._slot(self._place())
-        begins = self._room(turn, begins)
+        begins = self._room(turn, self._slot(self._place()))
         ends = begins + turn.takes
         heappush(self._running, ends)
-        if self._unproven:  # whoever proves the key does so alone
-            self._unproven = False
-            self._earliest = ends
+        # In a line nobody begins before who stands in front, and who proves a key does so alone.
+        self._earliest = ends if self._unproven else begins
+        self._unproven = False
         return ends
 
     def _place(self) -> datetime:
