@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
 from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -21,6 +23,16 @@ RPM, CONCURRENCY = 100, 15
 QUESTIONS = [f"Tea, or coffee? ({number})" for number in range(30)]
 FAULT = {fault.name: fault for fault in FAULTS}
 TWO_MINUTES = 120
+PANEL = [
+    {"persona": slug, "model": "kimi/kimi-k2.6"}
+    for slug in (
+        "riley-engstrom",
+        "morgan-castellano",
+        "amara-okafor",
+        "ines-duarte",
+        "noor-haddad",
+    )
+]
 
 
 @pytest.fixture(scope="module")
@@ -161,18 +173,8 @@ async def test_a_drill_of_faults_costs_few_requests_more(storm: Storm) -> None:
     """A hundred and twenty-five turns, single faults among them, and half a minute of 503."""
     script = f"{DRILL}---\n" + "text: Tea.\n---\n" * 30
     await storm.provider.tell(f"{script}{DRILL}---\ntext: Coffee.\n")
-    panel = [
-        {"persona": slug, "model": "kimi/kimi-k2.6"}
-        for slug in (
-            "riley-engstrom",
-            "morgan-castellano",
-            "amara-okafor",
-            "ines-duarte",
-            "noor-haddad",
-        )
-    ]
     discussions = await storm.ask(
-        [f"Tea or coffee? ({number})" for number in range(25)], participants=panel
+        [f"Tea or coffee? ({number})" for number in range(25)], participants=PANEL
     )
     await storm.reach(discussions, "completed", least=8)
     await storm.provider.breaks(FAULT["503"])
@@ -192,17 +194,30 @@ async def test_a_drill_of_faults_costs_few_requests_more(storm: Storm) -> None:
 # --- Tier 0: one at a time, three a minute --------------------------------------------------
 
 
-async def test_a_panel_of_five_on_the_smallest_account(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    panel = [
-        {"persona": slug}
-        for slug in (
-            "riley-engstrom",
-            "morgan-castellano",
-            "amara-okafor",
-            "ines-duarte",
-            "noor-haddad",
-        )
-    ]
-    del panel
+@pytest.fixture
+def smallest(tmp_path: Path) -> Generator[RunningSystem]:
+    with stormy(tmp_path, rpm=3, concurrency=1) as running:
+        yield running
+
+
+async def test_a_panel_of_five_on_the_smallest_account(smallest: RunningSystem) -> None:
+    """It slides from side by side to one after the other, and says so before it begins."""
+    wish = {"topic": "Tea?", "participants": PANEL}
+    async with storm_in(smallest) as storm:
+        status, told = await storm.client.ask("POST", "/api/v1/estimates", wish)
+        assert status == 200, told
+        assert await storm.asked() == [], "nothing was begun"
+
+        status, opened = await storm.client.ask("POST", "/api/v1/discussions", wish)
+        assert status == 201, opened
+        (found,) = await storm.reach([opened["id"]], *TERMINAL)
+        asked = await storm.asked()
+
+    for estimate in (told, opened["estimate"]):
+        assert 80 <= estimate["seconds"] <= 240, "four waits of twenty seconds, and what was before"
+        assert estimate["tokens"] > 5 * 1_000
+        assert Decimal(estimate["cost"]["amount"]) > 0
+    assert [turn["state"] for turn in found["turns"]] == ["completed"] * 5
+    assert [turn["attempts"] for turn in found["turns"]] == [1] * 5
+    assert {request.status for request in asked} == {200}, "its meter refused nothing"
+    assert busiest([request.at for request in asked]) <= 3
