@@ -238,7 +238,7 @@ def in_force(account: Account, limits: Limits) -> Limits:
 def gcra(rpm: int) -> tuple[timedelta, int]:
     """Emission interval and burst for a limit of `rpm` in any sliding minute."""
     limit = rpm if rpm < 34 else int(0.97 * rpm)
-    burst = max(1, limit // 10)
+    burst = max(1, limit // 12)  # at 100 a minute, a panel of eight begins at once
     seconds = (60 + JITTER) / (limit - burst + 1)
     return timedelta(microseconds=ceil(seconds * 1_000_000)), burst
 
