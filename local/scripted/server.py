@@ -66,6 +66,7 @@ class ScriptedProvider:
         keys: Iterable[str] | None = None,
         fixtures: Path | None = None,
         meter: Meter | None = None,
+        echoes: bool = False,
     ) -> None:
         self.requests: list[Asked] = []
         """Everything that was asked of the provider, in order."""
@@ -77,6 +78,10 @@ class ScriptedProvider:
         """Words a second; 0 is as fast as possible."""
         self.keys = None if keys is None else set(keys)
         """The keys that are good; None: every one."""
+        self.models: list[dict[str, Any]] = list(replies.MODELS)
+        """What its list has in it."""
+        self.echoes = echoes
+        """Says the key back, in its headers and in every refusal."""
         self._host = host
         self._port = port
         self._fixtures = fixtures
@@ -186,7 +191,11 @@ class ScriptedProvider:
         began = time.monotonic()
         refused = behaviour(self.meter.count(began))
         self.meter.running += 1
-        performance = Performance(asked.body, answering, rate=self.rate, fixtures=self._fixtures)
+        echo = replies.Echo(key) if self.echoes and key else None
+        answering.more = echo.headers if echo else {}
+        performance = Performance(
+            asked.body, answering, rate=self.rate, fixtures=self._fixtures, echo=echo
+        )
         try:
             if steps := self.outage or refused:
                 asked.ended = await performance.run(steps)
@@ -223,7 +232,7 @@ class ScriptedProvider:
                 return await performance.run(steps)
             return await performance.default()
         if (request.method, request.path) == ("GET", "/v1/models"):
-            await answering.json(200, {"object": "list", "data": replies.MODELS}, **identity)
+            await answering.json(200, {"object": "list", "data": self.models}, **identity)
         else:
             nowhere = {
                 "code": 5,

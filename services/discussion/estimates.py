@@ -16,7 +16,7 @@ from services.discussion import accounts, estimate, prompting
 from services.discussion.admission import Account
 from services.discussion.estimate import Line, Wanted
 from services.discussion.line import LONG
-from services.discussion.pricing import cost
+from services.discussion.pricing import cost, price_of
 from services.discussion.sql import SQL
 from services.discussion.turns import Access, Barrier, Turns
 from shared.database import Connection
@@ -56,7 +56,10 @@ class Estimates:
         found: dict[Access | None, list[Wanted]] = defaultdict(list)
         for model, turns in wanted.items():
             access = await self._turns.access(conn, workspace, model)
-            found[None if isinstance(access, Barrier) else access] += turns
+            if isinstance(access, Barrier) or access.suspect:
+                found[None] += turns
+            else:
+                found[access] += turns
         return list(found.items())
 
     async def _takes(
@@ -83,14 +86,13 @@ class Estimates:
 
 
 def _turn(opened: DiscussionOpened, index: int) -> tuple[Wanted, Cost | None]:
-    model = opened.participants[index].model
-    parameters = prompting.parameters(opened, model)
+    parameters = prompting.parameters(opened, index)
     tokens = prompting.tokens(prompting.messages(opened, index), parameters)
     longest = parameters.max_completion_tokens
     usage = Usage(
         input_tokens=tokens - longest, output_tokens=longest, status=UsageStatus.ESTIMATED
     )
-    return Wanted(tokens, longest), cost(model, usage)
+    return Wanted(tokens, longest), cost(price_of(opened, index), usage)
 
 
 def _sum(costs: list[Cost | None]) -> Cost | None:

@@ -59,9 +59,10 @@ async def call_next(
         at = max(now, account.next_slot - interval * (burst - 1))
     if account.not_before is not None:
         at = max(at, account.not_before)
-    await conn.execute(SQL["wake_next"], ref.places, at)
+    await conn.execute(SQL["wake_next"], ref.lines, at)
 
 
 async def call_all(conn: Connection, ref: AccountRef) -> None:
     """Something has changed for all of them."""
-    await conn.execute(SQL["wake_waiting"], ref.places, None)
+    for name in ref.lines:
+        await conn.execute(SQL["wake_waiting"], name, None)
