@@ -21,7 +21,8 @@ PARTS  := tests/unit tests/conformance tests/integration tests/acceptance tests/
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := menu
 .PHONY: menu run setup dev demo seed check format test test/unit test/conformance test/integration \
-        test/acceptance test/browser test/faults test/live test/deep bench compose/test docs pins clean
+        test/acceptance test/browser test/faults test/live test/deep bench bench/storm \
+        compose/test docs pins clean
 
 menu:
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -78,6 +79,9 @@ test/unit test/conformance test/integration test/acceptance test/browser test/fa
 
 bench: $(DEV) ## what a streamed piece of text costs
 	@exec $(PY) -m bench $(ARGS)
+
+bench/storm: $(DEV) ## a provider fails for two minutes: who makes a storm of it? (STORM_SECONDS=30)
+	@exec $(PY) -m bench.storm $(ARGS)
 
 ##@ Deploy it
 

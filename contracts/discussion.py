@@ -377,9 +377,23 @@ class OpenDiscussion(Struct, frozen=True, kw_only=True):
     body_hmac: bytes = b""
 
 
+class Estimate(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a discussion will take, as things stand; `estimate` (of an OpenDiscussion) answers it
+    and opens nothing.
+    """
+
+    tokens: int
+    """At most: questions and longest answers together."""
+    seconds: int | None = None
+    """Until the last answer, about; None where something has to be mended before."""
+    cost: Cost | None = None
+    """At most; None where a price is not known."""
+
+
 class Opened(Struct, frozen=True, kw_only=True):
     discussion: str
     version: int
+    estimate: Estimate | None = None
 
 
 class CancelDiscussion(Struct, frozen=True, kw_only=True):

@@ -190,6 +190,7 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
     ),
     "discussion": (
         _verb("open", "edge"),
+        _verb("estimate", "edge"),
         _verb("cancel", "edge"),
         _verb("retry", "edge"),
         _verb("get", "edge"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contracts.endpoints import configured
 from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.accounts import check_declared
+from services.discussion.estimates import Estimates
 from services.discussion.inbox import Inbox
 from services.discussion.keyring import CONSUMER, Keyring
 from services.discussion.openings import Openings
@@ -35,11 +36,12 @@ async def wire(service: Service[Settings]) -> None:
     keyring = Keyring(store, bus, probes)
     refreshing = Refreshing(store, probes)
     tidying = Tidying(store)
-    openings = Openings(store, bus, keyring, probes)
+    turns = Turns(store, bus, outcomes)
+    openings = Openings(store, bus, keyring, probes, Estimates(turns))
     wakeups = Wakeups(
         pool,
         {
-            "turn": Turns(store, bus, outcomes).due,
+            "turn": turns.due,
             "lease": outcomes.lease_due,
             "catalog": probes.catalog_due,
             "look": refreshing.due,

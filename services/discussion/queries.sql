@@ -54,6 +54,9 @@ SELECT count(*) FROM (
     LIMIT $4
 ) AS before
 
+-- name: line_length
+SELECT count(*) FROM (SELECT FROM wakeups WHERE waits_for = $1 LIMIT $2) AS line
+
 -- name: leave_line
 DELETE FROM wakeups WHERE kind = 'turn' AND subject = $1 RETURNING waits_for
 
@@ -155,6 +158,10 @@ DELETE FROM attempts WHERE attempt = $1
 SELECT record FROM accounts
 WHERE workspace = $1 AND provider = $2 AND endpoint = $3 AND account = $4
 FOR UPDATE
+
+-- name: read_account
+SELECT record FROM accounts
+WHERE workspace = $1 AND provider = $2 AND endpoint = $3 AND account = $4
 
 -- name: make_account
 INSERT INTO accounts (workspace, provider, endpoint, account, record)

@@ -66,6 +66,7 @@ REQUESTS: Mapping[str, set[str]] = {
     "key_vault.list_endpoints": {EDGE, DISCUSSION},
     "key_vault.anything-else": NOBODY,
     "discussion.open": {EDGE},
+    "discussion.estimate": {EDGE},
     "discussion.cancel": {EDGE},
     "discussion.retry": {EDGE},
     "discussion.get": {EDGE},
