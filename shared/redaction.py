@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from typing import Any, cast
 from urllib.parse import quote
 
+from contracts.providers import PROVIDERS
+
 REDACTED = "[redacted]"
 
 _SHORTEST = 6
@@ -40,6 +42,12 @@ _KEYS = (
     # Ids of accounts: Moonshot's organisation, key and project; OpenAI's; OpenRouter's user.
     r"(?:org|ak|proj)[-_][A-Za-z0-9]{16,}",
     r"user_[A-Za-z0-9]{20,}",
+    # What the rows know of the forms of keys.
+    *(
+        rf"{re.escape(prefix)}[A-Za-z0-9_-]{{12,}}"
+        for row in PROVIDERS.values()
+        for prefix in row.key_prefixes
+    ),
 )
 # What is left of a masked key: xAI writes `xa***89`, DeepSeek `****1234`.
 _MASKED = r"[A-Za-z0-9-]{0,8}\*{3,}[A-Za-z0-9-]{1,8}"

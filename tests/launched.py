@@ -26,7 +26,7 @@ _STARTED = 'trap "" INT; ulimit -c unlimited 2>/dev/null; exec "$@"'
 class Launched:
     """A launcher, running or ended."""
 
-    def __init__(self, home: Home, **settings: str) -> None:
+    def __init__(self, home: Home, checkout: Path = CHECKOUT, /, **settings: str) -> None:
         self.home = home
         self.said = home.path.with_name(f"{home.path.name}.out")
         own = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
@@ -35,7 +35,7 @@ class Launched:
                 # As a script's `&` starts it: with SIGINT ignored, until it says otherwise. And as
                 # on a developer's machine, where whatever crashes may leave a core file.
                 ["sh", "-c", _STARTED, "sh", sys.executable, "-m", "local", "up"],
-                cwd=CHECKOUT,
+                cwd=checkout,
                 env={
                     **own,
                     "PARLEY_HOME": str(home.path),
@@ -76,9 +76,9 @@ class Launched:
 
 
 @contextmanager
-def launched(home: Home, **settings: str) -> Generator[Launched]:
+def launched(home: Home, checkout: Path = CHECKOUT, /, **settings: str) -> Generator[Launched]:
     """Ended at the end, whatever happened in between."""
-    system = Launched(home, **settings)
+    system = Launched(home, checkout, **settings)
     try:
         yield system
     finally:

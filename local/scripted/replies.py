@@ -171,5 +171,17 @@ def prompt_of(body: dict[str, Any]) -> str:
     return ""
 
 
+def prefix_of(body: dict[str, Any]) -> str:
+    """The beginning of the answer that is to be gone on with (Moonshot's Partial Mode)."""
+    messages: Any = body.get("messages")
+    last: Any = cast(list[Any], messages)[-1] if isinstance(messages, list) and messages else None
+    if not isinstance(last, dict):
+        return ""
+    said = cast(dict[str, Any], last)
+    content = said.get("content")
+    partial = said.get("role") == "assistant" and said.get("partial") is True
+    return content if partial and isinstance(content, str) else ""
+
+
 def _json(document: dict[str, Any]) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

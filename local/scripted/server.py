@@ -63,6 +63,8 @@ class ScriptedProvider:
         """Words a second; 0 is as fast as possible."""
         self.keys = None if keys is None else set(keys)
         """The keys that are good; None: every one."""
+        self.models: list[dict[str, Any]] = list(replies.MODELS)
+        """What its list has in it."""
         self.echoes = echoes
         """Says the key back, in its headers and in every refusal."""
         self._host = host
@@ -201,7 +203,7 @@ class ScriptedProvider:
                 return await performance.run(steps)
             return await performance.default()
         if (request.method, request.path) == ("GET", "/v1/models"):
-            await answering.json(200, {"object": "list", "data": replies.MODELS}, **identity)
+            await answering.json(200, {"object": "list", "data": self.models}, **identity)
         else:
             nowhere = {
                 "code": 5,

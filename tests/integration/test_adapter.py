@@ -66,6 +66,14 @@ async def test_the_request_on_the_wire_says_what_was_wished(here: House) -> None
     assert "temperature" not in body
 
 
+async def test_what_was_left_out_is_noted_in_the_outcome(here: House) -> None:
+    wish = Parameters(max_completion_tokens=1024, temperature=0.2)
+    request = await here.ask("Hi", model="kimi-k2.6", parameters=wish)
+    answer = await here.answer_of(request)
+    assert answer.notes == ["temperature was left out: kimi-k2.6 takes only its own."]
+    assert "temperature" not in here.provider.requests[0].body
+
+
 async def test_thinking_and_text_are_told_apart(here: House) -> None:
     request = await here.ask("[[think: Hm, let me see. ; text: It is so.]]", model="kimi-k3")
     answer = await here.answer_of(request)
@@ -124,7 +132,7 @@ async def test_an_expired_request_is_not_sent(here: House) -> None:
 
 async def test_what_cannot_be_asked_there_is_not_sent(here: House) -> None:
     wish = Parameters(max_completion_tokens=9, stop=["x"])
-    error = await here.error_of(await here.ask(provider="xai", parameters=wish))
+    error = await here.error_of(await here.ask(provider="xai", model="grok-4.7", parameters=wish))
     assert (error.class_, error.hint, error.sent) == (FailureClass.REQUEST, "parameter", False)
     assert "reasoning models" in error.evidence.message
     assert here.asked == 0
@@ -598,6 +606,15 @@ async def test_a_look_with_a_wrong_key_says_so(here: House) -> None:
     result = await probe(here)
     assert (result.failure, result.hint, result.sent) == (FailureClass.AUTH, "region", True)
     assert result.evidence.type == "invalid_authentication_error"
+
+
+async def test_a_key_is_verified_where_a_bad_one_is_refused(here: House) -> None:
+    """OpenRouter's common list is public: it would take any key for a good one."""
+    await probe(here, provider="openrouter")
+    here.vault.secret = "sk-wrong-key-1"
+    refused = await probe(here, provider="openrouter")
+    assert [asked.path for asked in here.provider.requests] == ["/v1/models/user"] * 2
+    assert refused.failure is FailureClass.AUTH
 
 
 async def test_a_look_that_was_not_sent_says_so(here: House) -> None:

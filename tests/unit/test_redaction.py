@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.providers import PROVIDERS
 from shared.redaction import REDACTED, Redactor, redact
 
 ALNUM = string.ascii_letters + string.digits
@@ -206,3 +207,10 @@ def test_a_log_record_is_cleaned_to_its_last_corner() -> None:
 )
 def test_a_long_hostile_text_does_not_hold_up_the_process(hostile: str) -> None:
     redact(hostile)  # would not end for minutes if an expression went back over it
+
+
+@pytest.mark.parametrize(
+    "prefix", [prefix for row in PROVIDERS.values() for prefix in row.key_prefixes]
+)
+def test_a_key_is_known_by_the_form_that_its_row_tells_of(prefix: str) -> None:
+    assert redact(f"key {prefix}0123456789abcdef used") == f"key {REDACTED} used"

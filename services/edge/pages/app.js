@@ -5,6 +5,7 @@ import { DiscussionView } from "/pages/views/discussion.js";
 import { compose } from "/pages/views/compose.js";
 import { keys } from "/pages/views/keys.js";
 import { problemBox } from "/pages/views/problem.js";
+import { ProvidersView } from "/pages/views/providers.js";
 import { Sidebar } from "/pages/views/sidebar.js";
 import { signIn } from "/pages/views/signin.js";
 import { tokens } from "/pages/views/tokens.js";
@@ -102,6 +103,9 @@ async function show() {
     });
     view = opened;
     await opened.open();
+  } else if (location.hash === "#/providers") {
+    document.title = "Providers · Parley";
+    view = new ProvidersView(main, known);
   } else if (location.hash === "#/keys") {
     document.title = "Keys and providers · Parley";
     await keys(main, { ...known, changed: learn });
