@@ -88,6 +88,7 @@ compose/test: ## bring the containers up, ask one question, take all down (needs
 
 docs: $(DEV) ## write the pages anew that are made from the code
 	@$(PY) -m docs.providers
+	@$(PY) -m docs.errors
 
 pins: ## compile the requirements anew (UPGRADE=1 takes newer versions)
 	@requirements/pins $(PYTHON)

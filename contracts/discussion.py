@@ -431,6 +431,10 @@ class TurnView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was asked for and left out, each a sentence that says why."""
     price: Price | None = None
     """What the model cost when it was chosen."""
+    reason: str = ""
+    """Why it waits, or waited last, as TurnWaiting has it."""
+    not_before: datetime | None = None
+    """Nothing is, or was, sent until then."""
 
 
 class DiscussionView(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -614,6 +618,8 @@ class ProviderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     gates: list[GateView] = []
     declared: dict[str, int] = {}
     """Limits as declared: set here, by the environment, or assumed."""
+    fallback: dict[str, int] = {}
+    """What would be declared if nothing had been set here."""
     set_here: bool = False
     """An administrator has set them, and they come before those of the environment."""
     accounts: list[AccountView] = []

@@ -27,7 +27,11 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 keys = typer.Typer(no_args_is_help=True, help="The providers' keys in the vault.")
 tokens = typer.Typer(no_args_is_help=True, help="Who may come in, and as what.")
 app.add_typer(keys, name="keys")
+providers = typer.Typer(
+    invoke_without_command=True, help="What each provider may be asked, and what waits for it."
+)
 app.add_typer(tokens, name="tokens")
+app.add_typer(providers, name="providers")
 
 KEYED = ", ".join(row.name for row in PROVIDERS.values() if row.needs_key)
 
@@ -213,6 +217,47 @@ def _tell_key(key: dict[str, Any], wanted: str = "active") -> NoReturn:
 
 def _show_keys(items: list[dict[str, Any]]) -> None:
     _show(("id", "provider", "state", "endpoint", "label", "reason"), items)
+
+
+# --- Providers ------------------------------------------------------------------------------
+
+
+@providers.callback()
+def list_providers(context: typer.Context, url: Url = "") -> None:
+    """What each provider may be asked, what waits for it, and why."""
+    from local.providers import COLUMNS, lines
+
+    if context.invoked_subcommand is None:
+        items = _with_api(url, lambda api: api.get("/api/v1/providers"))["items"]
+        _show(COLUMNS, lines(items))
+
+
+@providers.command("limits")
+def set_limits(
+    provider: Annotated[str, typer.Argument(help="Whose, e.g. kimi.")],
+    rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute.")] = None,
+    tpm: Annotated[int | None, typer.Option(min=1, help="Tokens a minute.")] = None,
+    tpd: Annotated[int | None, typer.Option(min=1, help="Tokens a day.")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Answers at the same time.")
+    ] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Back to what is declared or assumed.")
+    ] = False,
+    url: Url = "",
+) -> None:
+    """Change what an account at the provider may use, at once; what is not named stays."""
+    from local.providers import COLUMNS, KINDS, lines
+
+    named = {"rpm": rpm, "tpm": tpm, "tpd": tpd, "concurrency": concurrency}
+    body = {kind: value for kind, value in named.items() if value is not None}
+    if reset:
+        body = {kind: body.get(kind) for kind in KINDS}
+    if not body:
+        print("Name a limit, e.g. --rpm 3, or --reset.", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    path = f"/api/v1/providers/{provider}/limits"
+    _show(COLUMNS, lines([_with_api(url, lambda api: api.put(path, body))]))
 
 
 # --- Access tokens --------------------------------------------------------------------------

@@ -5,7 +5,10 @@ The launcher takes the keys out of its own environment and hands them to key_vau
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+import ctypes
+import os
+import sys
+from collections.abc import Iterable, Mapping, MutableMapping
 
 from contracts.providers import PROVIDERS
 
@@ -30,8 +33,28 @@ _OF_THE_LAUNCHER = {
 
 def take_keys(environment: MutableMapping[str, str]) -> dict[str, str]:
     """The providers' keys, by provider, taken out of the environment."""
-    found = {name: environment.pop(f"{name.upper()}_API_KEY", "").strip() for name in PROVIDERS}
+    variables = {name: f"{name.upper()}_API_KEY" for name in PROVIDERS}
+    if environment is os.environ:
+        _blank(variables.values())
+    found = {name: environment.pop(variable, "").strip() for name, variable in variables.items()}
     return {name: key for name, key in found.items() if key}
+
+
+def _blank(variables: Iterable[str]) -> None:
+    """Overwrite the values where the kernel looks: /proc/<pid>/environ, and so `ps e`, shows what a
+    process was started with, however often a variable is unset since (proc_pid_environ(5)).
+    """
+    if sys.platform != "linux":
+        return
+    starts = tuple(f"{variable}=".encode() for variable in variables)
+    entries = ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), "environ")
+    at = 0
+    while (place := entries[at]) is not None:
+        text = ctypes.string_at(place)
+        if text.startswith(starts):
+            start = text.index(b"=") + 1
+            ctypes.memset(place + start, 0, len(text) - start)
+        at += 1
 
 
 def for_services(environment: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Generator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -94,6 +95,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, ...]] = {}
+        self._holders: Counter[str] = Counter()
 
     def __call__(self, text: str) -> str:
         """`text` without secrets. Doing it twice changes nothing more."""
@@ -104,13 +106,18 @@ class Redactor:
         return _without_forms(text)
 
     def learn(self, secret: str) -> None:
-        """Remove this value too, also as base64 and percent-encoded, until `forget`."""
+        """Remove this value too, also encoded, until it was forgotten as often as it was learnt."""
         if len(secret) >= _SHORTEST:
-            self._known[secret] = _forms_of(secret)
+            self._holders[secret] += 1
+            if secret not in self._known:
+                self._known[secret] = _forms_of(secret)
 
     def forget(self, secret: str) -> None:
-        """Drop the value from memory."""
-        self._known.pop(secret, None)
+        """One holder less; with the last one the value is dropped from memory."""
+        self._holders[secret] -= 1
+        if self._holders[secret] <= 0:
+            del self._holders[secret]
+            self._known.pop(secret, None)
 
     @contextmanager
     def knowing(self, secret: str) -> Generator[None]:
@@ -162,15 +169,22 @@ def _is_secret_name(name: str) -> bool:
 
 
 def _forms_of(secret: str) -> tuple[str, ...]:
+    """As it is, percent-encoded, in hex, and in base64 wherever in a longer text it stood."""
     raw = secret.encode()
-    forms = {
-        secret,
-        quote(secret, safe=""),
-        base64.b64encode(raw).decode().rstrip("="),
-        base64.urlsafe_b64encode(raw).decode().rstrip("="),
-    }
+    quoted = quote(secret, safe="")
+    forms = {secret, quoted, _ESCAPE.sub(lambda escape: escape[0].lower(), quoted)}
+    forms |= {raw.hex(), raw.hex().upper()}
+    for before in range(3):
+        whole = base64.b64encode(b"\0" * before + raw).decode()
+        # The letters that hold nothing of what stands before or after it.
+        own = whole[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
+        forms |= {own, own.translate(_URLSAFE)}
     # The longest first: one form may be the beginning of another.
     return tuple(sorted(forms, key=len, reverse=True))
+
+
+_ESCAPE = re.compile("%..")
+_URLSAFE = str.maketrans("+/", "-_")
 
 
 REDACTOR = Redactor()

@@ -20,6 +20,8 @@ from tests.eventually import eventually
 READY_WITHIN = timedelta(seconds=60)
 GONE_WITHIN = timedelta(seconds=20)
 
+_STARTED = 'trap "" INT; ulimit -c unlimited 2>/dev/null; exec "$@"'
+
 
 class Launched:
     """A launcher, running or ended."""
@@ -30,8 +32,9 @@ class Launched:
         own = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
         with self.said.open("ab") as output:
             self.process = subprocess.Popen(
-                # As a script's `&` starts it: with SIGINT ignored, until it says otherwise.
-                ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "local", "up"],
+                # As a script's `&` starts it: with SIGINT ignored, until it says otherwise. And as
+                # on a developer's machine, where whatever crashes may leave a core file.
+                ["sh", "-c", _STARTED, "sh", sys.executable, "-m", "local", "up"],
                 cwd=checkout,
                 env={
                     **own,

@@ -54,6 +54,7 @@ class ScriptedProvider:
         rate: float = 0,
         keys: Iterable[str] | None = None,
         fixtures: Path | None = None,
+        echoes: bool = False,
     ) -> None:
         self.requests: list[Asked] = []
         """Everything that was asked of the provider, in order."""
@@ -64,6 +65,8 @@ class ScriptedProvider:
         """The keys that are good; None: every one."""
         self.models: list[dict[str, Any]] = list(replies.MODELS)
         """What its list has in it."""
+        self.echoes = echoes
+        """Says the key back, in its headers and in every refusal."""
         self._host = host
         self._port = port
         self._fixtures = fixtures
@@ -163,7 +166,11 @@ class ScriptedProvider:
         asked.model = str(asked.body.get("model", ""))
         self.requests.append(asked)
         began = time.monotonic()
-        performance = Performance(asked.body, answering, rate=self.rate, fixtures=self._fixtures)
+        echo = replies.Echo(key) if self.echoes and key else None
+        answering.more = echo.headers if echo else {}
+        performance = Performance(
+            asked.body, answering, rate=self.rate, fixtures=self._fixtures, echo=echo
+        )
         try:
             asked.ended = await self._perform(performance, request, asked, key, answering)
         except ConnectionError:

@@ -52,6 +52,8 @@ from shared.journal import WrongVersion
 
 MOST_LISTED = 200
 MOST_HISTORY = 1_000
+MOST_HISTORY_BYTES = 2 << 20
+"""Of one answer, unless a single event has more: the broker takes 8 MB at most."""
 
 
 class Inbox:
@@ -88,7 +90,7 @@ class Inbox:
                 return Done()
             except (WrongVersion, asyncpg.DeadlockDetectedError):
                 continue
-        raise Conflict("The discussion does not hold still.", next_step="Try again.")
+        raise Conflict("The discussion changed in that moment.", next_step="Try again.")
 
     async def _cancel(self, command: CancelDiscussion) -> None:
         async with self._store.transaction() as conn:
@@ -115,7 +117,7 @@ class Inbox:
                 return Done()
             except (WrongVersion, asyncpg.DeadlockDetectedError):
                 continue
-        raise Conflict("The discussion does not hold still.", next_step="Try again.")
+        raise Conflict("The discussion changed in that moment.", next_step="Try again.")
 
     async def _retry(self, command: RetryTurn) -> None:
         async with self._store.transaction() as conn:
@@ -148,16 +150,18 @@ class Inbox:
             row = await self._find(conn, command.workspace, command.discussion)
             after = max(0, command.after)
             loaded = await self._store.load(conn, command.discussion, after=after)
-        shown = loaded.events[: max(1, min(command.limit, MOST_HISTORY))]
+        shown: list[HistoryEntry] = []
+        size = 0
+        for recorded in loaded.events[: max(1, min(command.limit, MOST_HISTORY))]:
+            size += len(msgspec.json.encode(recorded.event))
+            if shown and size > MOST_HISTORY_BYTES:
+                break
+            event = msgspec.to_builtins(recorded.event)
+            shown.append(
+                HistoryEntry(version=recorded.version, event=event, name=name_of(recorded.event))
+            )
         return History(
-            items=[
-                HistoryEntry(
-                    version=recorded.version,
-                    event=msgspec.to_builtins(recorded.event),
-                    name=name_of(recorded.event),
-                )
-                for recorded in shown
-            ],
+            items=shown,
             version=row["version"],
             state=DiscussionState(row["state"]),
         )

@@ -38,7 +38,10 @@ async def change(conn: Connection, command: SetLimits) -> None:
 def _limits(told: dict[str, int]) -> Limits:
     for kind, value in told.items():
         if kind not in KINDS:
-            raise Invalid(f"{kind!r} is no limit: there are {', '.join(KINDS)}.")
+            raise Invalid(
+                f"{kind!r} is no limit: there are {', '.join(KINDS)}.",
+                next_step="Name one of these.",
+            )
         if value < 1:
             raise Invalid(
                 f"{kind} must be a whole number from 1.",

@@ -159,6 +159,7 @@ def _check(command: OpenDiscussion) -> None:
             f"A discussion has 1 to {MOST} participants, not {count}.",
             slug="participants",
             errors=[{"field": "participants", "message": f"between 1 and {MOST}"}],
+            next_step="Name fewer at once, or begin a second discussion.",
         )
     if command.mode is Mode.SINGLE and count != 1:
         raise Invalid(
@@ -172,6 +173,7 @@ def _check(command: OpenDiscussion) -> None:
             "There is nothing to answer.",
             slug="empty-topic",
             errors=[{"field": "topic", "message": "must say something"}],
+            next_step="Write what is to be discussed into topic.",
         )
 
 

@@ -93,6 +93,7 @@ def _view(
         refreshed_at=known.refreshed_at if known else None,
         limits=_tightest(declared, held.accounts),
         declared=_told(declared),
+        fallback=_told(accounts.declared(row.name)),
         set_here=held.limits is not None,
         in_flight=sum(each.in_flight for each in shown),
         waiting=held.waiting,

@@ -81,8 +81,14 @@ def _apply(  # noqa: C901, PLR0912 - one case for each fact
                 color=who.color,
                 price=who.price,
             )
-        case TurnWaiting(turn=id, failure=failure):
-            turns[id] = replace(turns[id], state=TurnState.WAITING, failure=failure)
+        case TurnWaiting(turn=id):
+            turns[id] = replace(
+                turns[id],
+                state=TurnState.WAITING,
+                failure=fact.failure,
+                reason=fact.reason,
+                not_before=fact.not_before,
+            )
         case TurnParked(turn=id, failure=failure):
             turns[id] = replace(turns[id], state=TurnState.PARKED, failure=failure)
         case AttemptStarted(turn=id, attempt=attempt):

@@ -71,6 +71,10 @@ class TurnAnswer(Struct, frozen=True, kw_only=True):
     first_token_ms: int | UnsetType = UNSET
     duration_ms: int | UnsetType = UNSET
     attempt: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    """Why it waits: a failure class, or what stands against it here, e.g. `rate`."""
+    not_before: datetime | UnsetType = UNSET
+    """Nothing is sent until then."""
 
 
 class DiscussionAnswer(Struct, frozen=True, kw_only=True):
@@ -114,6 +118,7 @@ def discussion(view: DiscussionView) -> DiscussionAnswer:
 
 def turn(view: TurnView) -> TurnAnswer:
     """The turn's view as it goes out."""
+    waits = view.state is TurnState.WAITING
     return TurnAnswer(
         id=view.id,
         persona=view.persona,
@@ -134,6 +139,8 @@ def turn(view: TurnView) -> TurnAnswer:
         first_token_ms=_known(view.first_token_ms),
         duration_ms=_known(view.duration_ms),
         attempt=view.attempt or UNSET,
+        reason=(waits and view.reason) or UNSET,
+        not_before=view.not_before if waits and view.not_before is not None else UNSET,
     )
 
 

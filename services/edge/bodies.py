@@ -7,6 +7,7 @@ ignored is worse than one that is refused.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
@@ -186,6 +187,44 @@ def _known(*, keyed: bool) -> dict[str, Any]:
     return {"anyOf": [{"enum": names}, {"description": "an endpoint that was added here"}]}
 
 
+SEVERAL = 100
+"""Discussions that one connection may follow."""
+
+
+def cursors(told: str) -> dict[str, int] | None:
+    """`<discussion>:<version>,…` as versions by discussion; None if it is anything else."""
+    found: dict[str, int] = {}
+    for part in told.split(","):
+        discussion, _, version = part.partition(":")
+        if not is_id(discussion) or not (version or "0").isdecimal() or len(version) > 18:
+            return None
+        found[discussion] = int(version or "0")
+    return found if len(found) <= SEVERAL else None
+
+
+def _cursors(text: str) -> str:
+    if cursors(text) is None:
+        raise PydanticCustomError(
+            "not_cursors",
+            "names 1 to {most} discussions: <id>:<version>,<id>:<version>; "
+            "the version is the last one seen, 0 for none",
+            {"most": SEVERAL},
+        )
+    return text
+
+
+class FollowQuery(BaseModel):
+    """Which discussions, and how far each was seen."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, frozen=True)
+
+    follow: Annotated[str, Field(max_length=8_000), AfterValidator(_cursors)]
+    """`<id>:<version>,…`; the version is the last one seen, 0 for none."""
+
+    def wanted(self) -> dict[str, int]:
+        return cursors(self.follow) or {}
+
+
 # --- Keys -------------------------------------------------------------------------------------
 
 
@@ -239,6 +278,51 @@ def _check_secret(given: str) -> None:
         raise PydanticCustomError(
             "odd_secret", "secret has a character that no key has, a space or line break perhaps"
         )
+
+
+# --- Providers --------------------------------------------------------------------------------
+
+MOST = 1_000_000
+MOST_TOKENS = 1_000_000_000
+
+Count = Annotated[int, Field(ge=1, le=MOST)]
+TokenCount = Annotated[int, Field(ge=1, le=MOST_TOKENS)]
+
+
+class LimitsBody(Body):
+    """What an account at the provider may use. What is left out stays as it is; null goes back to
+    what the environment declares, or to what is assumed of the provider.
+    """
+
+    rpm: Count | None = None
+    """Requests a minute."""
+    tpm: TokenCount | None = None
+    """Tokens a minute."""
+    tpd: TokenCount | None = None
+    """Tokens a day."""
+    concurrency: Count | None = None
+    """Answers at the same time."""
+
+    @model_validator(mode="after")
+    def _something(self) -> LimitsBody:
+        if not self.model_fields_set:
+            raise PydanticCustomError(
+                "no_limits",
+                "names at least one of rpm, tpm, tpd and concurrency; null takes it back",
+            )
+        return self
+
+    def over(self, declared: Mapping[str, int], fallback: Mapping[str, int]) -> dict[str, int]:
+        """The limits that come of it, where `declared` are in force."""
+        limits = dict(declared)
+        for kind in self.model_fields_set:
+            wanted: int | None = getattr(self, kind)
+            limit = fallback.get(kind) if wanted is None else wanted
+            if limit is None:
+                limits.pop(kind, None)
+            else:
+                limits[kind] = limit
+        return limits
 
 
 # --- Access tokens ----------------------------------------------------------------------------

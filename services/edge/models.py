@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 from msgspec import Struct, structs
+from rapidfuzz import process
 
 from contracts.discussion import (
     CatalogsRefreshed,
@@ -16,9 +17,12 @@ from contracts.discussion import (
     ProviderList,
     ProviderView,
     RefreshModels,
+    SetLimits,
 )
+from contracts.failures import NotFound
 from contracts.providers import PROVIDERS, Provider
 from services.edge.asks import ask
+from services.edge.bodies import LimitsBody
 from services.edge.call import Call, plain
 
 
@@ -55,9 +59,39 @@ async def refresh_models(call: Call) -> web.StreamResponse:
 
 async def list_providers(call: Call) -> web.StreamResponse:
     """Providers with their limits, closed gates, and what waits until when."""
+    return plain(ProvidersAnswer([introduced(view) for view in await _views(call)]))
+
+
+async def set_limits(call: Call) -> web.StreamResponse:
+    """Change what a provider's accounts may use, from the next request on."""
+    body = await call.body(LimitsBody)
+    views = {view.name: view for view in await _views(call)}
+    view = views.get(call.segments["provider"])
+    if view is None:
+        raise NotFound(
+            "There is no provider of this name.",
+            nearest=_near(call.segments["provider"], views),
+            next_step="GET /api/v1/providers lists them.",
+        )
+    limits = body.over(view.declared, view.fallback)
+    command = SetLimits(
+        workspace=call.workspace,
+        provider=view.name,
+        limits=None if limits == view.fallback else limits,
+        by=call.who.token,
+    )
+    changed = await ask(call.tools.bus, "discussion", "limits", command, ProviderView)
+    return plain(introduced(changed))
+
+
+async def _views(call: Call) -> list[ProviderView]:
     command = ListProviders(workspace=call.workspace)
-    known = await ask(call.tools.bus, "discussion", "providers", command, ProviderList)
-    return plain(ProvidersAnswer([introduced(view) for view in known.items]))
+    return (await ask(call.tools.bus, "discussion", "providers", command, ProviderList)).items
+
+
+def _near(name: str, views: Mapping[str, ProviderView]) -> list[str]:
+    found = process.extract(name[:64], list(views), limit=3, score_cutoff=60)
+    return [near for near, _, _ in found]
 
 
 def introduced(view: ProviderView, environ: Mapping[str, str] = os.environ) -> ProviderAnswer:

@@ -68,7 +68,10 @@ version as `id` and its name as `event`; send the last id back as Last-Event-ID 
 Between them comes live text: `StreamChunk` (no id; `offset` counts Unicode code points of the
 attempt and kind) and, on connecting, `TurnText` for each turn that is running: all its text so far.
 `event: resync` says that the id you came with is unknown and everything follows from the start.
-`event: end` is the last; after it the same request answers 204."""
+`event: end` is the last; after it the same request answers 204.
+Where several are followed together, `event: discussion` says of which one the next ones are,
+`event: missing` that there is none; the id to come back with comes alone, in the form of `follow`.
+"""
 
 
 def describe(routes: Sequence[Route]) -> dict[str, Any]:

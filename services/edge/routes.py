@@ -24,13 +24,16 @@ from services.edge import (
     openai,
     personas,
     sessions,
+    several,
     sse,
     static,
     tokens,
 )
 from services.edge.answers import DiscussionAnswer, OpenedAnswer
 from services.edge.bodies import (
+    FollowQuery,
     KeyBody,
+    LimitsBody,
     ListQuery,
     OpenBody,
     PruneBody,
@@ -74,6 +77,16 @@ ROUTES: tuple[Route, ...] = (
         tag="discussions",
         query=ListQuery,
         gives=DiscussionsAnswer,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/discussions/events",
+        answer=several.follow,
+        roles=READERS,
+        summary="Follow several discussions over one connection (server-sent events)",
+        tag="discussions",
+        query=FollowQuery,
+        media="text/event-stream",
     ),
     Route(
         method="GET",
@@ -264,6 +277,16 @@ ROUTES: tuple[Route, ...] = (
         summary="List providers, their limits and what waits",
         tag="models",
         gives=models.ProvidersAnswer,
+    ),
+    Route(
+        method="PUT",
+        path=f"{API}/providers/{{provider}}/limits",
+        answer=models.set_limits,
+        roles=MANAGERS,
+        summary="Change what a provider's accounts may use, at once",
+        tag="models",
+        body=LimitsBody,
+        gives=models.ProviderAnswer,
     ),
     # --- Session
     Route(

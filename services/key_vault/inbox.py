@@ -181,8 +181,8 @@ class Inbox:
             return self._store.identity.recipient.open(sealed, info)
         except CannotOpen as error:
             raise Invalid(
-                "The secret was not sealed for this vault and this request.",
-                next_step="Try again: the vault may have been set up anew meanwhile.",
+                "The key was not taken in: the vault that keeps keys was set up anew meanwhile.",
+                next_step="Try again.",
                 slug="not-sealed-for-us",
             ) from error
 

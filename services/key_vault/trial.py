@@ -52,7 +52,7 @@ async def rotate(
             raise _aside(await store.key(workspace, error.key)) from error
         except Overtaken as error:
             raise Conflict(
-                "Another new secret for this key was faster.",
+                "Somebody has rotated this key at the same time, and was faster.",
                 next_step="Look at the key; rotate it again if it is not as you want it.",
             ) from error
         except AlreadyHere as error:

@@ -41,6 +41,7 @@ from services.provider_adapter.outbox import Outbox
 from services.provider_adapter.patience import Clockwork, Patience
 from services.provider_adapter.session import Sent, beginning, lower_names
 from services.provider_adapter.wishes import Unsayable, notes
+from shared.redaction import REDACTOR
 
 log = structlog.stdlib.get_logger("provider_adapter")
 
@@ -167,6 +168,8 @@ class Attempt:
             log.exception("attempt failed by our own fault", attempt=self.request.attempt)
             ours = f"internal error: {type(error).__name__}"
             self._settle(Failed(FailureClass.UNKNOWN, ours, hint="internal"))
+        finally:
+            REDACTOR.forget(self._secret)
 
     async def _converse(self) -> None:
         request = self.request
@@ -209,6 +212,8 @@ class Attempt:
             )
         except NoLease as error:
             raise Failed(FailureClass.TRANSIENT, str(error), hint="lease") from error
+        # The keyring may drop it before we have done: until then, we are who knows it.
+        REDACTOR.learn(self._secret)
         return self._speech.credentials(self._secret)
 
     async def _hear_head(self, response: aiohttp.ClientResponse) -> None:
@@ -388,9 +393,9 @@ class Attempt:
         return Failed(verdict.class_, verdict.evidence, hint=verdict.hint)
 
     def _signed(self, evidence: Evidence) -> Evidence:
-        """With the provider's own id of the request, without our key."""
+        """With the provider's own id of the request."""
         request = evidence.request or self._provider_request
-        return classify.without(self._secret, msgspec.structs.replace(evidence, request=request))
+        return msgspec.structs.replace(evidence, request=request)
 
     def _usage(self) -> Usage:
         """As the provider counted; what it had not counted yet when it was cut, as we do."""

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 import aiohttp
-from msgspec import structs
 
 from contracts.attempts import ProbeResult, RunProbe
 from contracts.failures import Evidence, FailureClass, Invalid
@@ -20,6 +19,7 @@ from services.provider_adapter.dialects import SPEECHES
 from services.provider_adapter.keys import Keyring, NoLease
 from services.provider_adapter.running import checked_endpoint
 from services.provider_adapter.session import Sent, beginning, lower_names
+from shared.redaction import REDACTOR
 
 WITHIN: Final = 15.0
 """Seconds for the whole look."""
@@ -48,8 +48,8 @@ async def probe(command: RunProbe, session: aiohttp.ClientSession, keys: Keyring
             return _nothing_sent(str(error), "lease")
     if datetime.now(UTC) >= command.expires_at:
         return _nothing_sent("it had waited too long to be sent", "expired")
-    result = await _look(session, row, endpoint, secret)
-    return structs.replace(result, evidence=classify.without(secret, result.evidence))
+    with REDACTOR.knowing(secret):
+        return await _look(session, row, endpoint, secret)
 
 
 async def _look(

@@ -121,6 +121,28 @@ async def test_keys_are_listed_without_being_shown(running_system: RunningSystem
     assert "sk-" not in listed.said
 
 
+async def test_limits_are_changed_shown_and_taken_back(running_system: RunningSystem) -> None:
+    before = await parley(running_system, "providers")
+    changed = await parley(running_system, "providers", "limits", "kimi", "--rpm", "59000")
+    after = await parley(running_system, "providers")
+    back = await parley(running_system, "providers", "limits", "kimi", "--reset")
+
+    assert changed.status == back.status == 0, changed.remarks + back.remarks
+    assert "rpm=60000" in before.said
+    assert "rpm=59000, tpm=100000000, concurrency=100 (set here)" in after.said
+    assert "rpm=60000" in back.said
+    assert "set here" not in back.said
+
+
+async def test_a_limit_that_is_none_changes_nothing(running_system: RunningSystem) -> None:
+    unknown = await parley(running_system, "providers", "limits", "kimmi", "--rpm", "3")
+    too_many = await parley(running_system, "providers", "limits", "kimi", "--rpm", "1000001")
+
+    assert unknown.status == too_many.status == 1
+    assert "kimi" in unknown.remarks
+    assert "rpm" in too_many.remarks
+
+
 async def test_seeding_again_names_the_personas(running_system: RunningSystem) -> None:
     seeded = await parley(running_system, "seed")
 

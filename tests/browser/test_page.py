@@ -256,7 +256,7 @@ async def test_waiting_and_failing_are_told_in_words(
     await ask(page, "[[error: 429 engine_overloaded_error retry-after=8 overloaded]]")
     riley = column(page, RILEY)
     await expect(riley.locator(".turn-state")).to_have_text("waiting")
-    await expect(riley.locator(".countdown")).to_have_text(re.compile(r"Next try in \d+ s"))
+    await expect(riley.locator(".countdown")).to_have_text(re.compile(r"Tries again in \d+ s"))
     await page.get_by_role("button", name="Cancel").click()
     await expect(page.locator(".discussion .state")).to_have_text("cancelled")
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -21,8 +22,10 @@ from contracts.stream import ChunkKind, StreamCompleted, StreamStarted, UsageSta
 from contracts.subjects import chunk_subject, command_subject
 from services.provider_adapter.patience import Patience
 from services.provider_adapter.running import Rules
+from shared.redaction import REDACTED
 from tests.adapters import CHUNK, WITHIN, WORKSPACE, House, house, joined
 from tests.brokers import Broker, OwnBroker
+from tests.canary import formless, traces
 from tests.eventually import eventually
 
 TICK = timedelta(milliseconds=20)
@@ -201,6 +204,35 @@ async def test_a_key_without_a_form_is_not_in_the_evidence(here: House) -> None:
     here.vault.secret = "plainlookingword"
     error = await here.error_of(await here.ask("[[error: 401 x bad key plainlookingword]]"))
     assert "plainlookingword" not in error.evidence.message
+
+
+@pytest.mark.parametrize("said", ["error: 401 x no", "html: 502", "text: Yes. ; error: 500 x no"])
+async def test_a_key_that_the_provider_says_back_stays_between_the_two(
+    here: House, said: str
+) -> None:
+    here.provider.echoes, here.vault.secret = True, formless()
+    error = await here.error_of(await here.ask(f"[[{said}]]"))
+    told = msgspec.json.encode(error)
+    assert REDACTED.encode() in told
+    assert [trace for trace in traces(here.vault.secret) if trace in told] == []
+
+
+async def test_a_key_on_trial_that_the_provider_says_back_stays_between_the_two(
+    here: House,
+) -> None:
+    here.provider.echoes, here.provider.keys, here.vault.secret = True, set(), formless()
+    told = msgspec.json.encode(await probe(here))
+    assert REDACTED.encode() in told
+    assert [trace for trace in traces(here.vault.secret) if trace in told] == []
+
+
+async def test_a_key_is_known_to_an_answer_that_outlives_its_loan(here: House) -> None:
+    here.provider.echoes, here.vault.secret, here.provider.rate = True, formless(), 20
+    request = await here.ask("[[text: Yes. ; wait: 300ms ; error: 500 x no]]")
+    await here.hears(request, "Yes")
+    here.keys.forget_all()
+    told = msgspec.json.encode(await here.error_of(request))
+    assert [trace for trace in traces(here.vault.secret) if trace in told] == []
 
 
 # --- Nothing tries again --------------------------------------------------------------------

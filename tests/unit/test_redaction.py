@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import string
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -131,6 +133,43 @@ def test_a_value_without_a_form_goes_once_it_is_known(secret: str, text: str) ->
         clean = redactor(f"{text} {secret} {base64.b64encode(secret.encode()).decode()}")
         assert secret not in clean.replace(REDACTED, "")
     assert redactor(secret) == redact(secret)
+
+
+@given(
+    secret=st.text(alphabet=ALNUM + "+/=", min_size=24, max_size=60),
+    before=st.binary(max_size=4),
+    after=st.binary(max_size=4),
+)
+def test_a_known_value_goes_however_it_was_encoded(
+    secret: str, before: bytes, after: bytes
+) -> None:
+    redactor = Redactor()
+    raw = before + secret.encode() + after
+    encoded = [
+        base64.b64encode(raw).decode(),
+        base64.urlsafe_b64encode(raw).decode(),
+        raw.hex(),
+        raw.hex().upper(),
+        f"%01{quote(secret, safe='')}%01",
+        f"%01{re.sub('%..', lambda escape: escape[0].lower(), quote(secret, safe=''))}%01",
+    ]
+    with redactor.knowing(secret):
+        clean = [redactor(text) for text in encoded]
+    # At most the letters stay that the neighbours have a part in.
+    assert all(len(text.replace(REDACTED, "")) <= 12 + len(before + after) * 2 for text in clean)
+
+
+def test_a_value_stays_known_while_anybody_holds_it() -> None:
+    redactor, secret = Redactor(), "0123456789abcdef0123456789abcdef"
+    redactor.learn(secret)
+    with redactor.knowing(secret):
+        pass
+    assert redactor(f"a {secret}") == f"a {REDACTED}"
+    redactor.forget(secret)
+    redactor.forget(secret)  # once too often
+    assert redactor(f"a {secret}") == f"a {secret}"
+    redactor.learn(secret)
+    assert redactor(f"a {secret}") == f"a {REDACTED}"
 
 
 def test_a_value_is_forgotten_when_nobody_holds_it() -> None:

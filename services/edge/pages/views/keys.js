@@ -124,7 +124,7 @@ function keyCard(key, reload) {
 }
 
 /** A question before something that cannot be undone; the safe answer has the focus. */
-function confirmation(question, words, close, done) {
+export function confirmation(question, words, close, done) {
   const no = h("button", { class: "quiet", type: "button", onclick: close }, "Keep it");
   const box = h("div", { class: "note bad", role: "group", "aria-label": question },
     icon("warning"),
