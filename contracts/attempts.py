@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from contracts.endpoints import CustomProvider
 from contracts.failures import Evidence, FailureClass
 
 
@@ -65,6 +66,8 @@ class RunAttempt(Struct, frozen=True, kw_only=True):
     """When the answer must be whole."""
     thinks: bool = False
     """The model thinks before it speaks: patience is longer."""
+    custom: CustomProvider | None = None
+    """What the adapter has to know of a provider that is not built in."""
     prefix: str = ""
     """How the answer begins: an earlier attempt broke off there, and this one goes on. Its chunks
     begin at that offset; the text of its outcome is the whole."""
@@ -91,6 +94,8 @@ class RunProbe(Struct, frozen=True, kw_only=True):
     endpoint: str
     key: KeyRef | None
     expires_at: datetime
+    custom: CustomProvider | None = None
+    """As in `RunAttempt`."""
 
 
 class LiveModel(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -119,3 +124,5 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
     evidence: Evidence = Evidence()
     hint: str = ""
     sent: bool = True
+    account: str = ""
+    """As `Evidence.account`."""

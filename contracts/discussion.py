@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from msgspec import Struct
 
 from contracts.attempts import Message, Parameters
+from contracts.endpoints import CustomProvider
 from contracts.event import Event, EventFamily
 from contracts.failures import Evidence, Failure, FailureClass
 from contracts.stream import Usage
@@ -505,6 +506,8 @@ class ProbeKey(Struct, frozen=True, kw_only=True):
     endpoint: str
     key: str
     version: int
+    custom: CustomProvider | None = None
+    """What is known of a provider that is not built in: this may come before the fact of it."""
 
 
 class ListModels(Struct, frozen=True, kw_only=True):
@@ -616,6 +619,8 @@ class ProviderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     parked: int = 0
     not_before: datetime | None = None
     gates: list[GateView] = []
+    custom: CustomProvider | None = None
+    """The endpoint that it is, if it is not built in."""
     declared: dict[str, int] = {}
     """Limits as declared: set here, by the environment, or assumed."""
     fallback: dict[str, int] = {}

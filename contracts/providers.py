@@ -155,6 +155,9 @@ class Provider:
     for lists that do not tell; they are not offered."""
     continuing: Continuing = Continuing.NONE
     """How an answer that broke off is gone on with."""
+    account_header: str = ""
+    """Header of its answers that names the account, in lower case: keys of one account share its
+    limits. Many name it in the words of an error, too."""
     balance_path: str = ""
     """Where the account's balance is told, below the endpoint; not everybody tells."""
     absent: str = ""
@@ -289,6 +292,7 @@ KIMI = Provider(
             )
         ),
     ),
+    account_header="msh-org-id",
     balance_path="/users/me/balance",
     default_models=("kimi-k2.6", "kimi-k3", "kimi-k3.1-pro"),
     # The newest K2.x that is not the code model.
@@ -349,6 +353,7 @@ OPENAI = Provider(
     dialect=Dialect.OPENAI_CHAT,
     regions=(Region(name="global", base_url="https://api.openai.com/v1", env="OPENAI_BASE_URL"),),
     docs="https://platform.openai.com/docs/api-reference/chat",
+    account_header="openai-organization",
     # Its list tells nothing but names: platform.openai.com/docs/models.
     not_for_chat=(
         "embedding",
@@ -408,6 +413,7 @@ ANTHROPIC = Provider(
     ),
     key_prefixes={"sk-ant-": "global"},
     docs="https://docs.anthropic.com/en/api/messages",
+    account_header="anthropic-organization-id",
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
     # From Opus 4.7 on any temperature is a 400, "`temperature` is deprecated for this model"
     # (BerriAI/litellm#26444). Before, 4.5 refused "temperature and top_p" together

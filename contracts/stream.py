@@ -88,6 +88,8 @@ class StreamCompleted(_Outcome, frozen=True, kw_only=True, tag="stream.completed
     """Whole calls, OpenAI's form: id, type, function{name, arguments}."""
     usage: Usage = Usage()
     request: str = ""
+    account: str = ""
+    """As `Evidence.account`."""
     first_token_ms: int | None = None
     """From sending the request to its first token."""
     duration_ms: int = 0

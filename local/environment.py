@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
 
+from contracts.endpoints import SETTINGS, names, variable
 from contracts.providers import PROVIDERS
 
 _OF_THE_MACHINE = (
@@ -28,15 +29,17 @@ _OF_THE_LAUNCHER = {
     "PARLEY_METRICS_PORT",  # five processes cannot share one
     "PARLEY_TOKEN",  # of `parley ask`
     "PARLEY_URL",
+    "PARLEY_KEK",  # handed over, see take_keks
+    "PARLEY_KEK_FORMER",
 }
 
 
 def take_keys(environment: MutableMapping[str, str]) -> dict[str, str]:
     """The providers' keys, by provider, taken out of the environment."""
-    variables = {name: f"{name.upper()}_API_KEY" for name in PROVIDERS}
+    variables = {name: variable(name, "API_KEY") for name in (*PROVIDERS, *names(environment))}
     if environment is os.environ:
         _blank(variables.values())
-    found = {name: environment.pop(variable, "").strip() for name, variable in variables.items()}
+    found = {name: environment.pop(each, "").strip() for name, each in variables.items()}
     return {name: key for name, key in found.items() if key}
 
 
@@ -57,15 +60,26 @@ def _blank(variables: Iterable[str]) -> None:
         at += 1
 
 
+def take_keks(environment: MutableMapping[str, str]) -> dict[str, str]:
+    """The vault's key-encryption keys, taken out of the environment, as the vault is told them."""
+    if environment is os.environ:
+        _blank(_KEKS.values())
+    return {told: environment.pop(name, "").strip() for told, name in _KEKS.items()}
+
+
+_KEKS = {"kek": "PARLEY_KEK", "kek_former": "PARLEY_KEK_FORMER"}
+
+
 def for_services(environment: Mapping[str, str]) -> dict[str, str]:
     """What all services get: nothing by default, then what is known to be needed."""
     ours = {
         name for name in environment if name.startswith("PARLEY_") and name not in _OF_THE_LAUNCHER
     }
-    providers = {f"{name.upper()}_LIMITS" for name in PROVIDERS} | {
+    providers = {variable(name, "LIMITS") for name in PROVIDERS} | {
         region.env for row in PROVIDERS.values() for region in row.regions
     }
-    wanted = {*_OF_THE_MACHINE, *ours, *providers}
+    own = {variable(name, what) for name in names(environment) for what in SETTINGS}
+    wanted = {*_OF_THE_MACHINE, *ours, *providers, *own}
     kept = {name: environment[name] for name in sorted(wanted) if name in environment}
     return {**kept, "PYTHONUNBUFFERED": "1"}
 

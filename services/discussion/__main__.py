@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contracts.endpoints import configured
 from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.accounts import check_declared
 from services.discussion.inbox import Inbox
@@ -22,6 +23,7 @@ from shared.service import Service, main
 
 async def wire(service: Service[Settings]) -> None:
     """All of it, in the order in which it comes to life."""
+    configured()  # whatever is wrong with it is said before anything begins
     check_declared()
     pool = await service.connect_database()
     await migrate(pool, service.name, SCHEMAS)
@@ -29,8 +31,8 @@ async def wire(service: Service[Settings]) -> None:
     relay = Relay(service.settings.database_url, bus, service.name)
     store = Store(pool, relay)
     outcomes = Outcomes(store, bus)
-    keyring = Keyring(store, bus)
     probes = Probes(store, bus)
+    keyring = Keyring(store, bus, probes)
     refreshing = Refreshing(store, probes)
     tidying = Tidying(store)
     openings = Openings(store, bus, keyring, probes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -42,7 +42,12 @@ class Catalog:
         return model.chats is not False and (row is None or row.chats(model.id))
 
 
-def resolve(wanted: str | None, preferred: str, catalogs: Sequence[Catalog]) -> str:
+def resolve(
+    wanted: str | None,
+    preferred: str,
+    catalogs: Sequence[Catalog],
+    rows: Mapping[str, Provider] = PROVIDERS,
+) -> str:
     """The `provider/model` to use.
 
     `wanted` is what the asker chose, `preferred` the persona's own preference, a wish only.
@@ -50,23 +55,23 @@ def resolve(wanted: str | None, preferred: str, catalogs: Sequence[Catalog]) -> 
     and what to do.
     """
     if wanted:
-        return _chosen(wanted, catalogs)
+        return _chosen(wanted, catalogs, rows)
     if preferred:
         try:
-            return _chosen(preferred, catalogs)
+            return _chosen(preferred, catalogs, rows)
         except Invalid:
             pass  # a preference that cannot be had is passed over
-    return default(catalogs)
+    return default(catalogs, rows)
 
 
-def default(catalogs: Sequence[Catalog]) -> str:
+def default(catalogs: Sequence[Catalog], rows: Mapping[str, Provider] = PROVIDERS) -> str:
     """The newest verified provider's default, else what needs no key."""
     oldest = datetime.min.replace(tzinfo=UTC)
     newest_first = sorted(
         catalogs, key=lambda known: (bool(known.key), known.activated_at or oldest), reverse=True
     )
     for known in newest_first:
-        row = PROVIDERS.get(known.provider)
+        row = rows.get(known.provider)
         if row is not None and (model := _default_of(row, known)):
             return f"{row.name}/{model}"
     raise Invalid(
@@ -83,9 +88,9 @@ def _default_of(row: Provider, known: Catalog) -> str:
     return preferred or min(live - row.retired.keys(), default="")
 
 
-def _chosen(wanted: str, catalogs: Sequence[Catalog]) -> str:
+def _chosen(wanted: str, catalogs: Sequence[Catalog], rows: Mapping[str, Provider]) -> str:
     provider, slash, name = wanted.partition("/")
-    row = PROVIDERS.get(provider)
+    row = rows.get(provider)
     if not slash or row is None:
         raise Invalid(
             f"There is no provider called {provider!r}: a model is named provider/model.",
@@ -164,10 +169,12 @@ def nearest(wanted: str, catalogs: Sequence[Catalog]) -> list[str]:
 # --- What is known of a model ----------------------------------------------------------------
 
 
-def participant_facts(model: str, catalogs: Sequence[Catalog]) -> tuple[bool, Price | None]:
+def participant_facts(
+    model: str, catalogs: Sequence[Catalog], rows: Mapping[str, Provider] = PROVIDERS
+) -> tuple[bool, Price | None]:
     """Whether the model thinks and what it costs, as of now."""
     provider, _, name = model.partition("/")
-    row = PROVIDERS[provider]
+    row = rows[provider]
     for known in catalogs:
         for live in known.models if known.provider == provider else ():
             if live.id == name:
@@ -189,15 +196,17 @@ def _price(row: Provider, live: LiveModel, seen: datetime) -> Price | None:
 # --- What is shown ---------------------------------------------------------------------------
 
 
-def listing(catalogs: Sequence[Catalog]) -> list[ModelView]:
+def listing(
+    catalogs: Sequence[Catalog], rows: Mapping[str, Provider] = PROVIDERS
+) -> list[ModelView]:
     """Every model that can be used now, and the retired ones with their successors."""
     try:
-        best = default(catalogs)
+        best = default(catalogs, rows)
     except Invalid:
         best = ""
     shown: dict[str, ModelView] = {}
     for known in catalogs:
-        row = PROVIDERS.get(known.provider)
+        row = rows.get(known.provider)
         if row is not None:
             usable = known.ids()
             for live in known.models:
@@ -211,7 +220,7 @@ def listing(catalogs: Sequence[Catalog]) -> list[ModelView]:
             retired=True,
             successor=f"{row.name}/{successor}",
         )
-        for row in PROVIDERS.values()
+        for row in rows.values()
         for old, successor in row.retired.items()
         if f"{row.name}/{old}" not in shown
     ]

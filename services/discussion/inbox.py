@@ -37,7 +37,7 @@ from contracts.failures import Conflict, NotFound
 from contracts.ids import is_id
 from contracts.keys import Done
 from contracts.subjects import command_subject
-from services.discussion import catalog, limits, providers
+from services.discussion import catalog, endpoints, limits, providers
 from services.discussion.aggregate import Cancel, NoSuchTurn, NothingToRetry, Retry
 from services.discussion.openings import Openings
 from services.discussion.outcomes import MOST_RACES
@@ -194,7 +194,8 @@ class Inbox:
     async def models(self, command: ListModels) -> ModelList:
         async with self._store.reading() as conn:
             known = await self._openings.catalogs(conn, command.workspace)
-        return ModelList(catalog.listing(known))
+            there = await endpoints.known(conn, command.workspace)
+        return ModelList(catalog.listing(known, there.rows))
 
     async def providers(self, command: ListProviders) -> ProviderList:
         async with self._store.reading() as conn:

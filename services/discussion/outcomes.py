@@ -9,10 +9,13 @@ import msgspec
 import structlog
 
 from contracts.discussion import Cost, DiscussionEvent
+from contracts.keys import ReportKey
 from contracts.stream import (
     ChunkKind,
     Outcome,
+    ProviderError,
     StreamChunk,
+    StreamCompleted,
     StreamStarted,
     Usage,
     UsageStatus,
@@ -66,6 +69,7 @@ class Outcomes:
         self, conn: Connection, discussion: str, command: Hear
     ) -> list[DiscussionEvent]:
         """Carry the outcome into the discussion; nothing happens if it is stale."""
+        await _tell_account(conn, command.outcome)
         loaded = await self._store.hold(conn, discussion)
         outcome = command.outcome
         priced = Hear(outcome, _cost(loaded, outcome.turn, outcome.attempt, outcome.usage))
@@ -146,6 +150,31 @@ class Outcomes:
         await accounts.save(conn, ref, admission.release(account, row["attempt"]))
         await conn.execute(SQL["end_attempt"], row["attempt"])
         await conn.execute(SQL["drop_wakeup"], "lease", row["attempt"])
+
+
+async def _tell_account(conn: Connection, outcome: StreamCompleted | ProviderError) -> None:
+    """Tell key_vault once whose limits the key uses: keys of one account share them."""
+    completed = isinstance(outcome, StreamCompleted)
+    account = outcome.account if completed else outcome.evidence.account
+    row = await conn.fetchrow(SQL["find_attempt"], outcome.attempt) if account else None
+    if row is None or not row["key"]:
+        return
+    seen = await conn.execute(SQL["see_account"], row["key"], row["key_version"], account)
+    if seen == "UPDATE 1":
+        report = ReportKey(
+            workspace=row["workspace"],
+            key=row["key"],
+            version=row["key_version"],
+            accepted=None,
+            attempt=row["attempt"],
+            account=account,
+        )
+        subject = f"account of {row['key']}"
+        now = await conn.fetchval(SQL["clock"])
+        payload = msgspec.json.encode(report)
+        await conn.execute(
+            SQL["set_wakeup"], "report", subject, row["workspace"], "", now, "", payload
+        )
 
 
 def _prefix(loaded: Loaded, attempt: str) -> str:

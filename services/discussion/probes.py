@@ -13,9 +13,10 @@ import structlog
 
 from contracts.attempts import KeyRef, ProbeResult, RunProbe
 from contracts.discussion import ModelCatalogRefreshed, ProbeKey
+from contracts.endpoints import CustomProvider
 from contracts.failures import Evidence, FailureClass, Refused, TimedOut, Unreachable
 from contracts.subjects import command_subject
-from services.discussion import accounts, admission, line
+from services.discussion import accounts, admission, endpoints, line
 from services.discussion.accounts import AccountRef
 from services.discussion.backoff import Dice
 from services.discussion.settings import keyless_addresses
@@ -23,6 +24,7 @@ from services.discussion.sql import SQL
 from services.discussion.store import Store, provider_stream
 from services.discussion.wakeups import Wakeup, postpone
 from shared.bus import Bus
+from shared.database import Connection
 from shared.ids import fresh
 
 PROBE_WITHIN = timedelta(seconds=8)
@@ -59,33 +61,45 @@ class Probes:
 
     async def asked(self, command: ProbeKey) -> ProbeResult:
         """The verb `probe`: key_vault wants to know whether a key works."""
-        ref = AccountRef(command.workspace, command.provider, command.endpoint, command.key)
-        return await self.look(ref, KeyRef(key=command.key, version=command.version))
+        async with self._store.reading() as conn:
+            named = await conn.fetchval(SQL["account_of_key"], command.key)
+        account = named or command.key
+        ref = AccountRef(command.workspace, command.provider, command.endpoint, account)
+        key = KeyRef(key=command.key, version=command.version)
+        return await self.look(ref, key, command.custom)
 
     async def schedule_keyless(self) -> None:
         """See to it that the catalogs of providers without keys are kept up."""
         async with self._store.transaction() as conn:
-            for provider, address in keyless_addresses().items():
-                now = await self._store.clock(conn)
-                await conn.execute(SQL["drop_catalogs"], provider, address)
-                await conn.execute(
-                    SQL["set_wakeup"],
-                    "catalog",
-                    f"{KEYLESS_WORKSPACE}/{provider}",
-                    KEYLESS_WORKSPACE,
-                    "",
-                    now,
-                    "",
-                    provider.encode(),
-                )
+            there = await endpoints.known(conn, KEYLESS_WORKSPACE)
+            for provider in keyless_addresses(rows=there.rows):
+                await self.schedule(conn, KEYLESS_WORKSPACE, provider)
+
+    async def schedule(self, conn: Connection, workspace: str, provider: str) -> None:
+        """Look at the models of a provider without keys now, and from now on."""
+        there = await endpoints.known(conn, workspace)
+        address = keyless_addresses(rows=there.rows).get(provider, "")
+        await conn.execute(SQL["drop_catalogs"], workspace, provider, address)
+        if not address:
+            return
+        await conn.execute(
+            SQL["set_wakeup"],
+            "catalog",
+            f"{workspace}/{provider}",
+            workspace,
+            "",
+            await self._store.clock(conn),
+            "",
+            provider.encode(),
+        )
 
     async def catalog_due(self, wakeup: Wakeup) -> None:
         """Handler of `catalog` wake-ups: look again, sooner if the last look failed."""
         provider = wakeup.payload.decode()
-        address = keyless_addresses().get(provider)
+        address = await self._address(wakeup.workspace, provider)
         if address is None:
             async with self._store.transaction() as conn:
-                await conn.execute(SQL["drop_catalogs"], provider, "")
+                await conn.execute(SQL["drop_catalogs"], wakeup.workspace, provider, "")
                 await conn.execute(SQL["drop_wakeup"], wakeup.kind, wakeup.subject)
             return
         ref = AccountRef(wakeup.workspace, provider, address, "local")
@@ -95,18 +109,29 @@ class Probes:
         async with self._store.transaction() as conn:
             await postpone(conn, wakeup, wait, failed=failed)
 
-    async def look_now(self, provider: str) -> None:
+    async def look_now(self, workspace: str, provider: str) -> None:
         """Somebody asks for a provider without keys of which nothing is known yet."""
-        if address := keyless_addresses().get(provider):
-            await self.look(AccountRef(KEYLESS_WORKSPACE, provider, address, "local"), None)
+        if address := await self._address(workspace, provider):
+            await self.look(AccountRef(workspace, provider, address, "local"), None)
 
-    async def look(self, ref: AccountRef, key: KeyRef | None) -> ProbeResult:
-        """One look, if there is room for it; what was seen is kept."""
+    async def _address(self, workspace: str, provider: str) -> str | None:
+        """Where a provider without keys is, as of now."""
+        async with self._store.reading() as conn:
+            there = await endpoints.known(conn, workspace)
+        return keyless_addresses(rows=there.rows).get(provider)
+
+    async def look(
+        self, ref: AccountRef, key: KeyRef | None, told: CustomProvider | None = None
+    ) -> ProbeResult:
+        """One look, if there is room for it; what was seen is kept.
+
+        `told`: what the asker knows of an endpoint that may not have been heard of here.
+        """
         probe = fresh()
         if (denied := await self._admit(ref, probe)) is not None:
             return denied
         try:
-            result = await self._ask(ref, key, probe)
+            result = await self._ask(ref, key, probe, told)
         finally:
             await self._release(ref, probe)
         if result.failure is None:
@@ -115,9 +140,8 @@ class Probes:
 
     async def _admit(self, ref: AccountRef, probe: str) -> ProbeResult | None:
         async with self._store.transaction() as conn:
-            account = await accounts.lock(conn, ref)
+            account, now = await accounts.lock_to_admit(conn, ref, self._store.clock)
             limits = await accounts.limits_of(conn, ref)
-            now = await self._store.clock(conn)
             ask = admission.Ask(attempt=probe, free=True)
             verdict = admission.admit(account, limits, ask, now=now, holds=2 * PROBE_WITHIN)
             await accounts.save(conn, ref, verdict.account)
@@ -141,9 +165,12 @@ class Probes:
             now = await self._store.clock(conn)
             await line.call_next(conn, ref, account, await accounts.limits_of(conn, ref), now)
 
-    async def _ask(self, ref: AccountRef, key: KeyRef | None, probe: str) -> ProbeResult:
+    async def _ask(
+        self, ref: AccountRef, key: KeyRef | None, probe: str, told: CustomProvider | None
+    ) -> ProbeResult:
         async with self._store.transaction() as conn:
             now = await self._store.clock(conn)
+            custom = told or await endpoints.custom(conn, ref.workspace, ref.provider)
         command = RunProbe(
             workspace=ref.workspace,
             request=probe,
@@ -151,6 +178,7 @@ class Probes:
             endpoint=ref.endpoint,
             key=key,
             expires_at=now + PROBE_WITHIN,
+            custom=custom,
         )
         try:
             return await self._bus.request(

@@ -14,8 +14,9 @@ import asyncpg
 
 from contracts.attempts import KeyRef, ProbeResult
 from contracts.discussion import CatalogRefreshed, CatalogsRefreshed, RefreshModels
+from services.discussion import endpoints
 from services.discussion.accounts import AccountRef
-from services.discussion.probes import HOUR, KEYLESS_WORKSPACE, Probes, next_look
+from services.discussion.probes import HOUR, Probes, next_look
 from services.discussion.settings import keyless_addresses
 from services.discussion.sql import SQL
 from services.discussion.store import Store
@@ -64,6 +65,7 @@ class Refreshing:
         """The verb `refresh`: look at every list now, side by side."""
         async with self._store.reading() as conn:
             rows = await conn.fetch(SQL["keys_in_use"], command.workspace)
+            there = await endpoints.known(conn, command.workspace)
         room = asyncio.Semaphore(AT_ONCE)
 
         async def of_key(row: asyncpg.Record) -> CatalogRefreshed:
@@ -73,13 +75,13 @@ class Refreshing:
 
         async def of_keyless(provider: str, address: str) -> CatalogRefreshed:
             async with room:
-                ref = AccountRef(KEYLESS_WORKSPACE, provider, address, "local")
+                ref = AccountRef(command.workspace, provider, address, "local")
                 result = await self._probes.look(ref, None)
             return _line(provider, address, "", result)
 
         lines = await asyncio.gather(
             *(of_key(row) for row in rows),
-            *(of_keyless(*each) for each in keyless_addresses().items()),
+            *(of_keyless(*each) for each in keyless_addresses(rows=there.rows).items()),
         )
         return CatalogsRefreshed(sorted(lines, key=lambda line: (line.provider, line.key)))
 

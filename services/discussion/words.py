@@ -32,6 +32,8 @@ def explain(
     row = PROVIDERS.get(provider)
     title, detail, next_step = _words(class_, hint, row.title if row else provider, name, provider)
     said = f" {_quoted(evidence)}" if evidence.message else ""
+    if hint == "address":
+        said = f" {evidence.message}"  # our own words: nobody was asked
     return Failure(
         class_=class_,
         title=title,
@@ -109,6 +111,15 @@ def _words(  # noqa: C901, PLR0912 - one case for each failure there is
                 f"{who} declined to answer",
                 "Its content filter stopped the request.",
                 "Word the question differently, or ask another model.",
+            )
+        case FailureClass.REQUEST, "address":
+            return (
+                f"{who} is not gone to",
+                "Nothing was sent.",
+                (
+                    f"Correct the address, parley endpoints change {provider}, or where its name "
+                    "leads. A private one is the operator's to allow, see docs/endpoints.md."
+                ),
             )
         case FailureClass.REQUEST, "parameter":
             return (

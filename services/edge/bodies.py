@@ -26,7 +26,7 @@ from contracts.attempts import Parameters
 from contracts.discussion import DiscussionState, Mode, WantedParticipant
 from contracts.ids import is_id
 from contracts.keys import Role
-from contracts.providers import PROVIDERS
+from contracts.providers import PROVIDERS, Dialect, Reasoning
 
 TOPIC = 100_000
 """Characters of a question."""
@@ -79,6 +79,12 @@ def _visible(text: str) -> str:
 def _name(text: str) -> str:
     if any(char.isspace() or not char.isprintable() for char in text):
         raise PydanticCustomError("not_a_name", "is a name without spaces")
+    return text
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise PydanticCustomError("not_printable", "is one line of text")
     return text
 
 
@@ -240,6 +246,9 @@ class KeyBody(Body):
     shown to the vendor's other host too, once, if the first one refuses it."""
     keep_others: bool = False
     """Keep the former key in use beside this one."""
+    pool: bool = False
+    """Keep the former keys in use and share the work among all of them: worth it where they belong
+    to different accounts."""
 
     @model_validator(mode="after")
     def _looks_like_a_key(self) -> KeyBody:
@@ -323,6 +332,49 @@ class LimitsBody(Body):
             else:
                 limits[kind] = limit
         return limits
+
+
+# --- Endpoints --------------------------------------------------------------------------------
+
+
+class EndpointLimits(Body):
+    """What an account may use there; what is left out is not limited."""
+
+    rpm: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    """Requests a minute."""
+    tpm: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    """Tokens a minute."""
+    tpd: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    """Tokens a day."""
+    concurrency: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    """Requests at the same time."""
+
+
+class EndpointSettings(Body):
+    """What is to be known of an endpoint beside the built-in providers."""
+
+    base_url: Annotated[str, Field(min_length=1, max_length=500)]
+    """`https://` and a public name, with the path before `/chat/completions`. Keys do not follow an
+    endpoint to another address."""
+    title: Annotated[str, Field(max_length=100), AfterValidator(_printable)] = ""
+    """What people read; left out: the name."""
+    dialect: Annotated[Dialect, Field(strict=False)] = Dialect.OPENAI_CHAT
+    """How it is spoken to."""
+    needs_key: bool = True
+    limits: EndpointLimits | None = None
+    reasoning: Annotated[Reasoning, Field(strict=False)] = Reasoning.NONE
+    """Where in its stream a model's thinking stands."""
+    token_limit_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    """What it calls the bound of an answer; left out: `max_tokens`."""
+    asks_for_usage: bool = True
+    """It takes `stream_options: {"include_usage": true}`."""
+
+
+class EndpointBody(EndpointSettings):
+    """A new endpoint."""
+
+    name: Name
+    """What stands before the slash in the names of its models: 2 to 31 letters, digits, dashes."""
 
 
 # --- Access tokens ----------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import msgspec
 from aiohttp import web
 from msgspec import Struct, structs
 from rapidfuzz import process
@@ -19,8 +21,11 @@ from contracts.discussion import (
     RefreshModels,
     SetLimits,
 )
-from contracts.failures import NotFound
+from contracts.endpoints import CustomProvider, row_of
+from contracts.failures import NotFound, Refused, TimedOut, Unreachable
+from contracts.keys import EndpointView
 from contracts.providers import PROVIDERS, Provider
+from services.edge import endpoints
 from services.edge.asks import ask
 from services.edge.bodies import LimitsBody
 from services.edge.call import Call, plain
@@ -86,7 +91,10 @@ async def set_limits(call: Call) -> web.StreamResponse:
 
 async def _views(call: Call) -> list[ProviderView]:
     command = ListProviders(workspace=call.workspace)
-    return (await ask(call.tools.bus, "discussion", "providers", command, ProviderList)).items
+    known, own = await asyncio.gather(
+        ask(call.tools.bus, "discussion", "providers", command, ProviderList), _endpoints(call)
+    )
+    return known.items if own is None else with_endpoints(known.items, own)
 
 
 def _near(name: str, views: Mapping[str, ProviderView]) -> list[str]:
@@ -94,9 +102,44 @@ def _near(name: str, views: Mapping[str, ProviderView]) -> list[str]:
     return [near for near, _, _ in found]
 
 
+async def _endpoints(call: Call) -> list[EndpointView] | None:
+    try:
+        return (await endpoints.of_workspace(call, call.workspace)).items
+    except (Refused, Unreachable, TimedOut):
+        return None  # what discussion knows of them will do
+
+
+def with_endpoints(
+    known: Sequence[ProviderView], own: Sequence[EndpointView]
+) -> list[ProviderView]:
+    """As discussion sees them, but with the endpoints as they are this moment.
+
+    Who has just added one wants to add its key next, before the fact has gone round.
+    """
+    there = {each.name for each in own}
+    names = {view.name for view in known}
+    return [
+        *(view for view in known if view.custom is None or view.name in there),
+        *(
+            ProviderView(
+                name=each.name,
+                title=each.title or each.name,
+                available=False,
+                reason=f"No working key. Add one: parley keys add {each.name}"
+                if each.needs_key
+                else "It has not answered yet.",
+                limits=each.limits,
+                custom=msgspec.convert(each, CustomProvider, from_attributes=True),
+            )
+            for each in own
+            if each.name not in names
+        ),
+    ]
+
+
 def introduced(view: ProviderView, environ: Mapping[str, str] = os.environ) -> ProviderAnswer:
     """The provider as it stands, with what its row says of it."""
-    row = PROVIDERS[view.name]
+    row = row_of(view.custom) if view.custom is not None else PROVIDERS[view.name]
     return ProviderAnswer(
         **structs.asdict(view),
         needs_key=row.needs_key,

@@ -21,6 +21,9 @@ VERSION = "1"
 _REF = "#/components/schemas/{name}"
 _STEP = re.compile(r"\{(\w+)(?:\.\.\.)?\}")
 
+NAMING_A_PROVIDER = frozenset({"KeyBody"})
+"""Bodies with a field for a provider that takes keys."""
+
 PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "A refusal (RFC 9457): what is wrong, and what to do about it.",
@@ -101,6 +104,13 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
             },
         },
     }
+
+
+def name_providers(document: dict[str, Any], names: Sequence[str]) -> None:
+    """Say, wherever a provider with keys is to be named, that these are such providers too."""
+    for body in NAMING_A_PROVIDER:
+        built_in, _ = document["components"]["schemas"][body]["properties"]["provider"]["anyOf"]
+        built_in["enum"] = [*built_in["enum"], *names]
 
 
 def _operation(route: Route) -> dict[str, Any]:

@@ -13,11 +13,20 @@ from rapidfuzz import process
 
 from contracts.discussion import CatalogsRefreshed, ModelList
 from contracts.failures import NotFound
-from contracts.keys import KeyList, KeyView, Role, TokenList
+from contracts.keys import (
+    EndpointList,
+    EndpointView,
+    KeyList,
+    KeyView,
+    Rewrapped,
+    Role,
+    TokenList,
+)
 from contracts.personas import PersonaList, PersonaView
 from services.edge import (
     discussions,
     docs,
+    endpoints,
     health,
     keys,
     models,
@@ -28,9 +37,12 @@ from services.edge import (
     sse,
     static,
     tokens,
+    vault,
 )
 from services.edge.answers import DiscussionAnswer, OpenedAnswer
 from services.edge.bodies import (
+    EndpointBody,
+    EndpointSettings,
     FollowQuery,
     KeyBody,
     LimitsBody,
@@ -51,6 +63,7 @@ ANYBODY = None
 READERS = frozenset(Role)
 ASKERS = READERS - {Role.VIEWER}
 MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
+OWNERS = frozenset({Role.OWNER})
 
 API = "/api/v1"
 
@@ -201,6 +214,55 @@ ROUTES: tuple[Route, ...] = (
         tag="keys",
         body=PruneBody,
         gives=KeyList,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/vault/rewrap",
+        answer=vault.rewrap_it,
+        roles=OWNERS,
+        summary="Change the key that encrypts all keys at rest",
+        tag="keys",
+        gives=Rewrapped,
+    ),
+    # --- Endpoints beside the built-in providers
+    Route(
+        method="POST",
+        path=f"{API}/endpoints",
+        answer=endpoints.add_one,
+        roles=MANAGERS,
+        summary="Add an OpenAI-compatible endpoint as a provider of your own",
+        tag="endpoints",
+        body=EndpointBody,
+        gives=EndpointView,
+        status=201,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/endpoints",
+        answer=endpoints.list_them,
+        roles=READERS,
+        summary="List the endpoints beside the built-in providers",
+        tag="endpoints",
+        gives=EndpointList,
+    ),
+    Route(
+        method="PUT",
+        path=f"{API}/endpoints/{{name}}",
+        answer=endpoints.change_one,
+        roles=MANAGERS,
+        summary="Change an endpoint; keys do not follow it to another address",
+        tag="endpoints",
+        body=EndpointSettings,
+        gives=EndpointView,
+    ),
+    Route(
+        method="DELETE",
+        path=f"{API}/endpoints/{{name}}",
+        answer=endpoints.remove_one,
+        roles=MANAGERS,
+        summary="Remove an endpoint; nobody is lent its keys any more",
+        tag="endpoints",
+        status=204,
     ),
     # --- Access tokens
     Route(

@@ -150,6 +150,13 @@ def _unanswered(row: Provider, key: KeyView, result: ProbeResult) -> NoAnswer:
                 f"Top up the account, then {_VERIFY}.",
                 clean,
             )
+        case FailureClass.REQUEST if result.hint == "address":
+            return NoAnswer(
+                f"{host} was not asked, and the key was not sent: {clean.message}",
+                f"Correct the endpoint's address, or where its name leads; then {_VERIFY}. A "
+                "private address is the operator's to allow, see docs/endpoints.md.",
+                clean,
+            )
         case FailureClass.MODEL | FailureClass.REQUEST:
             return NoAnswer(
                 f"There is no list of models at {key.endpoint}/models{said}.",

@@ -72,10 +72,10 @@ def _refused(message: str) -> Invalid:
 # --- Where it belongs -----------------------------------------------------------------------
 
 
-def provider_named(name: str) -> Provider:
+def provider_named(name: str, rows: Mapping[str, Provider] = PROVIDERS) -> Provider:
     """The provider's row; Invalid names those there are."""
-    row = PROVIDERS.get(name)
-    takes_keys = [row.name for row in PROVIDERS.values() if row.needs_key]
+    row = rows.get(name)
+    takes_keys = [row.name for row in rows.values() if row.needs_key]
     if row is None:
         raise Invalid(
             f"There is no provider {name[:40]!r}. There are: {', '.join(takes_keys)}.",

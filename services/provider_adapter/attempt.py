@@ -18,6 +18,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from contracts.addresses import BadAddress
 from contracts.attempts import RunAttempt
 from contracts.failures import Evidence, FailureClass
 from contracts.providers import Provider
@@ -40,6 +41,7 @@ from services.provider_adapter.listener import Foreign, Interrupted, Listener, T
 from services.provider_adapter.outbox import Outbox
 from services.provider_adapter.patience import Clockwork, Patience
 from services.provider_adapter.session import Sent, beginning, lower_names
+from services.provider_adapter.ways import HINT, Ways, not_allowed
 from services.provider_adapter.wishes import Unsayable, notes
 from shared.redaction import REDACTOR
 
@@ -70,7 +72,7 @@ class Failed(Exception):
 class Surroundings:
     """What all attempts of this process share."""
 
-    session: aiohttp.ClientSession
+    ways: Ways
     keys: Keyring
     outbox: Outbox
     beat: Beat
@@ -107,6 +109,7 @@ class Attempt:
         self._began = self._spoke = self._now()
         self._first_token: float | None = None
         self._provider_request = ""
+        self._account = ""
         self._secret = ""
         self._task: asyncio.Task[None] | None = None
         self._was_away = False
@@ -173,6 +176,10 @@ class Attempt:
 
     async def _converse(self) -> None:
         request = self.request
+        try:
+            session = self._around.ways.to(request.endpoint, request.custom)
+        except BadAddress as error:
+            raise Failed(FailureClass.REQUEST, not_allowed(error), hint=HINT) from error
         key = await self._credentials()
         try:
             path, headers, body = self._speech.to_wire(request, self._row)
@@ -183,7 +190,7 @@ class Attempt:
             raise Failed(FailureClass.TRANSIENT, late, hint="expired")
         self._times.sent = self._now()
         try:
-            async with self._around.session.post(
+            async with session.post(
                 request.endpoint.rstrip("/") + path,
                 data=body,
                 headers=headers | key,
@@ -219,6 +226,7 @@ class Attempt:
     async def _hear_head(self, response: aiohttp.ClientResponse) -> None:
         headers = lower_names(response)
         self._provider_request = classify.request_id(headers)
+        self._account = classify.account(self._row, headers)
         if not 200 <= response.status < 300:
             body = await beginning(response)
             now = datetime.now(UTC)
@@ -336,6 +344,7 @@ class Attempt:
             tool_calls=answer.tool_calls,
             usage=self._usage(),
             request=self._provider_request,
+            account=self._account,
             first_token_ms=None if first is None else self._ms_after_sending(first),
             duration_ms=self._ms_after_sending(self._now()),
             notes=notes(request, self._row),
@@ -369,6 +378,8 @@ class Attempt:
 
     def _broken(self, error: Exception) -> Failed:
         what = f"{type(error).__name__}: {error}"
+        if why := not_allowed(error):
+            return Failed(FailureClass.REQUEST, classify.clean(why), hint=HINT)
         if not self._sent.it:
             return Failed(FailureClass.TRANSIENT, classify.clean(what), hint="connect")
         return Failed(FailureClass.AMBIGUOUS, classify.clean(what), hint="truncated")
@@ -395,7 +406,8 @@ class Attempt:
     def _signed(self, evidence: Evidence) -> Evidence:
         """With the provider's own id of the request."""
         request = evidence.request or self._provider_request
-        return msgspec.structs.replace(evidence, request=request)
+        account = evidence.account or self._account
+        return msgspec.structs.replace(evidence, request=request, account=account)
 
     def _usage(self) -> Usage:
         """As the provider counted; what it had not counted yet when it was cut, as we do."""

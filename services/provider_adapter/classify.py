@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from hashlib import sha256
 from typing import NamedTuple
 
 from contracts.failures import Evidence, FailureClass
@@ -209,6 +210,7 @@ def verdict(
         retry_after=_wait(told, headers, message, now=now) if status >= 400 or told else None,
         limits=limits_in(message),
         request=request_id(headers),
+        account=account(row, headers, message),
     )
     hint = meaning.hint
     daily = "tpd" in evidence.limits or (told is not None and told.daily)
@@ -356,6 +358,17 @@ def _wait_in(message: str) -> float | None:
 def request_id(headers: Mapping[str, str]) -> str:
     """The provider's own id of the request, or nothing."""
     return next((clean(headers[n], 100) for n in REQUEST_ID_HEADERS if n in headers), "")
+
+
+_ORGANISATION = re.compile(r"\borg[-_][A-Za-z0-9]{16,}")
+"""Moonshot, Groq and OpenAI name whose limit is reached."""
+
+
+def account(row: Provider, headers: Mapping[str, str], message: str = "") -> str:
+    """Tells the account that an answer names from others; what it is called there stays here."""
+    match = _ORGANISATION.search(message)
+    named = headers.get(row.account_header, "").strip() or (match[0] if match else "")
+    return sha256(f"parley account {named}".encode()).hexdigest()[:24] if named else ""
 
 
 _ACCOUNT = re.compile(r"(?<=\baccount )[A-Za-z0-9]{16,}")

@@ -344,6 +344,30 @@ async def test_a_key_is_added_and_its_state_told_plainly(
     await expect(added).to_have_count(0)
 
 
+async def test_an_endpoint_is_added_and_removed(page: Page, running_system: RunningSystem) -> None:
+    await sign_in(page, running_system)
+    await page.get_by_role("link", name="Keys and providers").click()
+    form = page.get_by_role("form", name="Add an endpoint")
+    await form.get_by_label("Name").fill("from-page")
+    await form.get_by_label("Title").fill("From the page")
+    await form.get_by_label("Address").fill("http://10.0.0.5/v1")
+    await form.get_by_role("button", name="Add the endpoint").click()
+    await expect(form.get_by_role("alert")).to_contain_text("must be https")
+    await is_accessible(page, "an endpoint that is refused")
+
+    await form.get_by_label("Address").fill("https://llm.from-page.example/v1/")
+    await form.get_by_role("button", name="Add the endpoint").click()
+    own = page.locator("section[aria-labelledby=own-endpoints] article")
+    added = own.filter(has_text="From the page")
+    await page.get_by_label("Provider", exact=True).select_option("from-page")
+    await expect(added).to_contain_text("https://llm.from-page.example/v1")
+
+    await added.get_by_role("button", name="Remove").click()
+    await expect(added.get_by_role("button", name="Keep it")).to_be_focused()
+    await added.get_by_role("button", name="Remove it").click()
+    await expect(added).to_have_count(0)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_the_page_is_accessible(
     chromium: Browser, running_system: RunningSystem, scheme: Any

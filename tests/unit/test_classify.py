@@ -166,6 +166,21 @@ def test_limits_come_from_the_words() -> None:
 # --- Nothing that a provider says can hurt --------------------------------------------------
 
 
+def test_an_account_is_told_from_others_and_not_named() -> None:
+    one, other = f"org-{'a1' * 16}", f"org-{'b2' * 16}"
+
+    def said(id_: str) -> Verdict:
+        words = f"Your account {id_}<ak-{'k' * 20}> request reached organization max RPM: 3"
+        return judged(429, {"type": "rate_limit_reached_error", "message": words})
+
+    assert said(one).evidence.account == said(one).evidence.account
+    assert said(one).evidence.account != said(other).evidence.account
+    assert one[4:] not in repr(said(one))
+    # In a header or in its words: it is the same account.
+    assert classify.account(KIMI, {"msh-org-id": one}) == said(one).evidence.account
+    assert classify.account(KIMI, {}) == judged(500, b"").evidence.account == ""
+
+
 def test_evidence_is_one_short_line_without_ids_and_keys() -> None:
     message = (
         "Your account org-f4cef4cef4cef4cef4cef4cef4cef4ce<ak-f4k3f4k3f4k3f4k3f4k3>\r\nkey "

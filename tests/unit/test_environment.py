@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.environment import for_services, take_keys, without_password
+from local.environment import for_services, take_keks, take_keys, without_password
 
 TOLD = {
     "PATH": "/usr/bin",
@@ -17,6 +17,7 @@ TOLD = {
     "KIMI_CN_BASE_URL": "http://127.0.0.1:9/cn/v1",
     "KIMI_LIMITS": "rpm=3",
     "PARLEY_LOG_LEVEL": "debug",
+    "PARLEY_KEK": " canary-of-the-vault\n",
     "PARLEY_DATABASE_URL": "postgresql://admin:secret@db/parley",
 }
 
@@ -48,6 +49,13 @@ def test_a_key_is_also_gone_from_what_a_process_list_shows() -> None:
         check=True,
     )
     assert said.stdout == "{'kimi': 'sk-canary'} False False True\n"
+
+
+def test_so_is_the_vaults_own() -> None:
+    environment = dict(TOLD)
+
+    assert take_keks(environment) == {"kek": "canary-of-the-vault", "kek_former": ""}
+    assert "PARLEY_KEK" not in environment
 
 
 def test_an_empty_key_is_none() -> None:
