@@ -270,9 +270,10 @@ ON CONFLICT (workspace, provider, endpoint, key) DO UPDATE
     SET models = excluded.models, refreshed_at = excluded.refreshed_at
 
 -- name: catalogs
+-- A key in doubt included: who asks for its models waits until it is confirmed or put away.
 SELECT c.provider, c.endpoint, c.key, c.models, c.refreshed_at, k.activated_at
 FROM catalogs c LEFT JOIN keys k USING (key)
-WHERE c.workspace = $1 AND (c.key = '' OR k.state = 'active')
+WHERE c.workspace = $1 AND (c.key = '' OR k.state IN ('active', 'suspect'))
 
 -- name: find_key
 SELECT key, workspace, version, provider, endpoint, account, state FROM keys WHERE key = $1

@@ -210,12 +210,17 @@ class Turns:
         """With what the turn can be attempted, or what it has to be parked for."""
         provider, _, model = turn.model.partition("/")
         row = await endpoints.provider(conn, workspace, provider)
-        access = None if row is None else await self._key(conn, workspace, row, model)
-        if access is None:
+        if row is None:
             return Barrier(f"key:{provider}", _no_access(turn.model, row))
-        if access.suspect:
-            return access
-        return await self._closed_gate(conn, access, model) or access
+        access = await self._key(conn, workspace, row, model)
+        while access is not None and not access.suspect:
+            if (barrier := await self._closed_gate(conn, access, model)) is not None:
+                return barrier
+            before, access = access, await self._key(conn, workspace, row, model)
+            if access == before:
+                return before
+            # A new secret has opened the gate of the former one, which must not be shown again.
+        return access or Barrier(f"key:{provider}", _no_access(turn.model, row))
 
     async def _key(
         self, conn: Connection, workspace: str, row: Provider, model: str
