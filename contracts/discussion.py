@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from contracts.attempts import Message, Parameters
 from contracts.event import Event, EventFamily
-from contracts.failures import Evidence, Failure, FailureClass
+from contracts.failures import Balance, Evidence, Failure, FailureClass
 from contracts.stream import Usage
 
 
@@ -296,6 +296,16 @@ class GateOpened(Event, frozen=True, kw_only=True, tag="discussion.gate_opened.v
     cause: str
 
 
+class QuotaRestored(Event, frozen=True, kw_only=True, tag="discussion.quota_restored.v1"):
+    """An account that could not pay can pay again, as far as its provider tells without a bill."""
+
+    workspace: str
+    provider: str
+    endpoint: str
+    account: str
+    balance: Balance | None = None
+
+
 DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
     service="discussion",
     classes=(
@@ -318,6 +328,7 @@ DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
         ModelCatalogRefreshed,
         GateClosed,
         GateOpened,
+        QuotaRestored,
     ),
 )
 
@@ -465,6 +476,8 @@ class ProbeKey(Struct, frozen=True, kw_only=True):
     endpoint: str
     key: str
     version: int
+    balance: bool = False
+    """Ask for the balance, too, where the provider tells it."""
 
 
 class ListModels(Struct, frozen=True, kw_only=True):

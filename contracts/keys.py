@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from contracts.event import Event, EventFamily
-from contracts.failures import Evidence
+from contracts.failures import Balance, Evidence
 
 
 class KeyState(StrEnum):
@@ -62,6 +62,8 @@ class KeyVerified(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_verif
     """The provider accepted the key on its endpoint."""
 
     models: int = 0
+    balance: Balance | None = None
+    """What is left in its account, if that was asked for."""
 
 
 class KeyNotVerified(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_not_verified.v1"):
@@ -397,6 +399,8 @@ class ReportKey(Struct, frozen=True, kw_only=True):
     attempt: str
     account: str = ""
     """As `Evidence.account`."""
+    balance: Balance | None = None
+    """The key was taken where the balance is told."""
     evidence: Evidence = Evidence()
     hint: str = ""
 

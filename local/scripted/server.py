@@ -1,4 +1,5 @@
-"""The server: `GET /v1/models`, `POST /v1/chat/completions`, and `GET /log` of what was asked.
+"""The server: `GET /v1/models`, `GET /v1/users/me/balance`, `POST /v1/chat/completions`, and
+`GET /log` of what was asked.
 
 What it does is decided, in this order, by the key (`sk-wrong-key…` and the other names of
 script.py), the model (`scripted-cut`), the prompt (`[[stall]]`), the script; else it answers.
@@ -62,6 +63,8 @@ class ScriptedProvider:
         """Words a second; 0 is as fast as possible."""
         self.keys = None if keys is None else set(keys)
         """The keys that are good; None: every one."""
+        self.balance = 49.58894
+        """What is left in everybody's account."""
         self._host = host
         self._port = port
         self._fixtures = fixtures
@@ -195,6 +198,8 @@ class ScriptedProvider:
             return await performance.default()
         if (request.method, request.path) == ("GET", "/v1/models"):
             await answering.json(200, {"object": "list", "data": replies.MODELS}, **identity)
+        elif (request.method, request.path) == ("GET", "/v1/users/me/balance"):
+            await answering.json(200, replies.balance(self.balance), **identity)
         else:
             nowhere = {
                 "code": 5,

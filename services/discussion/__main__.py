@@ -9,6 +9,7 @@ from services.discussion.keyring import CONSUMER, Keyring
 from services.discussion.openings import Openings
 from services.discussion.outcomes import Outcomes
 from services.discussion.probes import Probes
+from services.discussion.quota import Quota
 from services.discussion.settings import Settings
 from services.discussion.store import SCHEMAS, Store
 from services.discussion.tidying import Tidying
@@ -39,6 +40,7 @@ async def wire(service: Service[Settings]) -> None:
             "lease": outcomes.lease_due,
             "catalog": probes.catalog_due,
             "report": keyring.report_due,
+            "quota": Quota(store, probes).due,
             "tidy": tidying.due,
         },
     )

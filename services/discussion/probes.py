@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from datetime import timedelta
+from typing import Literal
 
 import msgspec
 import structlog
+from msgspec import structs
 
 from contracts.attempts import KeyRef, ProbeResult, RunProbe
 from contracts.discussion import ModelCatalogRefreshed, ProbeKey
-from contracts.failures import Evidence, FailureClass, Refused, TimedOut, Unreachable
+from contracts.failures import Balance, Evidence, FailureClass, Refused, TimedOut, Unreachable
+from contracts.providers import PROVIDERS
 from contracts.subjects import command_subject
 from services.discussion import accounts, admission, line
 from services.discussion.accounts import AccountRef
@@ -48,9 +53,34 @@ class Probes:
         """The verb `probe`: key_vault wants to know whether a key works."""
         async with self._store.reading() as conn:
             named = await conn.fetchval(SQL["account_of_key"], command.key)
-        account = named or command.key
+            account = named or command.key
+            gate = f"billing:{command.endpoint}:{account}"
+            in_debt = await conn.fetchval(SQL["gate_closed_at"], command.workspace, gate)
         ref = AccountRef(command.workspace, command.provider, command.endpoint, account)
-        return await self._look(ref, KeyRef(key=command.key, version=command.version))
+        key = KeyRef(key=command.key, version=command.version)
+        begun = asyncio.get_running_loop().time()
+        result = await self._look(ref, key)
+        left = PROBE_WITHIN - timedelta(seconds=asyncio.get_running_loop().time() - begun)
+        billed = result.failure is FailureClass.BILLING
+        if left < SOONEST or not (command.balance or in_debt or billed):
+            return result
+        if result.failure is not None and not billed:
+            return result
+        balance = await self.balance(ref, key, within=left)
+        return structs.replace(result, balance=balance)
+
+    async def balance(
+        self, ref: AccountRef, key: KeyRef, *, within: timedelta = PROBE_WITHIN
+    ) -> Balance | None:
+        """What is left in the account; None if its provider does not tell, or not now."""
+        row = PROVIDERS.get(ref.provider)
+        if row is None or not row.balance_in(ref.endpoint, os.environ):
+            return None
+        return (await self._look(ref, key, at="balance", within=within)).balance
+
+    async def models(self, ref: AccountRef, key: KeyRef) -> ProbeResult:
+        """Whether the provider lists its models for this key."""
+        return await self._look(ref, key)
 
     async def schedule_keyless(self) -> None:
         """See to it that the catalogs of providers without keys are kept up."""
@@ -90,15 +120,22 @@ class Probes:
         if address := keyless_addresses().get(provider):
             await self._look(AccountRef(KEYLESS_WORKSPACE, provider, address, "local"), None)
 
-    async def _look(self, ref: AccountRef, key: KeyRef | None) -> ProbeResult:
+    async def _look(
+        self,
+        ref: AccountRef,
+        key: KeyRef | None,
+        *,
+        at: Literal["models", "balance"] = "models",
+        within: timedelta = PROBE_WITHIN,
+    ) -> ProbeResult:
         probe = fresh()
         if (denied := await self._admit(ref, probe)) is not None:
             return denied
         try:
-            result = await self._ask(ref, key, probe)
+            result = await self._ask(ref, key, probe, at, within)
         finally:
             await self._release(ref, probe)
-        if result.failure is None:
+        if result.failure is None and at == "models":
             await self._keep(ref, key, result)
         return result
 
@@ -130,7 +167,14 @@ class Probes:
             now = await self._store.clock(conn)
             await line.call_next(conn, ref, account, await accounts.limits_of(conn, ref), now)
 
-    async def _ask(self, ref: AccountRef, key: KeyRef | None, probe: str) -> ProbeResult:
+    async def _ask(
+        self,
+        ref: AccountRef,
+        key: KeyRef | None,
+        probe: str,
+        at: Literal["models", "balance"],
+        within: timedelta,
+    ) -> ProbeResult:
         async with self._store.transaction() as conn:
             now = await self._store.clock(conn)
         command = RunProbe(
@@ -139,14 +183,15 @@ class Probes:
             provider=ref.provider,
             endpoint=ref.endpoint,
             key=key,
-            expires_at=now + PROBE_WITHIN,
+            expires_at=now + within,
+            at=at,
         )
         try:
             return await self._bus.request(
                 command_subject("provider_adapter", "probe"),
                 command,
                 ProbeResult,
-                within=PROBE_WITHIN,
+                within=within,
             )
         except Unreachable:
             why = "No adapter is running."

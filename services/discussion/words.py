@@ -77,8 +77,9 @@ def _words(  # noqa: C901, PLR0912 - one case for each failure there is
                 f"The account at {who} has no balance or quota left",
                 "The provider answers again once the account is topped up.",
                 (
-                    "Top up the account in the provider's console, then verify the key again: "
-                    "POST /api/v1/keys/{id}/verify. What waits goes on by itself then."
+                    "Top up the account in the provider's console. What waits goes on by itself "
+                    "within a quarter of an hour, and at once if you verify the key: "
+                    "POST /api/v1/keys/{id}/verify."
                 ),
             )
         case FailureClass.REQUEST, "context_length":

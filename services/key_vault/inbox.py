@@ -51,6 +51,7 @@ from services.key_vault.aggregate import (
     Command,
     Disable,
     Enable,
+    Judge,
     NoSuchKey,
     NotAsItIs,
     Prune,
@@ -112,7 +113,7 @@ class Inbox:
         return KeyList(await self._store.keys(wish.workspace, wish.provider))
 
     async def verify(self, wish: VerifyKey) -> KeyView:
-        return await self._verification.verify(wish.workspace, wish.key)
+        return await self._verification.verify(wish.workspace, wish.key, thoroughly=True)
 
     async def lease(self, wish: LeaseKey) -> KeyLease:
         return await lending.lend(self._store, wish)
@@ -291,6 +292,10 @@ class Inbox:
             command = Recognise(key=wish.key, version=wish.version, account=account)
             with suppress(NoSuchKey):
                 await self._store.change(wish.workspace, key.provider, command)
+        if wish.balance is not None:
+            said = Judge(key=wish.key, version=wish.version, verdict=Accepted(balance=wish.balance))
+            with suppress(NoSuchKey):
+                await self._store.change(wish.workspace, key.provider, said)
         if wish.accepted is None:
             return Done()
         row = PROVIDERS[key.provider]

@@ -34,6 +34,7 @@ from contracts.keys import (
     TokenRevoked,
     TokenView,
 )
+from services.key_vault.explanations import EMPTY
 from services.key_vault.sql import SQL
 from shared.database import Connection
 
@@ -49,7 +50,7 @@ async def project(conn: Connection, events: Iterable[Event]) -> None:
         await _project(conn, cast(KeyEvent, event))
 
 
-async def _project(conn: Connection, event: KeyEvent) -> None:
+async def _project(conn: Connection, event: KeyEvent) -> None:  # noqa: C901, PLR0912 - one for each
     match event:
         case KeyAdded():
             await conn.execute(
@@ -86,7 +87,11 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
             await conn.execute(SQL["move_key"], event.key, state, event.at, *words)
         case KeyRemoved():
             await conn.execute(SQL["remove_key"], event.key)
-        case KeyVerified() | KeyNotRotated() | EndpointChanged():
+        case KeyVerified(balance=balance):
+            if balance is not None:
+                told = "" if balance.enough else str(balance)
+                await conn.execute(SQL["tell_balance"], event.key, told)
+        case KeyNotRotated() | EndpointChanged():
             pass  # no row depends on these
         case TokenIssued():
             await conn.execute(
@@ -128,6 +133,7 @@ def _put_aside(
 
 
 def key_view(row: Record) -> KeyView:
+    empty = row["state"] == KeyState.ACTIVE and row["balance"]
     return KeyView(
         id=row["key"],
         version=row["version"],
@@ -141,8 +147,8 @@ def key_view(row: Record) -> KeyView:
         since=row["since"],
         activated_at=row["activated_at"],
         proven=row["proven"],
-        reason=row["reason"],
-        next_step=row["next_step"],
+        reason=row["balance"] if empty else row["reason"],
+        next_step=EMPTY if empty else row["next_step"],
         pool=row["pool"],
         shares_limits_with=row.get("shares", []),
     )

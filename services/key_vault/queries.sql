@@ -112,6 +112,9 @@ INSERT INTO keys
     (key, workspace, provider, version, state, endpoint, region, fingerprint, label, since, pool)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
+-- name: tell_balance
+UPDATE keys SET balance = $2 WHERE key = $1;
+
 -- name: name_account
 UPDATE keys SET account = $2 WHERE key = $1;
 

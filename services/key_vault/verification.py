@@ -22,7 +22,7 @@ from contracts.failures import Conflict, Refused, TimedOut, Unreachable
 from contracts.keys import KeyState, KeyView
 from contracts.providers import PROVIDERS, Provider
 from contracts.subjects import command_subject
-from services.key_vault.aggregate import Judge, NoAnswer, Recognise, Verdict
+from services.key_vault.aggregate import Accepted, Judge, NoAnswer, Recognise, Verdict
 from services.key_vault.at_rest import AtRestError
 from services.key_vault.explanations import NOBODY_TO_ASK, may_pass, misplaced, verdict
 from services.key_vault.store import Store
@@ -30,7 +30,8 @@ from services.key_vault.submission import region_by_form
 from shared.bus import Bus
 
 PATIENCE = timedelta(seconds=10)
-"""How long a provider may take to list its models, with all that lies between."""
+"""How long a provider may take to list its models and tell a balance, with all that lies
+between."""
 
 _BUSY = PATIENCE * 3
 """If a question has not been settled by then, whoever put it is gone."""
@@ -68,8 +69,11 @@ class Verification:
         self._bus = bus
         self._woken = asyncio.Event()
 
-    async def verify(self, workspace: str, key: str) -> KeyView:
-        """Ask now; the key as it is afterwards, with what was said if that changed nothing."""
+    async def verify(self, workspace: str, key: str, *, thoroughly: bool = False) -> KeyView:
+        """Ask now; the key as it is afterwards, with what was said if that changed nothing.
+
+        Thoroughly: what is left in the account, too.
+        """
         before = await self._store.key(workspace, key)
         if before.state in _GONE:
             disabled = before.state is KeyState.DISABLED
@@ -79,13 +83,16 @@ class Verification:
                 if disabled
                 else "Add a new key if one is to be used.",
             )
-        return await self.conclude(workspace, before, await self._find_out(workspace, before))
+        heard = await self._find_out(workspace, before, thoroughly=thoroughly)
+        return await self.conclude(workspace, before, heard)
 
     async def conclude(self, workspace: str, before: KeyView, heard: Heard) -> KeyView:
         """Put on record what was said of the key; the key as it is then."""
         await self._put_on_record(workspace, before, heard)
         key, said = before.id, heard.said
         after = await self._store.key(workspace, key)
+        if isinstance(said, Accepted) and said.balance is not None and not after.reason:
+            return replace(after, reason=str(said.balance))
         if not isinstance(said, NoAnswer):
             return after
         if after.state is KeyState.PENDING and heard.again:
@@ -116,10 +123,13 @@ class Verification:
             facts=[type(event).__name__ for event in events],
         )
 
-    async def _find_out(self, workspace: str, key: KeyView) -> Heard:
-        return await self.ask(workspace, key, await self._store.secret(key, workspace))
+    async def _find_out(self, workspace: str, key: KeyView, *, thoroughly: bool = False) -> Heard:
+        secret = await self._store.secret(key, workspace)
+        return await self.ask(workspace, key, secret, thoroughly=thoroughly)
 
-    async def ask(self, workspace: str, key: KeyView, secret: str) -> Heard:
+    async def ask(
+        self, workspace: str, key: KeyView, secret: str, *, thoroughly: bool = False
+    ) -> Heard:
         """What the provider says of the key."""
         row = PROVIDERS[key.provider]
         form = region_by_form(row, secret)
@@ -131,6 +141,7 @@ class Verification:
             endpoint=key.endpoint,
             key=key.id,
             version=key.version,
+            balance=thoroughly,
         )
         try:
             result = await self._bus.request(

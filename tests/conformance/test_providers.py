@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.failures import FailureClass
+from contracts.failures import Balance, FailureClass
 from contracts.providers import KIMI, PROVIDERS
 from contracts.stream import UsageStatus
 from services.provider_adapter.answer import Answer, Told
-from services.provider_adapter.balance import Balance, balance
+from services.provider_adapter.balance import balance
 from services.provider_adapter.classify import Verdict
 from services.provider_adapter.dialects import SPEECHES, Speech, openai_chat
 from services.provider_adapter.listener import Interrupted, Listener
@@ -271,8 +271,8 @@ def test_a_balance_is_read_as_expected(recorded: Recorded) -> None:
         assert told.class_ is OUR_CLASS[expect["error_class"]]
     else:
         assert isinstance(told, Balance)
-        assert float(told.available) == expect["available"]
-        assert told.can_pay is expect["can_infer"]
+        assert told.amount == f"{expect['available']:.2f}"
+        assert told.enough is expect["can_infer"]
 
 
 def test_every_row_has_a_dialect() -> None:

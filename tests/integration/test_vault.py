@@ -24,6 +24,7 @@ from msgspec.structs import replace
 from contracts.attempts import LiveModel, ProbeResult
 from contracts.discussion import ProbeKey
 from contracts.failures import (
+    Balance,
     Conflict,
     Evidence,
     FailureClass,
@@ -300,6 +301,31 @@ async def test_keys_of_one_account_are_told_apart_from_others_and_say_so(world: 
     # Who goes out of use shares nothing any more.
     await world.ask(world.edge, "disable", DisableKey(workspace="default", key=first.id), KeyView)
     assert (await world.key(second)).shares_limits_with == []
+
+
+async def test_a_persons_verification_tells_the_balance(world: World) -> None:
+    key = await world.add()
+    verify_it = VerifyKey(workspace="default", key=key.id)
+    assert [question.balance for question in world.asked] == [False]
+    empty = Balance(amount="0.00", currency="USD", enough=False)
+    world.says = ProbeResult(models=GOOD.models, balance=empty)
+    told = await world.ask(world.edge, "verify", verify_it, KeyView)
+    assert world.asked[-1].balance
+    assert told.state is KeyState.ACTIVE
+    assert told.reason == "The account's balance is 0.00 USD."
+    assert "Top up the account" in told.next_step
+    assert await world.key(key) == told  # the list says so, too
+
+    full = Balance(amount="20.00", currency="USD", enough=True)
+    wish = ReportKey(
+        workspace="default", key=key.id, version=1, accepted=None, attempt="", balance=full
+    )
+    await world.ask(world.discussion, "report", wish, Done)
+    assert (await world.key(key)).reason == ""
+    world.says = ProbeResult(models=GOOD.models, balance=full)
+    told = await world.ask(world.edge, "verify", verify_it, KeyView)
+    assert (told.reason, told.next_step) == ("The account's balance is 20.00 USD.", "")
+    assert (await world.key(key)).reason == ""
 
 
 async def test_a_key_of_another_product_is_not_sent_to_this_one(world: World) -> None:
