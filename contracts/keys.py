@@ -276,6 +276,13 @@ class ListKeys(Struct, frozen=True, kw_only=True):
     provider: str | None = None
 
 
+class GetKey(Struct, frozen=True, kw_only=True):
+    """`get`"""
+
+    workspace: str
+    key: str
+
+
 class KeyView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A key as people see it: everything but the key."""
 

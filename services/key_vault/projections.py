@@ -44,6 +44,13 @@ NEW_KEY = (
 )
 
 
+CONFIRMED = (
+    "Nothing yet: the provider is asked once more within a minute, and what needs the key waits "
+    "for that."
+)
+REPLACED = "Nothing, unless you want it back: then enable it. Pruning takes it off the list."
+
+
 async def project(conn: Connection, events: Iterable[Event]) -> None:
     """Bring the tables `keys` and `tokens` up to these events."""
     for event in events:
@@ -116,11 +123,11 @@ def _put_aside(
     """The state that takes a key out of use, why, and what to do."""
     match event:
         case KeySuspected():
-            return KeyState.SUSPECT, event.reason, event.next_step
+            return KeyState.SUSPECT, event.reason, CONFIRMED
         case KeyQuarantined():
             return KeyState.QUARANTINED, event.reason, event.next_step
         case KeyDisabled(cause="replaced"):
-            return KeyState.DISABLED, f"Replaced by the key {event.replaced_by}.", ""
+            return KeyState.DISABLED, f"Replaced by the key {event.replaced_by}.", REPLACED
         case KeyDisabled():
             return KeyState.DISABLED, "Disabled by hand.", "Enable it to use it again."
         case KeyEnabled():

@@ -14,3 +14,9 @@ CREATE FUNCTION shares_of(one keys) RETURNS text[] LANGUAGE sql STABLE AS $$
           AND other.state IN ('active', 'suspect')
         ORDER BY other.key)
 $$;
+
+-- Whoever is asking a provider about a key right now, and until when at most: so that no two do.
+CREATE TABLE questions (
+    key   text        PRIMARY KEY,
+    until timestamptz NOT NULL
+);

@@ -1,8 +1,9 @@
 """Does the provider take the key? Asked by way of discussion, which alone decides about waiting.
 
 A person's wish to verify is carried out at once. What must be asked later (a confirmation, a
-provider that was away, a vault that died between taking a key in and verifying it) is a row with a
-time, so any replica can ask, and nothing is forgotten.
+provider that was away, a refused key, a vault that died between taking a key in and verifying it)
+is a row with a time, so any replica can ask, and nothing is forgotten. About one key only one asks
+at a time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import timedelta
 
 import asyncpg
 import structlog
+from asyncpg import Record
 from msgspec.structs import replace
 
 from contracts.attempts import ProbeResult
@@ -25,7 +27,7 @@ from contracts.subjects import command_subject
 from services.key_vault.aggregate import Accepted, Judge, NoAnswer, Recognise, Verdict
 from services.key_vault.at_rest import AtRestError
 from services.key_vault.explanations import NOBODY_TO_ASK, may_pass, misplaced, verdict
-from services.key_vault.store import Store
+from services.key_vault.store import REFUSED, Store
 from services.key_vault.submission import region_by_form
 from shared.bus import Bus
 
@@ -41,11 +43,16 @@ _LATEST = timedelta(minutes=15)
 """Between these, doubling, a question is put again that could not be settled. It costs nothing,
 and less than once in a quarter of an hour is what billing gates allow themselves too."""
 
+_RAREST = timedelta(days=1)
+_MOST = 30
+"""About a refused key it is asked once a day in the end, and after a month no more."""
+
+_LOOK = timedelta(milliseconds=100)
 _POLL = timedelta(seconds=1)
 _LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _GONE = frozenset({KeyState.DISABLED, KeyState.REVOKED})
-_OPEN = frozenset({KeyState.PENDING, KeyState.SUSPECT})
+_OPEN = frozenset({KeyState.PENDING, KeyState.SUSPECT, KeyState.QUARANTINED})
 
 log = structlog.stdlib.get_logger("verification")
 
@@ -83,8 +90,20 @@ class Verification:
                 if disabled
                 else "Add a new key if one is to be used.",
             )
-        heard = await self._find_out(workspace, before, thoroughly=thoroughly)
-        return await self.conclude(workspace, before, heard)
+        async with self._store.asking(key, _BUSY) as ours:
+            if ours:
+                heard = await self._find_out(workspace, before, thoroughly=thoroughly)
+                return await self.conclude(workspace, before, heard)
+        await self._settled(key)
+        return await self._store.key(workspace, key)
+
+    async def _settled(self, key: str) -> None:
+        """Wait until whoever is asking about the key has its answer: one question at a time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BUSY.total_seconds()):
+                # Another replica may be the one that asks: there is nothing to be told by.
+                while await self._store.is_asked_about(key):  # noqa: ASYNC110
+                    await asyncio.sleep(_LOOK.total_seconds())
 
     async def conclude(self, workspace: str, before: KeyView, heard: Heard) -> KeyView:
         """Put on record what was said of the key; the key as it is then."""
@@ -187,16 +206,37 @@ class Verification:
             await self._store.drop_check(key.id)
             return True
         try:
-            heard = await self._look(check["workspace"], key)
+            async with self._store.asking(key.id, _BUSY) as ours:
+                if not ours:
+                    return True  # it comes due again, should that come to nothing
+                heard = await self._look(check["workspace"], key)
         except AtRestError:
             log.exception("a key cannot be read", alert=True, key=key.id)
             return True
-        # A confirmation must be had, whatever stood in its way.
-        if isinstance(heard.said, NoAnswer) and (heard.again or key.state is KeyState.SUSPECT):
-            await self._store.postpone_check(key.id, pause(check["tries"]))
-        else:
-            await self._store.drop_check(key.id)
+        if key.state is KeyState.QUARANTINED:
+            await self._leave_it_longer(check, key, heard.said)
+            return True
+        if isinstance(heard.said, NoAnswer):
+            # A confirmation must be had, whatever stood in its way.
+            if heard.again or key.state is KeyState.SUSPECT:
+                await self._store.postpone_check(key.id, pause(check["tries"]))
+            else:
+                await self._store.drop_check(key.id)
         return True
+
+    async def _leave_it_longer(self, check: Record, key: KeyView, said: Verdict) -> None:
+        """Still refused, or nobody could say: later again, and not for ever."""
+        if isinstance(said, Accepted):
+            return  # it is in use, and the question was dropped with that
+        if check["tries"] >= _MOST:
+            await self._store.drop_check(key.id)
+        else:
+            await self._store.postpone_check(key.id, refused_pause(check["tries"]))
+
+
+def refused_pause(tries: int) -> timedelta:
+    """How long to leave a refused key after so many tries."""
+    return min(REFUSED * 2 ** min(tries, 16), _RAREST)
 
 
 def pause(tries: int) -> timedelta:
