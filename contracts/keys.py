@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from contracts.endpoints import CustomProvider
 from contracts.event import Event, EventFamily
 from contracts.failures import Balance, Evidence
 
@@ -154,9 +155,18 @@ class KeyRemoved(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_remove
 
 
 class EndpointChanged(Event, frozen=True, kw_only=True, tag="key_vault.endpoint_changed.v1"):
+    """An endpoint beside the built-in providers was added, changed or removed. Keys do not follow
+    it to another address: they stay bound to the one they were added for.
+    """
+
     workspace: str
     provider: str
     endpoint: str
+    """Its address from now on, or the last one it had."""
+    row: CustomProvider | None = None
+    """All that is known of it; None: its address only."""
+    removed: bool = False
+    changed_by: str = ""
 
 
 class TokenIssued(Event, frozen=True, kw_only=True, tag="key_vault.token_issued.v1"):
@@ -479,3 +489,51 @@ class RevokeToken(Struct, frozen=True, kw_only=True):
 
 class Done(Struct, frozen=True):
     """It is done; there is nothing more to say."""
+
+
+# --- Endpoints ------------------------------------------------------------------------------
+
+
+class AddEndpoint(Struct, frozen=True, kw_only=True):
+    """`add_endpoint`: a provider of the workspace's own, from now on like any other."""
+
+    workspace: str
+    endpoint: CustomProvider
+    by: str = ""
+
+
+class ChangeEndpoint(Struct, frozen=True, kw_only=True):
+    """`change_endpoint`: what is known of the endpoint of this name is this from now on."""
+
+    workspace: str
+    endpoint: CustomProvider
+    by: str = ""
+
+
+class RemoveEndpoint(Struct, frozen=True, kw_only=True):
+    """`remove_endpoint`: it is no provider any more; its keys are lent to nobody."""
+
+    workspace: str
+    name: str
+    by: str = ""
+
+
+class ListEndpoints(Struct, frozen=True, kw_only=True):
+    """`list_endpoints`: the workspace's own and the operator's."""
+
+    workspace: str
+
+
+class EndpointView(CustomProvider, frozen=True, kw_only=True, omit_defaults=True):
+    """An endpoint as people see it."""
+
+    configured: bool = False
+    """It stands in the operator's environment: it is changed and removed there only."""
+    since: datetime | None = None
+    reason: str = ""
+    """What became of its keys, where something did."""
+    next_step: str = ""
+
+
+class EndpointList(Struct, frozen=True):
+    items: list[EndpointView]

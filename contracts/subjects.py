@@ -178,6 +178,10 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
         _verb("issue_token", "edge"),
         _verb("list_tokens", "edge"),
         _verb("revoke_token", "edge"),
+        _verb("add_endpoint", "edge"),
+        _verb("change_endpoint", "edge"),
+        _verb("remove_endpoint", "edge"),
+        _verb("list_endpoints", "edge", "discussion"),
     ),
     "provider_adapter": (
         _verb("attempt", "discussion"),
@@ -192,6 +196,7 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
         _verb("list", "edge"),
         _verb("history", "edge"),
         _verb("models", "edge"),
+        _verb("refresh", "edge"),
         _verb("providers", "edge"),
         _verb("limits", "edge"),
         _verb("probe", "key_vault"),

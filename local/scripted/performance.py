@@ -29,15 +29,24 @@ class Performance:
     """Plays a behaviour to whoever asked."""
 
     def __init__(
-        self, body: dict[str, Any], answering: Answering, *, rate: float, fixtures: Path | None
+        self,
+        body: dict[str, Any],
+        answering: Answering,
+        *,
+        rate: float,
+        fixtures: Path | None,
+        echo: replies.Echo | None = None,
     ) -> None:
         self._body = body
+        self._echo = echo
         self._answering = answering
         self._rate = rate
         self._fixtures = fixtures
         self._model = str(body.get("model") or "kimi-k2.6")
         self._streams = body.get("stream") is True
         self._chunks = replies.Chunks(self._model)
+        self._prefix = self._unsaid = replies.prefix_of(body)
+        """`_unsaid`: what of it the script has still to pass over."""
         self._due = 0.0
         self._text: list[str] = []
         self._thought: list[str] = []
@@ -86,6 +95,8 @@ class Performance:
                 self._write(line.encode() + b"\n\n")
             case Step("rate" | "usage" | "finish" | "no-done"):
                 self._settle(step)
+            case Step("cut-once") if self._prefix:
+                pass
             case _:
                 await self._end(step)
 
@@ -106,8 +117,12 @@ class Performance:
         match step:
             case Step("error", rest):
                 await self._refuse(rest)
+            case Step("cut-once"):
+                await self._stop("cut")
+                raise Ended("cut")
             case Step("html", status):
-                await self._answering.whole(int(status), replies.page(int(status)), "text/html")
+                page = replies.page(int(status), self._echo.sentence if self._echo else "")
+                await self._answering.whole(int(status), page, "text/html")
             case Step("replay", file):
                 await self._replay(file)
             case Step(verb):
@@ -140,13 +155,25 @@ class Performance:
         if not self._streams:
             return
         loop = asyncio.get_running_loop()
-        for number, piece in enumerate(pieces):
+        for number, whole in enumerate(pieces):
+            piece = self._beyond(whole) if field == "content" else whole
+            if not piece:
+                continue
             if self._rate > 0:
                 self._due = max(self._due + 1 / self._rate, loop.time() - 1 / self._rate)
                 await asyncio.sleep(self._due - loop.time())
             self._write(self._chunks.delta(**{field: piece}))
             if self._rate > 0 or number % AT_ONCE == 0:
                 await self._answering.flush()
+
+    def _beyond(self, piece: str) -> str:
+        """What of it is not the beginning that the request came with."""
+        known = len(self._unsaid)
+        if not self._unsaid.startswith(piece[:known]):
+            self._unsaid = ""
+            return piece
+        self._unsaid = self._unsaid[len(piece) :]
+        return piece[known:]
 
     def _call(self, call: str) -> None:
         name, _, arguments = call.partition(" ")
@@ -181,7 +208,7 @@ class Performance:
         if message.startswith("retry-after="):
             wait, _, message = message.removeprefix("retry-after=").partition(" ")
             headers = {"Retry_After": wait, "X_Retry_After": wait, "Msh_Cooldown_Seconds": wait}
-        document = replies.error(type_, message)
+        document = replies.error(type_, message, self._echo)
         if self._answering.begun:
             self._write(replies.frame(document))
             await self._answering.end()

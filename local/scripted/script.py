@@ -14,6 +14,7 @@
     stall                     silence until the client leaves
     mute                      the same, without even a head of an answer
     cut                       the connection breaks here
+    cut-once                  the same, unless the request goes on from the beginning of an answer
     close                     the body ends here, as if nothing were missing
     drop                      the connection closes without an answer
     error: 429 rate_limit_reached_error retry-after=1 max RPM: 3, please try again
@@ -104,7 +105,7 @@ class Step:
 
 Behaviour = tuple[Step, ...]
 
-_ALONE = frozenset({"no-done", "stall", "mute", "cut", "close", "drop"})
+_ALONE = frozenset({"no-done", "stall", "mute", "cut", "cut-once", "close", "drop"})
 _WITH_MORE = frozenset(
     {
         "think", "text", "many", "tool", "rate", "wait", "comment", "raw", "usage", "finish",

@@ -6,6 +6,7 @@ from it, so that the log never shows a discussion whose last turn has ended and 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -34,10 +35,10 @@ from contracts.discussion import (
 )
 from contracts.failures import Evidence, Failure, FailureClass
 from contracts.stream import ProviderError, StreamCompleted, Usage
-from services.discussion import modes
+from services.discussion import modes, prompting
 from services.discussion.backoff import Dice
 from services.discussion.breaker import WEIGHT
-from services.discussion.remedies import OURS, GiveUp, Park, Trouble, Wait, remedy
+from services.discussion.remedies import OURS, GiveUp, Park, Remedy, Trouble, Wait, remedy
 from services.discussion.words import explain
 
 NewId = Callable[[], str]
@@ -141,6 +142,8 @@ class Due:
 class Running:
     attempt: str
     trial: bool = False
+    resumed: bool = False
+    """It goes on from what an earlier attempt had said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,8 @@ class Turn:
     failures: tuple[FailureClass, ...] = ()
     """Of this turn, snoozes not counted."""
     snoozes: int = 0
+    prefix: str = ""
+    """What was heard of its answer before it broke off, and stands: the next attempt goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,8 +310,14 @@ def _start(command: StartAttempt, state: Going, now: datetime) -> list[Discussio
             key=command.key,
             key_version=command.key_version,
             trial=command.trial,
+            from_char=len(turn.prefix),
+            prefix_sha256=_sha256(turn.prefix) if turn.prefix else "",
         )
     ]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def _hold_back(command: HoldBack, state: Going, now: datetime) -> list[DiscussionEvent]:
@@ -400,6 +411,7 @@ def _completed(
             tool_calls=outcome.tool_calls,
             first_token_ms=outcome.first_token_ms,
             duration_ms=outcome.duration_ms,
+            notes=outcome.notes,
         )
     ]
 
@@ -460,10 +472,13 @@ def _remedied(
         failures=len(after.failures),
         same_class=after.snoozes if after.snoozes > before.snoozes else _same(after, class_),
         trial=isinstance(before.phase, Running) and before.phase.trial,
+        goes_on=_goes_on(end, after, state.opened),
+        resumed=isinstance(before.phase, Running) and before.phase.resumed,
+        heard_more=len(end.text) > len(before.prefix),
     )
     verdict = remedy(trouble, dice=dice)
     restarted: list[DiscussionEvent] = []
-    if (end.text or end.reasoning) and not isinstance(verdict, GiveUp):
+    if (after.prefix or end.reasoning) and not _stands(verdict):
         # Never concatenate two attempts: what was shown is withdrawn before anything new comes.
         restarted = [
             TurnRestarted(at=now, discussion=_id(state), turn=before.id, attempt=end.attempt)
@@ -499,11 +514,32 @@ def _remedied(
                     discussion=_id(state),
                     turn=before.id,
                     failure=failure,
-                    text=end.text,
+                    text=after.prefix,
                     reasoning=end.reasoning,
-                    partial=bool(end.text),
+                    partial=bool(after.prefix),
                 )
             ]
+
+
+def _stands(verdict: Remedy) -> bool:
+    """What was heard is not withdrawn."""
+    return isinstance(verdict, GiveUp) or (isinstance(verdict, Wait) and verdict.keep)
+
+
+ENOUGH = 64
+"""Tokens, estimated as bytes / 3: with fewer to lose, beginning anew costs less."""
+
+
+def _goes_on(end: AttemptFailed | AttemptCut, turn: Turn, opened: DiscussionOpened) -> bool:
+    """The next attempt may go on from what was heard: plain text, long enough, of a model that can.
+
+    Never with thinking, tools or a form of answer: half a thought is no beginning of one.
+    """
+    heard = turn.prefix.rstrip()
+    plain = not end.reasoning and not opened.parameters.tools
+    plain = plain and opened.parameters.response_format is None
+    long = len(heard.encode("utf-8", "replace")) // 3 >= ENOUGH
+    return plain and long and prompting.can_go_on(turn.model)
 
 
 def _cause(end: AttemptFailed | AttemptCut) -> tuple[FailureClass, str, Evidence]:
@@ -602,13 +638,14 @@ def evolve(  # noqa: C901, PLR0912 - one case for each fact
             return _with(state, replace(state.turns[id], phase=Due(reason, until)))
         case TurnParked(turn=id, gate=gate, failure=failure):
             return _with(state, replace(state.turns[id], phase=Parked(gate, _told(failure))))
-        case AttemptStarted(turn=id, attempt=attempt, trial=trial):
+        case AttemptStarted(turn=id, attempt=attempt, trial=trial, from_char=from_char):
             turn = state.turns[id]
-            return _with(state, replace(turn, phase=Running(attempt, trial), sent=turn.sent + 1))
+            running = Running(attempt, trial, resumed=from_char > 0)
+            return _with(state, replace(turn, phase=running, sent=turn.sent + 1))
         case AttemptFailed(turn=id) | AttemptCut(turn=id):
             return _with(state, _after_failure(state.turns[id], event))
-        case TurnRestarted():
-            return state
+        case TurnRestarted(turn=id):
+            return _with(state, replace(state.turns[id], prefix=""))
         case TurnCompleted(turn=id):
             return _with(state, replace(state.turns[id], phase=Ended(completed=True)))
         case TurnFailed(turn=id) | TurnCancelled(turn=id):
@@ -616,7 +653,7 @@ def evolve(  # noqa: C901, PLR0912 - one case for each fact
         case DiscussionCompleted() | DiscussionFailed() | DiscussionCancelled():
             return Over(state.opened, state.turns, state.run)
         case TurnReopened(turn=id):
-            again = replace(state.turns[id], phase=Due(), failures=(), snoozes=0)
+            again = replace(state.turns[id], phase=Due(), failures=(), snoozes=0, prefix="")
             return _with(state, again)
         case _:
             assert_never(event)
@@ -625,10 +662,15 @@ def evolve(  # noqa: C901, PLR0912 - one case for each fact
 def _after_failure(turn: Turn, end: AttemptFailed | AttemptCut) -> Turn:
     class_, hint, _ = _cause(end)
     sent = isinstance(end, AttemptCut) or end.sent
-    after = replace(turn, phase=Due(), sent=turn.sent if sent else turn.sent - 1)
+    after = replace(
+        turn,
+        phase=Due(),
+        sent=turn.sent if sent else turn.sent - 1,
+        prefix=end.text or turn.prefix,
+    )
     ours = not sent and hint in OURS
     # Who goes to see whether a provider is back goes for everybody: its own tries stay its own.
-    for_all = turn.phase == Running(end.attempt, trial=True) and class_ in WEIGHT
+    for_all = isinstance(turn.phase, Running) and turn.phase.trial and class_ in WEIGHT
     if ours or for_all:
         return replace(after, snoozes=turn.snoozes + 1)
     return replace(after, failures=(*turn.failures, class_))

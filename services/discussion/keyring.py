@@ -8,11 +8,14 @@ import msgspec
 import structlog
 
 from contracts.discussion import GateOpened
+from contracts.endpoints import CustomProvider
 from contracts.event import Event, UnknownEvent
 from contracts.failures import Refused, TimedOut, Unreachable
 from contracts.keys import (
     KEY_EVENTS,
     Done,
+    EndpointChanged,
+    EndpointList,
     KeyAccountSeen,
     KeyActivated,
     KeyAdded,
@@ -26,11 +29,14 @@ from contracts.keys import (
     KeySuspected,
     KeyVerified,
     KeyView,
+    ListEndpoints,
     ListKeys,
     ReportKey,
 )
 from contracts.subjects import command_subject
+from services.discussion import endpoints
 from services.discussion.accounts import AccountRef
+from services.discussion.probes import Probes
 from services.discussion.sharing import name_account
 from services.discussion.sql import SQL
 from services.discussion.store import Store, provider_stream
@@ -69,9 +75,10 @@ STATE_AFTER: dict[type[Event], KeyState] = {
 class Keyring:
     """A projection of key_vault's facts, in discussion's own tables."""
 
-    def __init__(self, store: Store, bus: Bus) -> None:
+    def __init__(self, store: Store, bus: Bus, probes: Probes) -> None:
         self._store = store
         self._bus = bus
+        self._probes = probes
         self._log = structlog.stdlib.get_logger("keyring")
 
     async def heard(self, delivery: Delivery) -> None:
@@ -81,11 +88,20 @@ class Keyring:
         except UnknownEvent as error:
             self._log.warning("passed over a fact of a newer version", tag=error.tag)
             return
-        if not isinstance(fact, KeyFact | KeyVerified | KeyAccountSeen):
+        if not isinstance(fact, KeyFact | KeyVerified | KeyAccountSeen | EndpointChanged):
             return
         async with self._store.transaction() as conn:
-            if await first_time(conn, CONSUMER, delivery.id):
+            if not await first_time(conn, CONSUMER, delivery.id):
+                return
+            if isinstance(fact, EndpointChanged):
+                await self._note_endpoint(conn, fact)
+            else:
                 await self._note(conn, fact)
+
+    async def _note_endpoint(self, conn: Connection, fact: EndpointChanged) -> None:
+        if await endpoints.note(conn, fact):
+            await self._probes.schedule(conn, fact.workspace, fact.provider)
+            await self._wake(conn, fact, "key", "model", cause="the endpoint changed")
 
     async def _note(self, conn: Connection, fact: KeyFact | KeyVerified | KeyAccountSeen) -> None:
         if isinstance(fact, KeyAccountSeen):
@@ -130,7 +146,11 @@ class Keyring:
             await name_account(conn, ref, fact.key, fact.account)
 
     async def _wake(
-        self, conn: Connection, fact: KeyFact | KeyVerified, *kinds: str, cause: str
+        self,
+        conn: Connection,
+        fact: KeyFact | KeyVerified | EndpointChanged,
+        *kinds: str,
+        cause: str,
     ) -> None:
         """Open the gates of these kinds and let what was parked for them ask again.
 
@@ -194,6 +214,26 @@ class Keyring:
             key.since or key.activated_at or await self._store.clock(conn),
             key.pool,
         )
+
+    async def look_for_endpoints(self, workspace: str) -> None:
+        """Ask key_vault itself for the endpoints: one added a moment ago may not be told of yet."""
+        try:
+            found = await self._bus.request(
+                command_subject("key_vault", "list_endpoints"),
+                ListEndpoints(workspace=workspace),
+                EndpointList,
+                within=VAULT_WITHIN,
+            )
+        except (Refused, Unreachable, TimedOut):
+            return  # what is known stays
+        async with self._store.transaction() as conn:
+            for view in found.items:
+                if view.since is None:
+                    continue  # the operator's: it stands in our environment too
+                row = msgspec.json.encode(
+                    msgspec.convert(view, CustomProvider, from_attributes=True)
+                )
+                await endpoints.save(conn, workspace, view.name, row, view.since)
 
     async def report_due(self, wakeup: Wakeup) -> None:
         """Handler of `report` wake-ups: tell key_vault what a provider said of a key."""

@@ -22,8 +22,8 @@ from contracts.stream import (
 )
 from contracts.subjects import chunk_subject
 from services.discussion import accounts, admission
-from services.discussion.aggregate import Command, CutAttempt, Going, Hear, Running
-from services.discussion.pricing import cost
+from services.discussion.aggregate import Command, CutAttempt, Going, Hear, Running, Turn
+from services.discussion.pricing import cost, price_of
 from services.discussion.reactions import account_of
 from services.discussion.sql import SQL
 from services.discussion.store import Loaded, Store
@@ -71,7 +71,8 @@ class Outcomes:
         """Carry the outcome into the discussion; nothing happens if it is stale."""
         await _tell_account(conn, command.outcome)
         loaded = await self._store.hold(conn, discussion)
-        priced = Hear(command.outcome, _cost(loaded, command.outcome))
+        outcome = command.outcome
+        priced = Hear(outcome, _cost(loaded, outcome.turn, outcome.attempt, outcome.usage))
         return await self._store.change(conn, loaded, priced)
 
     async def lease_due(self, wakeup: Wakeup) -> None:
@@ -81,8 +82,10 @@ class Outcomes:
         last = await self._bus.last_chunk(subject)
         async with self._store.reading() as conn:
             now = await self._store.clock(conn)
+            before = await self._store.load(conn, wakeup.discussion)
         alive = last is not None and now - last.stored_at < PULSE
-        text, reasoning = ("", "") if alive else await self._salvage(subject)
+        prefix = _prefix(before, wakeup.subject)
+        text, reasoning = ("", "") if alive else await self._salvage(subject, prefix)
         async with self._store.transaction() as conn:
             loaded = await self._store.hold(conn, wakeup.discussion)
             row = await conn.fetchrow(SQL["find_attempt"], wakeup.subject)
@@ -92,7 +95,7 @@ class Outcomes:
             if alive:
                 await self._renew(conn, wakeup, row)
                 return
-            await self._cut(conn, loaded, row, text, reasoning)
+            await self._cut(conn, loaded, row, text, reasoning, said_before=prefix)
 
     async def _renew(self, conn: Connection, wakeup: Wakeup, row: asyncpg.Record) -> None:
         ref = account_of(row)
@@ -102,9 +105,9 @@ class Outcomes:
         await accounts.save(conn, ref, renewed)
         await postpone(conn, wakeup, admission.LEASE)
 
-    async def _salvage(self, subject: str) -> tuple[str, str]:
-        """What the chunk stream still has of the answer: text and reasoning."""
-        said = dict.fromkeys(ChunkKind, "")
+    async def _salvage(self, subject: str, prefix: str) -> tuple[str, str]:
+        """What the chunk stream still has of the answer, from its beginning: text and reasoning."""
+        said = dict.fromkeys(ChunkKind, "") | {ChunkKind.TEXT: prefix}
         for stored in await self._bus.stored_chunks(subject):
             chunk = _decode_chunk.decode(stored.data)
             have = said[chunk.kind]
@@ -113,11 +116,19 @@ class Outcomes:
         return said[ChunkKind.TEXT], said[ChunkKind.REASONING]
 
     async def _cut(
-        self, conn: Connection, loaded: Loaded, row: asyncpg.Record, text: str, reasoning: str
+        self,
+        conn: Connection,
+        loaded: Loaded,
+        row: asyncpg.Record,
+        text: str,
+        reasoning: str,
+        *,
+        said_before: str = "",
     ) -> None:
         self._log.warning("attempt has no pulse", attempt=row["attempt"], heard=len(text))
         usage = Usage(
-            output_tokens=len((text + reasoning).encode("utf-8", "replace")) // 3,
+            output_tokens=len(f"{text[len(said_before) :]}{reasoning}".encode(errors="replace"))
+            // 3,
             status=UsageStatus.ESTIMATED,
         )
         command: Command = CutAttempt(
@@ -127,7 +138,7 @@ class Outcomes:
             text=text,
             reasoning=reasoning,
             usage=usage,
-            cost=cost(f"{row['provider']}/{row['model']}", usage),
+            cost=_cost(loaded, row["turn"], row["attempt"], usage),
         )
         if not await self._store.change(conn, loaded, command):
             # The discussion has gone on without it: only its place is left to give back.
@@ -166,9 +177,20 @@ async def _tell_account(conn: Connection, outcome: StreamCompleted | ProviderErr
         )
 
 
-def _cost(loaded: Loaded, outcome: StreamCompleted | ProviderError) -> Cost | None:
+def _prefix(loaded: Loaded, attempt: str) -> str:
+    """What had been said before the attempt went on from there."""
+    turns = loaded.state.turns.values() if isinstance(loaded.state, Going) else ()
+    running = (turn for turn in turns if _runs(turn, attempt))
+    return next((turn.prefix for turn in running), "")
+
+
+def _runs(turn: Turn, attempt: str) -> bool:
+    return isinstance(turn.phase, Running) and turn.phase.attempt == attempt
+
+
+def _cost(loaded: Loaded, turn: str, attempt: str, usage: Usage) -> Cost | None:
     state = loaded.state
-    turn = state.turns.get(outcome.turn) if isinstance(state, Going) else None
-    if turn is None or turn.phase != Running(outcome.attempt):
+    found = state.turns.get(turn) if isinstance(state, Going) else None
+    if loaded.opened is None or found is None or not _runs(found, attempt):
         return None
-    return cost(turn.model, outcome.usage)
+    return cost(price_of(loaded.opened, found.participant), usage)

@@ -10,11 +10,14 @@ from msgspec.structs import replace as copy
 
 from contracts.attempts import Message, Parameters
 from contracts.discussion import DiscussionOpened
-from contracts.providers import PROVIDERS, Model
+from contracts.providers import PROVIDERS, Continuing, Model
 from contracts.providers import Provider as Row
 
 SHORT = 1_024
 """Tokens of an answer unless asked otherwise: providers charge rate limits by it beforehand."""
+
+LEAST = 64
+"""Tokens that an answer which broke off may at least go on for."""
 
 LONG = 8_192
 """For models that think: their thoughts count too."""
@@ -28,11 +31,21 @@ def messages(opened: DiscussionOpened, participant: int) -> list[Message]:
     return [*head, *said]
 
 
-def parameters(opened: DiscussionOpened, model: str) -> Parameters:
+def parameters(opened: DiscussionOpened, participant: int) -> Parameters:
     """What was asked for, with an explicit and tight bound where nobody set one."""
     if opened.parameters.max_completion_tokens > 0:
         return opened.parameters
-    return copy(opened.parameters, max_completion_tokens=answer_tokens(known(model)))
+    model = known(opened.participants[participant].model)
+    own = None if model is None else model.answer_tokens
+    bound = own or (LONG if thinks(opened, participant) else SHORT)
+    return copy(opened.parameters, max_completion_tokens=bound)
+
+
+def thinks(opened: DiscussionOpened, participant: int) -> bool:
+    """Whether the participant's model thinks before it speaks."""
+    who = opened.participants[participant]
+    model = known(who.model)
+    return who.thinks or (model is not None and model.thinks)
 
 
 IMAGE = 1_000
@@ -64,11 +77,18 @@ def _bytes(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
 
 
-def answer_tokens(model: Model | None) -> int:
-    """How long an answer may be when nobody said."""
-    if model is not None and model.answer_tokens is not None:
-        return model.answer_tokens
-    return LONG if model is not None and model.thinks else SHORT
+def can_go_on(model: str) -> bool:
+    """Whether `provider/model` can be given the beginning of an answer to go on from."""
+    row, what = PROVIDERS.get(model.partition("/")[0]), known(model)
+    if row is None or row.continuing is Continuing.NONE:
+        return False
+    return what is not None and (not what.thinks or what.can_stop_thinking)
+
+
+def rest(parameters: Parameters, prefix: str) -> Parameters:
+    """What may still be said after `prefix`, of which a token has three bytes."""
+    left = parameters.max_completion_tokens - len(prefix.encode("utf-8", "replace")) // 3
+    return copy(parameters, max_completion_tokens=max(LEAST, left))
 
 
 def known(model: str) -> Model | None:

@@ -142,6 +142,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 -- name: find_attempt
 SELECT * FROM attempts WHERE attempt = $1
 
+-- name: running
+SELECT attempt FROM attempts WHERE attempt = ANY ($1)
+
 -- name: attempts_of_discussion
 SELECT * FROM attempts WHERE discussion = $1 ORDER BY provider, endpoint, account, attempt
 
@@ -235,6 +238,14 @@ WHERE workspace = $1 AND provider = $2 AND state IN ('active', 'suspect')
 ORDER BY state, key DESC
 LIMIT 1
 
+-- name: endpoints
+SELECT row FROM endpoints WHERE workspace = $1 AND row IS NOT NULL ORDER BY name
+
+-- name: save_endpoint
+INSERT INTO endpoints (workspace, name, row, told_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (workspace, name) DO UPDATE SET row = excluded.row, told_at = excluded.told_at
+    WHERE endpoints.told_at <= excluded.told_at
+
 -- name: pool_of_keys
 -- All keys in use, the newest first, with what is known of their accounts; and whether they have
 -- the model, as far as their catalogs tell.
@@ -283,8 +294,26 @@ SELECT c.provider, c.endpoint, c.key, c.models, c.refreshed_at, k.activated_at
 FROM catalogs c LEFT JOIN keys k USING (key)
 WHERE c.workspace = $1 AND (c.key = '' OR k.state = 'active')
 
+-- name: find_key
+SELECT key, workspace, version, provider, endpoint, account, state FROM keys WHERE key = $1
+
+-- name: keys_in_use
+SELECT key, workspace, version, provider, endpoint, account FROM keys
+WHERE workspace = $1 AND state = 'active'
+ORDER BY provider, key
+
+-- name: keys_without_a_look
+SELECT key, workspace FROM keys
+WHERE state = 'active'
+  AND NOT EXISTS (SELECT FROM wakeups WHERE kind = 'look' AND subject = keys.key)
+
+-- name: set_look
+INSERT INTO wakeups (kind, subject, workspace, due_at) VALUES ('look', $1, $2, clock() + $3::interval)
+ON CONFLICT (kind, subject) DO UPDATE
+    SET due_at = excluded.due_at, claimed_until = '-infinity', tries = 0
+
 -- name: drop_catalogs
-DELETE FROM catalogs WHERE provider = $1 AND key = '' AND endpoint <> $2
+DELETE FROM catalogs WHERE workspace = $1 AND provider = $2 AND key = '' AND endpoint <> $3
 
 -- name: waiting_by_provider
 SELECT split_part(payload_provider, '/', 1) AS provider,

@@ -52,18 +52,19 @@ class Quota:
                     await self._all_follow(conn, wakeup, look)
                 await drop(conn, wakeup)
                 return
-            row = await conn.fetchrow(
+            found = await conn.fetchrow(
                 SQL["key_of_account"], wakeup.workspace, look.provider, look.endpoint, look.account
             )
-            if row is None:  # nobody is there to ask with
+            if found is None:  # nobody is there to ask with
                 await postpone(conn, wakeup, EVERY)
                 return
         ref = AccountRef(wakeup.workspace, look.provider, look.endpoint, look.account)
-        key = KeyRef(key=row["key"], version=row["version"])
+        key = KeyRef(key=found["key"], version=found["version"])
         balance = await self._probes.balance(ref, key)
         can_pay = balance is not None and balance.enough
-        if not PROVIDERS[look.provider].balance_in(look.endpoint, os.environ):
-            can_pay = (await self._probes.models(ref, key)).failure is None
+        row = PROVIDERS.get(look.provider)
+        if row is None or not row.balance_in(look.endpoint, os.environ):
+            can_pay = (await self._probes.look(ref, key)).failure is None
         async with self._store.transaction() as conn:
             await self._conclude(conn, wakeup, look, closed_at, key, balance, can_pay=can_pay)
 

@@ -32,6 +32,8 @@ class Wait:
     """Try again after this long."""
 
     wait: timedelta
+    keep: bool = False
+    """What was heard stands, and the next attempt goes on from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,13 @@ class Trouble:
     """Those of this class, this one included."""
     trial: bool = False
     """It had gone to see whether a failing provider is back, for all who wait."""
+    goes_on: bool = False
+    """What has been heard of the answer so far is the beginning of one, and the model can go on
+    from it."""
+    resumed: bool = False
+    """The attempt had itself gone on from what an earlier one had said."""
+    heard_more: bool = True
+    """Something was heard that was not known before."""
 
 
 def remedy(trouble: Trouble, *, dice: Dice) -> Remedy:
@@ -72,10 +81,14 @@ def remedy(trouble: Trouble, *, dice: Dice) -> Remedy:
     if (not trouble.sent and trouble.hint in OURS) or (
         trouble.trial and trouble.class_ in WEIGHT and trouble.hint != "cancelled"
     ):
-        return Wait(next_wait(SNOOZE, failures=trouble.same_class, dice=dice))
+        wait = next_wait(SNOOZE, failures=trouble.same_class, dice=dice)
+        return Wait(wait, keep=trouble.goes_on)
     match trouble.class_:
         case FailureClass.AUTH | FailureClass.BILLING | FailureClass.MODEL:
             return Park(gate_of(trouble.class_, trouble.model))
+        case FailureClass.REQUEST if trouble.resumed and trouble.hint != "content_filter":
+            # It does not take the beginning of an answer after all: begin anew.
+            return Wait(next_wait(policy_of(trouble.class_), failures=1, dice=dice))
         case FailureClass.REQUEST:
             return GiveUp()
         case FailureClass.MIDSTREAM if trouble.hint == "cancelled":
@@ -84,14 +97,15 @@ def remedy(trouble: Trouble, *, dice: Dice) -> Remedy:
             most = min(MOST_FAILURES, MOST_OF.get(class_, MOST_FAILURES))
             if trouble.failures >= MOST_FAILURES or trouble.same_class >= most:
                 return GiveUp()
-            return Wait(
-                next_wait(
-                    policy_of(class_),
-                    failures=trouble.failures,
-                    hint=asked_for(trouble.evidence),
-                    dice=dice,
-                )
+            wait = next_wait(
+                policy_of(class_),
+                failures=trouble.failures,
+                hint=asked_for(trouble.evidence),
+                dice=dice,
             )
+            # Once only: what breaks off twice is not mended by going on.
+            keep = trouble.goes_on and not (trouble.resumed and trouble.heard_more)
+            return Wait(wait, keep=keep)
 
 
 def gate_of(class_: FailureClass, model: str) -> str:

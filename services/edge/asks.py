@@ -24,6 +24,7 @@ VERIFY = timedelta(seconds=45)
 _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("discussion", "open"): CHANGE,
     ("discussion", "cancel"): CHANGE,
+    ("discussion", "refresh"): VERIFY,
     ("discussion", "retry"): CHANGE,
     ("discussion", "limits"): CHANGE,
     ("key_vault", "add"): VERIFY,
@@ -33,6 +34,9 @@ _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("key_vault", "disable"): CHANGE,
     ("key_vault", "revoke"): CHANGE,
     ("key_vault", "prune"): CHANGE,
+    ("key_vault", "add_endpoint"): CHANGE,
+    ("key_vault", "change_endpoint"): CHANGE,
+    ("key_vault", "remove_endpoint"): CHANGE,
     ("key_vault", "rewrap"): VERIFY,
     ("key_vault", "issue_token"): CHANGE,
     ("key_vault", "revoke_token"): CHANGE,

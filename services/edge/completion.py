@@ -11,6 +11,8 @@ import structlog
 
 from contracts.discussion import (
     DISCUSSION_EVENTS,
+    AttemptCut,
+    AttemptFailed,
     AttemptStarted,
     DiscussionState,
     TurnCancelled,
@@ -19,7 +21,6 @@ from contracts.discussion import (
     TurnParked,
     TurnRestarted,
     TurnScheduled,
-    TurnWaiting,
 )
 from contracts.event import name_of
 from contracts.stream import ChunkKind
@@ -42,8 +43,9 @@ _HEARD = frozenset(
         name_of,
         (
             TurnScheduled,
-            TurnWaiting,
             AttemptStarted,
+            AttemptFailed,
+            AttemptCut,
             TurnRestarted,
             TurnParked,
             TurnFailed,
@@ -60,16 +62,23 @@ INTERRUPTED = WireError(
     code="interrupted",
 )
 CANCELLED = WireError(
-    status=409, message="This discussion was cancelled.", type="server_error", code="cancelled"
+    status=409,
+    message="This discussion was cancelled. Ask again if an answer is still wanted.",
+    type="server_error",
+    code="cancelled",
 )
 STOPPING = WireError(
     status=503,
-    message="Parley is being restarted; the answer goes on and stays in its discussion.",
+    message="Parley is being restarted. The answer goes on and stays in its discussion: read it "
+    "there, or ask again in a minute.",
     type="server_error",
     code="restarting",
 )
 NOTHING = WireError(
-    status=502, message="The discussion ended without an answer.", type="server_error", code="ended"
+    status=502,
+    message="The discussion ended without an answer. Ask again, or choose another model.",
+    type="server_error",
+    code="ended",
 )
 
 
@@ -90,6 +99,7 @@ class Completing:
         self._outlet: Outlet | None = None
         self._early: list[bytes] = []
         self._said: dict[ChunkKind, list[str]] = {}
+        self._broke_off_at = ""
         self._wrote = False
 
     @property
@@ -160,7 +170,12 @@ class Completing:
         match event:
             case TurnScheduled(model=model):
                 self._pieces = Pieces(self._id, self._created, model)
-            case TurnWaiting() | TurnRestarted() | AttemptStarted() if self._said:
+            case AttemptFailed(text=text) | AttemptCut(text=text):
+                self._broke_off_at = text
+            case AttemptStarted(from_char=from_char) if from_char:
+                # It goes on where it broke off; what was said by then is said here too.
+                yield from self._rest(ChunkKind.TEXT, self._broke_off_at[:from_char])
+            case TurnRestarted() | AttemptStarted() if self._said:
                 # What the client has heard cannot be taken back.
                 self.moot = True
                 yield self._fail(INTERRUPTED)
@@ -184,17 +199,21 @@ class Completing:
         else:
             yield self._pieces.delta(kind, text)
 
+    def _rest(self, kind: ChunkKind, whole: str) -> Iterator[bytes]:
+        """What of `whole` was not said yet."""
+        said = "".join(self._said.get(kind, ()))
+        if not whole.startswith(said):
+            _log.warning("what was streamed is not how the answer begins", kind=kind)
+        elif rest := whole[len(said) :]:
+            yield from self._say(kind, rest)
+
     def _complete(self, turn: TurnCompleted) -> Iterator[bytes]:
         """What was streamed is the beginning of what is true; say the rest of it."""
         for kind, whole in (
             (ChunkKind.REASONING, turn.reasoning),
             (ChunkKind.TEXT, turn.text),
         ):
-            said = "".join(self._said.get(kind, ()))
-            if not whole.startswith(said):
-                _log.warning("what was streamed is not how the answer begins", kind=kind)
-            elif rest := whole[len(said) :]:
-                yield self._pieces.delta(kind, rest)
+            yield from self._rest(kind, whole)
         if turn.tool_calls and ChunkKind.TOOL_CALL not in self._said:
             calls = [{"index": at} | call for at, call in enumerate(turn.tool_calls)]
             yield self._pieces.delta(ChunkKind.TOOL_CALL, calls)

@@ -8,7 +8,8 @@ from typing import Literal
 
 import structlog
 
-from services.key_vault import handover, tokens
+from contracts.endpoints import configured, ports
+from services.key_vault import addressbook, handover, tokens
 from services.key_vault.housekeeping import keep_house
 from services.key_vault.identity import open_identity
 from services.key_vault.inbox import Inbox
@@ -37,6 +38,8 @@ class Settings(ServiceSettings):
 
 async def wire(service: Service[Settings]) -> None:
     settings = service.settings
+    configured()  # whatever is wrong with it is said before anything begins
+    ports()
     pool = await service.connect_database()
     await migrate(pool, service.name, SCHEMA)
     line = await handover.read_line() if settings.handover == "stdin" else b""
@@ -46,6 +49,7 @@ async def wire(service: Service[Settings]) -> None:
     relay = Relay(settings.database_url, bus, service.name)
     store = Store(pool, identity, relay.wake)
     verification = Verification(store, bus)
+    await addressbook.settle(store)
     await tokens.ensure_owner(store, settings.owner_token_file)
     await bus.serve(service.name, Inbox(store, verification).verbs())
     service.spawn(relay.run(), "relay")

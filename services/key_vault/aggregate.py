@@ -132,9 +132,20 @@ class Rotate:
     version: int
     fingerprint: str
     verdict: Verdict
+    endpoint: str = ""
+    """Where it was tried, and what it is bound to from now on; empty: where the key is bound to."""
     account: str = ""
     """Whose it is, if the provider said so; taken for the former one's until it does."""
     by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strand:
+    """The provider is at another address than the one that this key is for, or gone."""
+
+    key: str
+    reason: str
+    next_step: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +173,7 @@ class Prune:
     by: str = ""
 
 
-Command = Add | Recognise | Judge | Report | Rotate | Disable | Enable | Revoke | Prune
+Command = Add | Recognise | Judge | Report | Rotate | Strand | Disable | Enable | Revoke | Prune
 
 # --- State: only what a decision needs ------------------------------------------------------
 
@@ -294,6 +305,8 @@ def decide(command: Command, ring: KeyRing, *, now: datetime) -> Sequence[RingEv
             return _report(ring, key, command, now) if key.record.version == version else []
         case Rotate(key=name):
             return _rotate(ring, _find(ring, name), command, now)
+        case Strand(key=name):
+            return _strand(ring, _find(ring, name), command, now)
         case Disable(key=name, by=by):
             return _disable(ring, _find(ring, name), by, now)
         case Enable(key=name, by=by):
@@ -374,10 +387,13 @@ def _rotate(ring: KeyRing, key: Key, wish: Rotate, now: datetime) -> Sequence[Ri
     if wish.version <= record.version:
         raise Overtaken(record.version)
     about: dict[str, Any] = {**_about(ring, record, now), "version": wish.version}
-    account = wish.account or record.account
+    moved = wish.endpoint not in {"", record.endpoint}
+    # At another address it is another account, the key's own until the provider names it.
+    account = wish.account or (record.key if moved else record.account)
     match wish.verdict:
         case Accepted(models):
-            _refuse_double(ring, wish.fingerprint, record.endpoint, but=record.key)
+            about["endpoint"] = wish.endpoint or record.endpoint
+            _refuse_double(ring, wish.fingerprint, about["endpoint"], but=record.key)
             return [
                 KeyVerified(**about, models=models),
                 KeyActivated(**about, account=account),
@@ -396,6 +412,17 @@ def _rotate(ring: KeyRing, key: Key, wish: Rotate, now: datetime) -> Sequence[Ri
                     rotated_by=wish.by,
                 )
             ]
+
+
+def _strand(ring: KeyRing, key: Key, wish: Strand, now: datetime) -> Sequence[RingEvent]:
+    match key:
+        case Quarantined(reason=former) if former == wish.reason:
+            return []
+        case Pending() | Active() | Suspect() | Quarantined():
+            about = _about(ring, key.record, now)
+            return [KeyQuarantined(**about, reason=wish.reason, next_step=wish.next_step)]
+        case Disabled() | Revoked():
+            return []  # out of use already, and not enabled again while it is for another address
 
 
 def _disable(ring: KeyRing, key: Key, by: str, now: datetime) -> Sequence[RingEvent]:
@@ -518,9 +545,16 @@ def _next(ring: KeyRing, event: Staying) -> Key:  # noqa: C901, PLR0912 - one ca
             return replace(key, record=replace(record, account=account))
         case KeyProven():
             return replace(key, record=replace(record, proven=True))
-        case KeyRotated(version=version, fingerprint=fingerprint):
+        case KeyRotated(version=version, fingerprint=fingerprint, endpoint=endpoint):
             return Active(
-                replace(record, version=version, fingerprint=fingerprint, used=True, proven=False)
+                replace(
+                    record,
+                    version=version,
+                    fingerprint=fingerprint,
+                    endpoint=endpoint,
+                    used=True,
+                    proven=False,
+                )
             )
         case KeySuspected():
             return Suspect(record)

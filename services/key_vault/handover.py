@@ -19,6 +19,7 @@ import structlog
 from msgspec import DecodeError, Struct, json
 from msgspec.json import Decoder
 
+from contracts.endpoints import directory, variable
 from contracts.failures import Invalid
 from contracts.providers import PROVIDERS
 from services.key_vault.aggregate import Add, AlreadyHere
@@ -113,14 +114,12 @@ _decode = Decoder(Handover).decode
 async def _add(store: Store, provider: str, pasted: str, environment: Mapping[str, str]) -> bool:
     """Keep the key; verifying it is left to whoever is there to ask, later."""
     with REDACTOR.knowing(pasted):
-        variable = f"{provider.upper()}_API_KEY"
+        name = variable(provider, "API_KEY")
         try:
-            row = provider_named(provider)
+            row = provider_named(provider, directory(environ=environment).rows)
             secret = cleaned(pasted.encode()).secret
         except Invalid as refusal:
-            log.warning(
-                "a key of the environment was not taken", variable=variable, why=str(refusal)
-            )
+            log.warning("a key of the environment was not taken", variable=name, why=str(refusal))
             return False
         region = row.region(None)
         command = Add(
@@ -128,7 +127,7 @@ async def _add(store: Store, provider: str, pasted: str, environment: Mapping[st
             region=region.name,
             endpoint=endpoint_of(region, environment),
             fingerprint=store.identity.fingerprint(secret),
-            label=variable,
+            label=name,
             by="environment",
         )
         try:
@@ -138,7 +137,7 @@ async def _add(store: Store, provider: str, pasted: str, environment: Mapping[st
         async with transaction(store.pool) as conn:
             await conn.execute(SQL["keep_handover"], provider, command.fingerprint)
             await conn.execute(SQL["plan_check"], key, DEFAULT_WORKSPACE, timedelta(0))
-        log.info("took a key over from the environment", variable=variable, key=key)
+        log.info("took a key over from the environment", variable=name, key=key)
         return True
 
 
@@ -150,14 +149,14 @@ async def _compare(store: Store, keys: Mapping[str, str]) -> None:
     known = {(row["provider"], row["fingerprint"]) for row in rows}
     for provider, pasted in keys.items():
         try:
-            provider_named(provider)
+            provider_named(provider, directory().rows)
             secret = cleaned(pasted.encode()).secret
         except Invalid:
             continue  # it would not have been taken either
         if (provider, store.identity.fingerprint(secret)) not in known:
             log.warning(
                 "a key of the environment is not the one in the vault, and is not used",
-                variable=f"{provider.upper()}_API_KEY",
+                variable=variable(provider, "API_KEY"),
                 next_step="Keys are taken from the environment at the first start only. "
                 "To use it, add it on the keys page or with `parley keys add`.",
             )

@@ -15,11 +15,15 @@ from contracts.failures import Conflict, Invalid, NotFound
 from contracts.ids import BadToken, token
 from contracts.keys import (
     AUTO,
+    AddEndpoint,
     AddKey,
+    ChangeEndpoint,
     DescribeVault,
     DisableKey,
     Done,
     EnableKey,
+    EndpointList,
+    EndpointView,
     GetKey,
     Identity,
     Introspect,
@@ -29,9 +33,11 @@ from contracts.keys import (
     KeyState,
     KeyView,
     LeaseKey,
+    ListEndpoints,
     ListKeys,
     ListTokens,
     PruneKeys,
+    RemoveEndpoint,
     ReportKey,
     RevokeKey,
     RevokeToken,
@@ -43,8 +49,7 @@ from contracts.keys import (
     VaultIdentity,
     VerifyKey,
 )
-from contracts.providers import PROVIDERS
-from services.key_vault import lending, tokens, trial
+from services.key_vault import addressbook, lending, tokens, trial
 from services.key_vault.aggregate import (
     Accepted,
     Add,
@@ -106,6 +111,10 @@ class Inbox:
             Verb("issue_token", IssueToken, self.issue_token),
             Verb("list_tokens", ListTokens, self.list_tokens),
             Verb("revoke_token", RevokeToken, self.revoke_token),
+            Verb("add_endpoint", AddEndpoint, self.add_endpoint),
+            Verb("change_endpoint", ChangeEndpoint, self.change_endpoint),
+            Verb("remove_endpoint", RemoveEndpoint, self.remove_endpoint),
+            Verb("list_endpoints", ListEndpoints, self.list_endpoints),
         )
 
     async def identity(self, _: DescribeVault) -> VaultIdentity:
@@ -136,11 +145,29 @@ class Inbox:
         await tokens.revoke(self._store, wish)
         return Done()
 
+    # --- Endpoints beside the built-in providers --------------------------------------------
+
+    async def add_endpoint(self, wish: AddEndpoint) -> EndpointView:
+        _check_workspace(wish.workspace)
+        return await addressbook.add(self._store, wish)
+
+    async def change_endpoint(self, wish: ChangeEndpoint) -> EndpointView:
+        return await addressbook.change(self._store, wish)
+
+    async def remove_endpoint(self, wish: RemoveEndpoint) -> Done:
+        await addressbook.remove(self._store, wish)
+        return Done()
+
+    async def list_endpoints(self, wish: ListEndpoints) -> EndpointList:
+        return EndpointList(await addressbook.listed(self._store, wish.workspace))
+
     # --- A new key --------------------------------------------------------------------------
 
     async def add(self, wish: AddKey) -> KeyView:
         """Keep it, then verify it: whatever comes of that, the key is kept and the answer says."""
-        row = provider_named(wish.provider)
+        row = provider_named(
+            wish.provider, (await addressbook.known(self._store.pool, wish.workspace)).rows
+        )
         region = region_named(row, None if wish.region == AUTO else wish.region)
         _check_workspace(wish.workspace)
         info = submission_info(
@@ -198,8 +225,8 @@ class Inbox:
             return self._store.identity.recipient.open(sealed, info)
         except CannotOpen as error:
             raise Invalid(
-                "The secret was not sealed for this vault and this request.",
-                next_step="Try again: the vault may have been set up anew meanwhile.",
+                "The key was not taken in: the vault that keeps keys was set up anew meanwhile.",
+                next_step="Try again.",
                 slug="not-sealed-for-us",
             ) from error
 
@@ -250,6 +277,8 @@ class Inbox:
 
     async def enable(self, wish: EnableKey) -> KeyView:
         """Wanted again, and verified before anybody may use it."""
+        key = await self._store.key(wish.workspace, wish.key)
+        await addressbook.check(self._store.pool, wish.workspace, key)
         view = await self._change(wish.workspace, wish.key, Enable(key=wish.key, by=wish.by))
         if view.state is not KeyState.PENDING:
             return view
@@ -306,9 +335,9 @@ class Inbox:
             said = Judge(key=wish.key, version=wish.version, verdict=Accepted(balance=wish.balance))
             with suppress(NoSuchKey):
                 await self._store.change(wish.workspace, key.provider, said)
-        if wish.accepted is None:
+        row = (await addressbook.known(self._store.pool, wish.workspace)).rows.get(key.provider)
+        if wish.accepted is None or row is None:  # its endpoint is gone, and nobody is lent it
             return Done()
-        row = PROVIDERS[key.provider]
         verdict = Accepted()
         if not wish.accepted:
             form = region_by_form(row, await self._store.secret(key, wish.workspace))

@@ -11,6 +11,7 @@ import structlog
 
 from contracts.failures import Conflict, Forbidden, Invalid, NotFound
 from contracts.keys import KeyLease, KeyState, KeyView, LeaseKey
+from services.key_vault import addressbook
 from services.key_vault.at_rest import AtRestError, bound_to_key
 from services.key_vault.projections import key_view
 from services.key_vault.sql import SQL
@@ -89,6 +90,7 @@ async def _in_use(conn: Connection, wish: LeaseKey) -> bytes:
         log.warning("refused a loan", key=wish.key, request=wish.request, why="no such key")
         raise NotFound("There is no such key.")
     _check(key_view(row), wish)
+    await addressbook.check(conn, wish.workspace, key_view(row))
     stored: bytes | None = await conn.fetchval(SQL["find_secret"], wish.key, wish.version)
     if stored is None:
         raise NotFound("The key's secret has been destroyed.")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import assert_never, cast
 
+import msgspec
 from asyncpg import Record
 
 from contracts.event import Event
@@ -34,6 +35,7 @@ from contracts.keys import (
     TokenRevoked,
     TokenView,
 )
+from services.key_vault.endpoints import row_in
 from services.key_vault.explanations import EMPTY
 from services.key_vault.sql import SQL
 from shared.database import Connection
@@ -52,7 +54,7 @@ REPLACED = "Nothing, unless you want it back: then enable it. Pruning takes it o
 
 
 async def project(conn: Connection, events: Iterable[Event]) -> None:
-    """Bring the tables `keys` and `tokens` up to these events."""
+    """Bring the tables `keys`, `endpoints` and `tokens` up to these events."""
     for event in events:
         await _project(conn, cast(KeyEvent, event))
 
@@ -87,7 +89,12 @@ async def _project(conn: Connection, event: KeyEvent) -> None:  # noqa: C901, PL
             await conn.execute(SQL["prove_key"], event.key)
         case KeyRotated():
             await conn.execute(
-                SQL["rotate_key"], event.key, event.version, event.fingerprint, event.account
+                SQL["rotate_key"],
+                event.key,
+                event.version,
+                event.fingerprint,
+                event.account,
+                event.endpoint,
             )
         case KeySuspected() | KeyQuarantined() | KeyDisabled() | KeyEnabled() | KeyRevoked():
             state, *words = _put_aside(event)
@@ -98,8 +105,18 @@ async def _project(conn: Connection, event: KeyEvent) -> None:  # noqa: C901, PL
             if balance is not None:
                 told = "" if balance.enough else str(balance)
                 await conn.execute(SQL["tell_balance"], event.key, told)
-        case KeyNotRotated() | EndpointChanged():
+        case KeyNotRotated():
             pass  # no row depends on these
+        case EndpointChanged():
+            await _project_endpoint(conn, event)
+        case TokenIssued() | TokenRevoked():
+            await _project_token(conn, event)
+        case _:
+            assert_never(event)
+
+
+async def _project_token(conn: Connection, event: TokenIssued | TokenRevoked) -> None:
+    match event:
         case TokenIssued():
             await conn.execute(
                 SQL["add_token"],
@@ -113,8 +130,14 @@ async def _project(conn: Connection, event: KeyEvent) -> None:  # noqa: C901, PL
             )
         case TokenRevoked():
             await conn.execute(SQL["revoke_token"], event.token, event.at)
-        case _:
-            assert_never(event)
+
+
+async def _project_endpoint(conn: Connection, event: EndpointChanged) -> None:
+    if event.removed:
+        await conn.execute(SQL["drop_endpoint"], event.workspace, event.provider)
+        return
+    row = msgspec.json.encode(row_in(event))
+    await conn.execute(SQL["save_endpoint"], event.workspace, event.provider, row, event.at)
 
 
 def _put_aside(

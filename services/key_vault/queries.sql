@@ -133,10 +133,27 @@ UPDATE keys SET reason = $2, next_step = $3 WHERE key = $1;
 UPDATE keys SET proven = true WHERE key = $1;
 
 -- name: rotate_key
-UPDATE keys SET version = $2, fingerprint = $3, account = $4, proven = false WHERE key = $1;
+UPDATE keys
+SET version = $2, fingerprint = $3, account = $4, endpoint = $5, proven = false
+WHERE key = $1;
 
 -- name: remove_key
 DELETE FROM keys WHERE key = $1;
+
+-- Endpoints beside the built-in providers: the projection
+
+-- name: list_endpoints
+SELECT name, row, since FROM endpoints WHERE workspace = $1 ORDER BY name;
+
+-- name: save_endpoint
+INSERT INTO endpoints (workspace, name, row, since) VALUES ($1, $2, $3, $4)
+ON CONFLICT (workspace, name) DO UPDATE SET row = excluded.row, since = excluded.since;
+
+-- name: drop_endpoint
+DELETE FROM endpoints WHERE workspace = $1 AND name = $2;
+
+-- name: providers_with_keys
+SELECT DISTINCT workspace, provider FROM keys WHERE provider <> ALL ($1::text[]);
 
 -- Loans
 

@@ -92,7 +92,13 @@ class Store:
 
     async def keys(self, workspace: str, provider: str | None = None) -> list[KeyView]:
         """The newest first."""
-        rows = await self.pool.fetch(SQL["list_keys"], workspace, provider)
+        return await self.keys_in(self.pool, workspace, provider)
+
+    async def keys_in(
+        self, conn: Connection | Pool, workspace: str, provider: str | None = None
+    ) -> list[KeyView]:
+        """The same, in the caller's transaction."""
+        rows = await conn.fetch(SQL["list_keys"], workspace, provider)
         return [key_view(row) for row in rows]
 
     async def add(
@@ -111,12 +117,12 @@ class Store:
                     return former.decode()
             sealed = await seal_for_keeps(conn, self.identity.keks, secret, bound)
             await conn.execute(SQL["keep_secret"], command.key, 1, sealed)
-            await self._change(conn, workspace, provider, command)
+            await self.change_in(conn, workspace, provider, command)
             if once is not None:
                 await remember(conn, once.name, once.body, command.key.encode())
             return command.key
 
-        return await self._in_transaction(work)
+        return await self.in_transaction(work)
 
     async def made_before(self, once: Once | None) -> str | None:
         """The key that the same command made; IdempotencyMismatch if it was another one."""
@@ -128,13 +134,14 @@ class Store:
 
     async def change(self, workspace: str, provider: str, command: Command) -> Sequence[RingEvent]:
         """Load, decide, append; again if somebody else was faster."""
-        return await self._in_transaction(
-            lambda conn: self._change(conn, workspace, provider, command)
+        return await self.in_transaction(
+            lambda conn: self.change_in(conn, workspace, provider, command)
         )
 
-    async def _change(
+    async def change_in(
         self, conn: Connection, workspace: str, provider: str, command: Command
     ) -> Sequence[RingEvent]:
+        """The same in the caller's transaction; WrongVersion: somebody else was faster."""
         stream = ring_name(workspace, provider)
         recorded = await self.journal.load(conn, stream)
         facts = [cast(RingEvent, fact.event) for fact in recorded]
@@ -158,7 +165,8 @@ class Store:
         await self.journal.append(conn, stream, expected, events, workspace=workspace)
         await project(conn, events)
 
-    async def _in_transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def in_transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do it as a whole; again if somebody else was faster."""
         while True:
             try:
                 async with transaction(self.pool) as conn:
@@ -211,13 +219,13 @@ class Store:
         bound = bound_to_key(workspace, command.key, command.version, key.endpoint)
 
         async def work(conn: Connection) -> Sequence[RingEvent]:
-            events = await self._change(conn, workspace, key.provider, command)
+            events = await self.change_in(conn, workspace, key.provider, command)
             if any(isinstance(event, KeyRotated) for event in events):
                 sealed = await seal_for_keeps(conn, self.identity.keks, secret, bound)
                 await conn.execute(SQL["keep_secret"], command.key, command.version, sealed)
             return events
 
-        return await self._in_transaction(work)
+        return await self.in_transaction(work)
 
     # --- Questions still to be put ----------------------------------------------------------
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from contracts.failures import Conflict, Invalid, Unavailable
 from contracts.keys import KeyState, KeyView
 from contracts.providers import PROVIDERS, Provider, Region
+from services.key_vault import addressbook
 from services.key_vault.aggregate import (
     Accepted,
     AlreadyHere,
@@ -36,12 +37,15 @@ async def rotate(
 ) -> KeyView:
     """The key with its new secret; Conflict, Invalid, Unavailable say why it has the old one."""
     fingerprint = store.identity.fingerprint(secret)
-    if fingerprint == key.fingerprint and key.state not in _ASIDE:
+    present = await _present(store, workspace, key)
+    if fingerprint == key.fingerprint and key.state not in _ASIDE and key.endpoint == present:
         # It has this secret: sent twice, perhaps. All there is to find out is whether it works.
         return key if key.state is KeyState.ACTIVE else await verification.verify(workspace, key.id)
     _check(key)
     version = await store.next_version(workspace, key.id)
-    candidate = replace(key, version=version, fingerprint=fingerprint, proven=False)
+    candidate = replace(
+        key, version=version, endpoint=present, fingerprint=fingerprint, proven=False
+    )
     async with store.trial(workspace, candidate, secret):
         heard = await verification.ask(workspace, candidate, secret)
         command = Rotate(
@@ -49,16 +53,17 @@ async def rotate(
             version=version,
             fingerprint=fingerprint,
             verdict=heard.said,
+            endpoint=present,
             account=heard.account,
             by=by,
         )
         try:
-            await store.rotate(workspace, key, command, secret)
+            await store.rotate(workspace, candidate, command, secret)
         except NotAsItIs as error:
             raise _aside(await store.key(workspace, error.key)) from error
         except Overtaken as error:
             raise Conflict(
-                "Another new secret for this key was faster.",
+                "Somebody has rotated this key at the same time, and was faster.",
                 next_step="Look at the key; rotate it again if it is not as you want it.",
             ) from error
         except AlreadyHere as error:
@@ -70,6 +75,20 @@ async def rotate(
     if isinstance(heard.said, Accepted):
         return await store.key(workspace, key.id)
     raise _not_rotated(heard.said, again=heard.again)
+
+
+async def _present(store: Store, workspace: str, key: KeyView) -> str:
+    """Where the new secret is for: an endpoint may have moved since the key was added.
+
+    Whoever enters a secret now means the address of now.
+    """
+    if key.provider in PROVIDERS:
+        return key.endpoint
+    row = (await addressbook.known(store.pool, workspace)).custom.get(key.provider)
+    if row is None:
+        await addressbook.check(store.pool, workspace, key)
+        return key.endpoint
+    return row.base_url
 
 
 def _not_rotated(said: Denied | NoAnswer, *, again: bool) -> Exception:
@@ -126,7 +145,7 @@ async def find_region(
 
     Only called with the person's consent: it shows the key to a second host.
     """
-    row = PROVIDERS[key.provider]
+    row = (await addressbook.known(store.pool, workspace)).rows[key.provider]
     first = region_named(row, region_by_form(row, secret))
     heard = await _try(store, verification, workspace, key, secret, first)
     said = heard.said

@@ -22,8 +22,9 @@ from contracts.attempts import ProbeResult
 from contracts.discussion import ProbeKey
 from contracts.failures import Conflict, Refused, TimedOut, Unreachable
 from contracts.keys import KeyState, KeyView
-from contracts.providers import PROVIDERS, Provider
+from contracts.providers import Provider
 from contracts.subjects import command_subject
+from services.key_vault import addressbook
 from services.key_vault.aggregate import Accepted, Judge, NoAnswer, Recognise, Verdict
 from services.key_vault.at_rest import AtRestError
 from services.key_vault.explanations import NOBODY_TO_ASK, may_pass, misplaced, verdict
@@ -48,6 +49,8 @@ _MOST = 30
 """About a refused key it is asked once a day in the end, and after a month no more."""
 
 _LOOK = timedelta(milliseconds=100)
+_REMOVED = "Add its endpoint again and verify the key, or revoke the key."
+
 _POLL = timedelta(seconds=1)
 _LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -90,6 +93,7 @@ class Verification:
                 if disabled
                 else "Add a new key if one is to be used.",
             )
+        await addressbook.check(self._store.pool, workspace, before)
         async with self._store.asking(key, _BUSY) as ours:
             if ours:
                 heard = await self._find_out(workspace, before, thoroughly=thoroughly)
@@ -150,7 +154,10 @@ class Verification:
         self, workspace: str, key: KeyView, secret: str, *, thoroughly: bool = False
     ) -> Heard:
         """What the provider says of the key."""
-        row = PROVIDERS[key.provider]
+        there = await addressbook.known(self._store.pool, workspace)
+        row = there.rows.get(key.provider)
+        if row is None:
+            return Heard(NoAnswer(f"There is no provider {key.provider} any more.", _REMOVED))
         form = region_by_form(row, secret)
         if form is not None and form != key.region and _is_the_vendors_own(row, key):
             return Heard(misplaced(row, key, form))
@@ -161,6 +168,7 @@ class Verification:
             key=key.id,
             version=key.version,
             balance=thoroughly,
+            custom=there.custom.get(key.provider),
         )
         try:
             result = await self._bus.request(

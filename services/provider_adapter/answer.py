@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from contracts.stream import ChunkKind, Usage
+from services.provider_adapter.seam import Seam
 
 _LOST = "\N{REPLACEMENT CHARACTER}"
 
@@ -93,7 +94,10 @@ def _latest(said: Usage, before: Usage | None) -> Usage:
 class Answer:
     """Everything heard of one attempt."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        """`prefix`: how it begins, said by an attempt before this one."""
+        self._prefix = prefix
+        self._seam = Seam(prefix) if prefix else None
         self._finish = ""
         self._signature = ""
         self.usage: Usage | None = None
@@ -101,11 +105,11 @@ class Answer:
         self.refusal = ""
         self.spoken = False
         """Some text, thought or tool call has come: the attempt is committed."""
-        self._texts: list[str] = []
+        self._texts: list[str] = [prefix] if prefix else []
         self._thoughts: list[str] = []
         self._calls: dict[int, ToolCall] = {}
         self._said_calls: list[Unsent] = []
-        self._length = dict.fromkeys(ChunkKind, 0)
+        self._length = dict.fromkeys(ChunkKind, 0) | {ChunkKind.TEXT: len(prefix)}
         self._pending: list[tuple[ChunkKind, list[str]]] = []
         self._pending_calls: list[dict[str, Any]] = []
         self._halves: dict[ChunkKind, str] = {}
@@ -150,9 +154,8 @@ class Answer:
         if reasoning:
             self._add(ChunkKind.REASONING, reasoning)
             self._thoughts.append(reasoning)
-        if text:
-            self._add(ChunkKind.TEXT, text)
-            self._texts.append(text)
+        if text and (new := text if self._seam is None else self._seam.take(text)):
+            self._say(new)
         if piece.tool_calls:
             self._pending_calls.extend(map(self._call, piece.tool_calls))
         if text or reasoning or piece.tool_calls:
@@ -167,6 +170,8 @@ class Answer:
 
     def close(self) -> None:
         """Nothing follows: half a character that waited for its other half is lost."""
+        if self._seam is not None and (held := self._seam.close()):
+            self._say(held)
         for kind in list(self._halves):
             del self._halves[kind]
             self._add(kind, _LOST)
@@ -197,6 +202,15 @@ class Answer:
             Unsent(ChunkKind.TEXT, 0, text[: self._length[ChunkKind.TEXT]]),
         )
         return [*(stretch for stretch in said if stretch.text), *self._said_calls]
+
+    @property
+    def new(self) -> str:
+        """The text that was heard of this attempt itself."""
+        return self.text[len(self._prefix) :]
+
+    def _say(self, text: str) -> None:
+        self._add(ChunkKind.TEXT, text)
+        self._texts.append(text)
 
     def _add(self, kind: ChunkKind, text: str) -> None:
         if self._pending and self._pending[-1][0] is kind:

@@ -56,8 +56,9 @@ class Hears(Protocol):
 class Listener:
     """Collects one answer. Raises Interrupted, Foreign, Unreadable or TooLarge."""
 
-    def __init__(self, speech: Hears) -> None:
-        self.answer = Answer()
+    def __init__(self, speech: Hears, prefix: str = "") -> None:
+        """`prefix`: how the answer begins, said by an attempt before this one."""
+        self.answer = Answer(prefix)
         self.over = False
         """The provider said that nothing follows."""
         self._speech = speech
@@ -89,6 +90,7 @@ class Listener:
     def close(self) -> None:
         """The end of the bytes."""
         if self.over:
+            self.answer.close()
             return
         if self._document is not None:
             body = b"".join(self._document)

@@ -425,7 +425,7 @@ async def test_a_secret_sealed_for_another_request_is_not_opened(world: World) -
     stolen = AddKey(
         workspace="default", request="r2", provider="kimi", sealed_secret=sealed.sealed_secret
     )
-    with pytest.raises(Invalid, match="not sealed for this vault"):
+    with pytest.raises(Invalid, match="was not taken in"):
         await world.ask(world.edge, "add", stolen, KeyView)
 
 

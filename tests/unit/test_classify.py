@@ -12,6 +12,7 @@ from contracts.providers import KIMI
 from services.provider_adapter import classify
 from services.provider_adapter.classify import Verdict, limits_in, retry_after
 from services.provider_adapter.dialects import openai_chat
+from shared.redaction import REDACTOR
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HTML = b"<html><head><title>Attention Required! | Cloudflare</title></head><body>no</body></html>"
@@ -80,6 +81,21 @@ def test_a_page_in_front_of_the_provider_says_nothing_of_the_key() -> None:
     assert judged(401, HTML).class_ is FailureClass.TRANSIENT
     assert judged(401, b"").class_ is FailureClass.AUTH
     assert judged(403, HTML).evidence.message == "Attention Required! | Cloudflare no"
+
+
+@pytest.mark.parametrize("length", [20, 51, 512])
+@pytest.mark.parametrize("before", [0, 150, 195, 590, 4790, 4999])
+def test_a_key_is_not_cut_into_something_that_no_longer_looks_like_one(
+    length: int, before: int
+) -> None:
+    secret = "formless" + "x7" * (length // 2 - 4)
+    with REDACTOR.knowing(secret):
+        for words in (" " * before + secret, "a" * before + secret, secret * 4000):
+            for verdict in (
+                judged(401, {"message": words}),
+                judged(502, f"<p>{words}</p>".encode()),
+            ):
+                assert "x7x7x7" not in verdict.evidence.message
 
 
 def test_an_unknown_path_is_not_an_unknown_model() -> None:

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 from msgspec import json as msgspec_json
+from msgspec.structs import replace
 
 from contracts.discussion import (
+    AttemptFailed,
     AttemptStarted,
     DiscussionState,
     TurnCompleted,
     TurnParked,
+    TurnRestarted,
     TurnScheduled,
     TurnWaiting,
 )
@@ -77,8 +80,10 @@ class Run:
             version = self.feed.version + 1
             self._hear(self.feed.fact(version, name_of(event), msgspec_json.encode(event)))
 
-    def says(self, text: str, at: int, kind: ChunkKind = ChunkKind.TEXT) -> None:
-        chunk = StreamChunk(turn="t", attempt="a", kind=kind, offset=at, text=text)
+    def says(
+        self, text: str, at: int, kind: ChunkKind = ChunkKind.TEXT, *, attempt: str = "a"
+    ) -> None:
+        chunk = StreamChunk(turn="t", attempt=attempt, kind=kind, offset=at, text=text)
         self._hear(self.feed.chunk(chunk, msgspec_json.encode(chunk)))
 
     def _hear(self, items: Any) -> None:
@@ -141,7 +146,7 @@ async def test_tool_calls_that_came_together_are_told_one_after_the_other() -> N
     assert deltas == [{"tool_calls": [{"index": 0, "id": "1"}]}, {"tool_calls": [{"index": 0}]}]
 
 
-@pytest.mark.parametrize("again", [WAITING, STARTED])
+@pytest.mark.parametrize("again", [TurnRestarted(**COMMON, attempt="a"), STARTED])
 async def test_words_that_were_heard_cannot_be_taken_back(again: Event) -> None:
     run = Run()
     run.happens(SCHEDULED, STARTED)
@@ -150,6 +155,22 @@ async def test_words_that_were_heard_cannot_be_taken_back(again: Event) -> None:
 
     assert run.told.deltas()[-1]["error"]["code"] == "interrupted"
     assert run.completing.moot, "nobody will come back for the second attempt"
+
+
+async def test_an_answer_that_is_gone_on_with_is_told_as_one() -> None:
+    run = Run()
+    run.happens(SCHEDULED, STARTED)
+    run.says("Hel", 0)
+    run.happens(
+        AttemptFailed(**COMMON, attempt="a", class_=FailureClass.MIDSTREAM, text="Hello "),
+        WAITING,
+        replace(STARTED, attempt="b", number=2, from_char=6),
+    )
+    run.says("there", 6, attempt="b")
+    run.happens(replace(completed("Hello there"), attempt="b"))
+
+    assert run.told.text() == "Hello there"
+    assert run.told.written.endswith(DONE)
 
 
 async def test_waiting_before_the_first_word_is_only_waiting() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,6 +21,7 @@ from contracts.discussion import (
     DiscussionEvent,
     DiscussionFailed,
     DiscussionOpened,
+    DiscussionReopened,
     DiscussionState,
     Mode,
     Participant,
@@ -27,6 +29,7 @@ from contracts.discussion import (
     TurnCompleted,
     TurnFailed,
     TurnParked,
+    TurnReopened,
     TurnRestarted,
     TurnScheduled,
     TurnState,
@@ -43,10 +46,14 @@ from services.discussion.aggregate import (
     Discussion,
     Hear,
     HoldBack,
+    NoSuchTurn,
     NotDue,
+    NothingToRetry,
     NotOpened,
     Open,
     ParkTurn,
+    Refuse,
+    Retry,
     StartAttempt,
 )
 from services.discussion.views import view
@@ -287,6 +294,166 @@ def test_text_that_broke_off_twice_is_kept_as_it_is() -> None:
     assert kinds(events) == [AttemptFailed, TurnFailed, DiscussionFailed]
     assert isinstance(events[1], TurnFailed)
     assert (events[1].text, events[1].partial) == ("Yes, b", True)
+
+
+LONG = "It was a dark and stormy night; the rain fell in torrents. " * 5
+
+
+def resumed(turn: str, attempt: str, from_char: int, number: int = 2) -> AttemptStarted:
+    return msgspec.structs.replace(started(turn, attempt, number), from_char=from_char)
+
+
+def test_a_long_text_that_broke_off_is_gone_on_with() -> None:
+    broken = error("t1", "a1", FailureClass.MIDSTREAM, text=LONG)
+
+    events = decide(Hear(broken), aggregate.replay(RUNNING))
+    assert kinds(events) == [AttemptFailed, TurnWaiting], "what was heard stands"
+    after = aggregate.replay([*RUNNING, *events])
+    [begun] = decide(start("t1", "a2"), after)
+
+    assert isinstance(begun, AttemptStarted)
+    assert begun.from_char == len(LONG)
+    assert begun.prefix_sha256 == hashlib.sha256(LONG.encode()).hexdigest()
+    assert view([*RUNNING, *events, begun]).turns[0].text == LONG
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [{"text": "Too little."}, {"text": LONG, "reasoning": "Hm."}, {"reasoning": LONG}],
+)
+def test_what_is_short_or_was_thought_is_begun_anew(heard: dict[str, str]) -> None:
+    broken = error("t1", "a1", FailureClass.MIDSTREAM, **heard)
+
+    events = decide(Hear(broken), aggregate.replay(RUNNING))
+
+    assert kinds(events) == [AttemptFailed, TurnRestarted, TurnWaiting]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        Parameters(max_completion_tokens=64, tools=[{"type": "function"}]),
+        Parameters(max_completion_tokens=64, response_format={"type": "json_object"}),
+    ],
+)
+def test_a_form_or_a_tool_call_is_begun_anew(parameters: Parameters) -> None:
+    first, *others = RUNNING
+    assert isinstance(first, DiscussionOpened)
+    strict = msgspec.structs.replace(first, parameters=parameters)
+    broken = error("t1", "a1", FailureClass.MIDSTREAM, text=LONG)
+
+    events = decide(Hear(broken), aggregate.replay([strict, *others]))
+
+    assert kinds(events) == [AttemptFailed, TurnRestarted, TurnWaiting]
+
+
+def test_an_answer_is_gone_on_with_once() -> None:
+    broken = decide(
+        Hear(error("t1", "a1", FailureClass.MIDSTREAM, text=LONG)), aggregate.replay(RUNNING)
+    )
+    again = [*RUNNING, *broken, resumed("t1", "a2", len(LONG))]
+
+    events = decide(
+        Hear(error("t1", "a2", FailureClass.MIDSTREAM, text=LONG + "And so")),
+        aggregate.replay(again),
+    )
+
+    assert kinds(events) == [AttemptFailed, TurnFailed, DiscussionFailed]
+    assert isinstance(events[1], TurnFailed)
+    assert events[1].text == LONG + "And so"
+
+
+def test_what_stands_still_stands_if_going_on_came_to_nothing() -> None:
+    broken = decide(
+        Hear(error("t1", "a1", FailureClass.MIDSTREAM, text=LONG)), aggregate.replay(RUNNING)
+    )
+    again = [*RUNNING, *broken, resumed("t1", "a2", len(LONG))]
+
+    events = decide(
+        Hear(error("t1", "a2", FailureClass.OVERLOADED, text=LONG)), aggregate.replay(again)
+    )
+
+    assert kinds(events) == [AttemptFailed, TurnWaiting]
+    [begun] = decide(start("t1", "a3"), aggregate.replay([*again, *events]))
+    assert isinstance(begun, AttemptStarted)
+    assert begun.from_char == len(LONG)
+
+
+def test_a_provider_that_cannot_go_on_after_all_begins_anew() -> None:
+    broken = decide(
+        Hear(error("t1", "a1", FailureClass.MIDSTREAM, text=LONG)), aggregate.replay(RUNNING)
+    )
+    again = [*RUNNING, *broken, resumed("t1", "a2", len(LONG))]
+
+    events = decide(
+        Hear(error("t1", "a2", FailureClass.REQUEST, text=LONG)), aggregate.replay(again)
+    )
+
+    assert kinds(events) == [AttemptFailed, TurnRestarted, TurnWaiting]
+
+
+def test_who_goes_to_see_whether_a_provider_is_back_loses_no_try() -> None:
+    history = [*RUNNING[:-1], msgspec.structs.replace(started("t1", "a1"), trial=True)]
+    for number in range(2, 9):
+        events = decide(
+            Hear(error("t1", f"a{number - 1}", FailureClass.OVERLOADED)), aggregate.replay(history)
+        )
+        assert kinds(events) == [AttemptFailed, TurnWaiting]
+        looks = msgspec.structs.replace(started("t1", f"a{number}", number), trial=True)
+        history += [*events, looks]
+
+    assert view(history).turns[0].attempts == 8
+
+
+def test_a_turn_that_can_never_be_attempted_fails_at_once() -> None:
+    due = aggregate.replay(RUNNING[:-1])
+    failure = explain(FailureClass.REQUEST, KIMI, hint="cannot_fit", final=True)
+
+    events = decide(Refuse(turn="t1", failure=failure), due)
+
+    assert kinds(events) == [TurnFailed, DiscussionFailed]
+
+
+def test_a_wait_is_stated_again_when_the_time_that_was_told_has_passed() -> None:
+    due = aggregate.replay(RUNNING[:-1])
+    held = HoldBack(turn="t1", reason="breaker", not_before=NOON + timedelta(seconds=10))
+    [waiting] = decide(held, due)
+    known = aggregate.evolve(due, waiting)
+
+    assert decide(held, known) == []
+    later = aggregate.decide(
+        HoldBack(turn="t1", reason="breaker", not_before=NOON + timedelta(seconds=40)),
+        known,
+        now=NOON + timedelta(seconds=11),
+        dice=lambda: 0.5,
+        new_id=lambda: "new",
+    )
+    assert kinds(later) == [TurnWaiting]
+
+
+def test_a_discussion_that_is_over_goes_on_when_a_turn_is_tried_again() -> None:
+    refused = decide(Hear(error("t1", "a1", FailureClass.REQUEST)), aggregate.replay(RUNNING))
+    over = aggregate.replay([*RUNNING, *refused])
+
+    events = decide(Retry(turn="t1", by="somebody"), over)
+
+    assert kinds(events) == [DiscussionReopened, TurnReopened]
+    assert isinstance(events[0], DiscussionReopened)
+    assert events[0].run == 2
+    again = aggregate.replay([*RUNNING, *refused, *events, started("t1", "a2", 2)])
+    assert kinds(decide(Hear(answer("t1", "a2")), again)) == [TurnCompleted, DiscussionCompleted]
+
+
+def test_only_what_failed_can_be_tried_again() -> None:
+    done = decide(Hear(answer("t1", "a1")), aggregate.replay(RUNNING))
+
+    with pytest.raises(NothingToRetry):
+        decide(Retry(turn="t1"), aggregate.replay([*RUNNING, *done]))
+    with pytest.raises(NothingToRetry):
+        decide(Retry(turn="t1"), aggregate.replay(RUNNING))
+    with pytest.raises(NoSuchTurn):
+        decide(Retry(turn="t9"), aggregate.replay(RUNNING))
+    assert decide(Retry(turn="t1"), aggregate.replay(RUNNING[:-1])) == []
 
 
 def test_an_attempt_without_a_pulse_that_said_nothing_is_tried_once_more() -> None:

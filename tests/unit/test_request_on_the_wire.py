@@ -17,6 +17,7 @@ from contracts.providers import (
     OLLAMA,
     OPENAI,
     PROVIDERS,
+    VLLM,
     XAI,
     Dialect,
     Provider,
@@ -263,8 +264,8 @@ def test_a_part_that_cannot_be_sent_is_refused_with_the_reason(row: Provider) ->
 
 
 def test_what_an_asker_relies_on_is_refused_with_the_reason() -> None:
-    with pytest.raises(Unsayable, match="stop cannot be asked of xAI: its reasoning models"):
-        sent(XAI, parameters=Parameters(max_completion_tokens=9, stop=["x"]))
+    with pytest.raises(Unsayable, match="stop cannot be asked of xAI's grok"):
+        sent(XAI, model="grok-4.7", parameters=Parameters(max_completion_tokens=9, stop=["x"]))
     json_only = Parameters(max_completion_tokens=9, response_format={"type": "json_object"})
     with pytest.raises(Unsayable, match="response_format"):
         sent(ANTHROPIC, parameters=json_only)
@@ -292,3 +293,25 @@ def test_openais_reasoning_models_keep_their_own_temperature() -> None:
     assert "temperature" not in sent(OPENAI, model="gpt-6.1-sol", parameters=wish)
     assert "temperature" not in sent(OPENAI, model="gpt-9-unheard-of", parameters=wish)
     assert sent(OPENAI, model="gpt-4.1", parameters=wish)["temperature"] == 0.2
+
+
+@pytest.mark.parametrize(
+    ("row", "marked", "beside"),
+    [
+        (KIMI, {"partial": True}, {"thinking": {"type": "disabled"}}),
+        (MISTRAL, {"prefix": True}, {}),
+        (VLLM, {}, {"continue_final_message": True, "add_generation_prompt": False}),
+    ],
+)
+def test_an_answer_that_broke_off_is_gone_on_with_in_the_providers_own_way(
+    row: Provider, marked: dict[str, Any], beside: dict[str, Any]
+) -> None:
+    asked = [
+        Message(role="user", content="Hi"),
+        Message(role="assistant", content="The rain"),
+    ]
+    body = sent(row, messages=asked, prefix="The rain")
+
+    assert body["messages"][-1] == {"role": "assistant", "content": "The rain"} | marked
+    assert {name: body.get(name) for name in beside} == beside
+    assert not (sent(row, messages=asked)["messages"][-1].keys() & marked.keys())

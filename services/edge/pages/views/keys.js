@@ -3,6 +3,7 @@
 import { call, fresh, get, post } from "/pages/api.js";
 import { announce, h, icon } from "/pages/dom.js";
 import { ago, left, plural } from "/pages/words.js";
+import { ownEndpoints } from "/pages/views/endpoints.js";
 import { problemBox } from "/pages/views/problem.js";
 
 const MEANING = {
@@ -25,6 +26,7 @@ export async function keys(place, { providers, manages, changed }) {
     manages ? addForm(providers, async () => {
       await Promise.all([showKeys(list), showProviders()]);
     }) : null,
+    manages ? ownEndpoints(async () => keys(place, { providers: await changed(), manages, changed })) : null,
     h("section", { class: "stack", "aria-labelledby": "providers" }, h("h2", { id: "providers" }, "Providers"), standing)));
   place.querySelector("h1").focus({ preventScroll: true });
   standing.replaceChildren(...providers.map(providerCard));
@@ -135,7 +137,7 @@ function sharing(ids, all) {
 }
 
 /** A question before something that cannot be undone; the safe answer has the focus. */
-function confirmation(question, words, close, done) {
+export function confirmation(question, words, close, done) {
   const no = h("button", { class: "quiet", type: "button", onclick: close }, "Keep it");
   const box = h("div", { class: "note bad", role: "group", "aria-label": question },
     icon("warning"),
