@@ -1,4 +1,5 @@
-"""The server: `GET /v1/models`, `POST /v1/chat/completions`, and `GET /log` of what was asked.
+"""The server: `GET /v1/models`, `GET /v1/users/me/balance`, `POST /v1/chat/completions`, and
+`GET /log` of what was asked.
 
 What it does is decided, in this order, by the outage (`PUT /outage`: a behaviour for everything
 that is asked, until `DELETE /outage`), the account's limits, the key (`sk-wrong-key…` and the other
@@ -78,6 +79,8 @@ class ScriptedProvider:
         """Words a second; 0 is as fast as possible."""
         self.keys = None if keys is None else set(keys)
         """The keys that are good; None: every one."""
+        self.balance = 49.58894
+        """What is left in everybody's account."""
         self.models: list[dict[str, Any]] = list(replies.MODELS)
         """What its list has in it."""
         self.echoes = echoes
@@ -233,6 +236,8 @@ class ScriptedProvider:
             return await performance.default()
         if (request.method, request.path) == ("GET", "/v1/models"):
             await answering.json(200, {"object": "list", "data": self.models}, **identity)
+        elif (request.method, request.path) == ("GET", "/v1/users/me/balance"):
+            await answering.json(200, replies.balance(self.balance), **identity)
         else:
             nowhere = {
                 "code": 5,

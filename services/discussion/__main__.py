@@ -11,6 +11,7 @@ from services.discussion.keyring import CONSUMER, Keyring
 from services.discussion.openings import Openings
 from services.discussion.outcomes import Outcomes
 from services.discussion.probes import Probes
+from services.discussion.quota import Quota
 from services.discussion.refreshing import Refreshing
 from services.discussion.settings import Settings
 from services.discussion.store import SCHEMAS, Store
@@ -46,6 +47,7 @@ async def wire(service: Service[Settings]) -> None:
             "catalog": probes.catalog_due,
             "look": refreshing.due,
             "report": keyring.report_due,
+            "quota": Quota(store, probes).due,
             "tidy": tidying.due,
         },
     )

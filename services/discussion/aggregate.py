@@ -157,6 +157,8 @@ class Running:
 @dataclass(frozen=True, slots=True)
 class Parked:
     gate: str
+    told: str = ""
+    """See `_told`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,9 +375,14 @@ def _refused(command: Refuse, state: Going, now: datetime) -> list[DiscussionEve
     return [TurnFailed(at=now, discussion=_id(state), turn=turn.id, failure=command.failure)]
 
 
+def _told(failure: Failure) -> str:
+    """What is told anew when it changes: how much an account has."""
+    return failure.detail if failure.class_ is FailureClass.BILLING else ""
+
+
 def _park(command: ParkTurn, state: Going, now: datetime) -> list[DiscussionEvent]:
     turn, gate = _due(state, command.turn), command.gate
-    if turn.phase == Parked(gate):
+    if turn.phase == Parked(gate, _told(command.failure)):
         return []  # it was looked at again, and nothing has changed
     return [
         TurnParked(at=now, discussion=_id(state), turn=turn.id, gate=gate, failure=command.failure)
@@ -638,8 +645,8 @@ def evolve(  # noqa: C901, PLR0912 - one case for each fact
             return replace(state, turns={**state.turns, id: Turn(id, participant, model)})
         case TurnWaiting(turn=id, reason=reason, not_before=until):
             return _with(state, replace(state.turns[id], phase=Due(reason, until)))
-        case TurnParked(turn=id, gate=gate):
-            return _with(state, replace(state.turns[id], phase=Parked(gate)))
+        case TurnParked(turn=id, gate=gate, failure=failure):
+            return _with(state, replace(state.turns[id], phase=Parked(gate, _told(failure))))
         case AttemptStarted(turn=id, attempt=attempt, trial=trial, from_char=from_char):
             turn = state.turns[id]
             running = Running(attempt, trial, resumed=from_char > 0)

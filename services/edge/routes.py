@@ -170,6 +170,15 @@ ROUTES: tuple[Route, ...] = (
         gives=KeyList,
     ),
     Route(
+        method="GET",
+        path=f"{API}/keys/{{id}}",
+        answer=keys.read_one,
+        roles=MANAGERS,
+        summary="Read a provider key's state",
+        tag="keys",
+        gives=KeyView,
+    ),
+    Route(
         method="POST",
         path=f"{API}/keys/{{id}}/verify",
         answer=keys.verify_one,

@@ -109,6 +109,40 @@ async def test_a_key_of_the_other_region_is_told_apart_and_found_a_home(tmp_path
         assert with_key(ai, NEW, "/chat/") == []
 
 
+async def test_a_key_is_found_where_its_answer_says_and_added_once(tmp_path: Path) -> None:
+    async with (
+        ScriptedProvider() as provider,
+        system(tmp_path, KIMI_BASE_URL=provider.base_url, KIMI_API_KEY=OLD) as client,
+    ):
+        await warm_up(client.system)
+        body: dict[str, Any] = {"provider": "kimi", "secret": NEW, "pool": True}
+        headers = {**client.system.headers, "Idempotency-Key": "once"}
+        address = f"{client.system.url}/api/v1/keys"
+        async with client.http.post(address, json=body, headers=headers) as answer:
+            assert answer.status == 201
+            location, added = answer.headers["Location"], await answer.json()
+        status, found = await client.ask("GET", location)
+        assert (status, found) == (200, added)
+        assert (found["state"], found["pool"]) == ("active", True)
+
+        again = await client.ask("POST", "/api/v1/keys", body, **{"Idempotency-Key": "once"})
+        assert again == (201, added)
+        other = body | {"label": "another"}
+        status, told = await client.ask(
+            "POST", "/api/v1/keys", other, **{"Idempotency-Key": "once"}
+        )
+        assert (status, bool(told["next_step"])) == (422, True)
+        assert sorted(key["state"] for key in (await keys(client)).values()) == ["active"] * 2
+
+        provider.balance = 0
+        status, verified = await client.ask("POST", f"{location}/verify")
+        assert (status, verified["state"]) == (200, "active")
+        assert verified["reason"] == "The account's balance is 0.00 USD."
+        assert (await keys(client))[added["id"]]["reason"] == verified["reason"]
+        status, _ = await client.ask("GET", f"/api/v1/keys/{added['id'][:-1]}0")
+        assert status == 404
+
+
 async def test_an_old_bad_key_never_lurks_beside_a_new_good_one(tmp_path: Path) -> None:
     async with (
         ScriptedProvider(keys=[OLD]) as provider,

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from contracts.attempts import CancelAttempt, KeyRef, Parameters, ProbeResult, RunAttempt, RunProbe
-from contracts.failures import Conflict, FailureClass, Invalid, Unavailable
+from contracts.failures import Balance, Conflict, FailureClass, Invalid, Unavailable
 from contracts.keys import Done, KeyRotated
 from contracts.stream import ChunkKind, StreamCompleted, StreamStarted, UsageStatus
 from contracts.subjects import chunk_subject, command_subject
@@ -599,6 +599,22 @@ async def test_a_look_tells_the_models(here: House) -> None:
     assert here.vault.leases[0].purpose == "probe"
     assert here.keys.holds == 0
     assert here.asked == 1
+
+
+async def test_a_look_at_the_balance_tells_how_much_there_is(
+    here: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Invalid, match="does not tell"):  # at an address that is no region's
+        await probe(here, at="balance")
+    monkeypatch.setenv("KIMI_BASE_URL", here.provider.base_url)
+    for there, amount, enough in ((49.58894, "49.59", True), (0, "0.00", False)):
+        here.provider.balance = there
+        balance = (await probe(here, at="balance")).balance
+        assert balance == Balance(amount=amount, currency="USD", enough=enough)
+    here.vault.secret = "sk-wrong-key-1"
+    refused = await probe(here, at="balance")
+    assert (refused.failure, refused.balance) == (FailureClass.AUTH, None)
+    assert here.asked == 3
 
 
 async def test_a_look_with_a_wrong_key_says_so(here: House) -> None:

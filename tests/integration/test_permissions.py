@@ -56,6 +56,7 @@ REQUESTS: Mapping[str, set[str]] = {
     "key_vault.revoke": {EDGE},
     "key_vault.prune": {EDGE},
     "key_vault.rewrap": {EDGE},
+    "key_vault.get": {EDGE},
     "key_vault.issue_token": {EDGE},
     "key_vault.list_tokens": {EDGE},
     "key_vault.revoke_token": {EDGE},
