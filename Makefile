@@ -21,7 +21,7 @@ PARTS  := tests/unit tests/conformance tests/integration tests/acceptance tests/
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := menu
 .PHONY: menu run setup dev demo seed check format test test/unit test/conformance test/integration \
-        test/acceptance test/browser test/faults bench compose/test pins clean
+        test/acceptance test/browser test/faults soak bench compose/test pins clean
 
 menu:
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -55,18 +55,21 @@ format: $(DEV) ## let the formatter and the safe fixes have their way
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
 
-test: $(DEV) ## every test, the cheap ones first
-	@$(PYTEST) $(wildcard $(PARTS)) $(ARGS)
+test: $(DEV) ## every test but the slow ones, the cheap ones first
+	@$(PYTEST) $(wildcard $(PARTS)) -m "not slow and not soak" $(ARGS)
 
 test/unit: $(DEV) ## rules and parsers: no I/O, seconds
 test/conformance: $(DEV) ## one suite per seam: dialects, bus, journal
 test/integration: $(DEV) ## real PostgreSQL and NATS
 test/acceptance: $(DEV) ## real processes, over HTTP
 test/browser: $(DEV) ## the web page in Chromium
-test/faults: $(DEV) ## killed processes, cut connections, lost brokers
+test/faults: $(DEV) ## killed processes, cut connections, lost brokers, the slow ones too
 
 test/unit test/conformance test/integration test/acceptance test/browser test/faults:
-	@$(PYTEST) tests/$(@F) $(ARGS)
+	@$(PYTEST) tests/$(@F) -m "not soak" $(ARGS)
+
+soak: $(DEV) ## faults at random for SOAK_MINUTES (45), and nothing may grow
+	@$(PYTEST) tests/faults -m soak -s $(ARGS)
 
 bench: $(DEV) ## what a streamed piece of text costs
 	@exec $(PY) -m bench $(ARGS)
