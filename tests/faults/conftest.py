@@ -141,7 +141,8 @@ def bad_lines(
     home = Home(folder / "home")
     with ExitStack() as stack:
         provider_url = stack.enter_context(scripted("--rate", "20"))
-        nats = stack.enter_context(in_a_thread(("127.0.0.1", stack.enter_context(_nats(folder)))))
+        port = stack.enter_context(broker_of_the_operators(folder))
+        nats = stack.enter_context(in_a_thread(("127.0.0.1", port)))
         provider = stack.enter_context(in_a_thread(of_url(provider_url)))
         # With another name than the database that tests get copies of.
         dsn = databases.at(postgres, "parley_behind_a_line")
@@ -184,7 +185,7 @@ async def _ready(client: Client) -> bool:
 
 
 @contextmanager
-def _nats(folder: Path) -> Generator[int]:
+def broker_of_the_operators(folder: Path) -> Generator[int]:
     """A broker without keys, as an operator may have one already: its port."""
     port = free_port()
     config = folder / "nats.conf"
