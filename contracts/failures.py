@@ -77,6 +77,9 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Limits named in the message: `rpm`, `tpm`, `tpd`, `concurrency`."""
     request: str = ""
     """The provider's own id of the request, for its support."""
+    account: str = ""
+    """Tells the account that the provider named from others; its id itself goes no further than
+    provider_adapter."""
 
 
 class Failure(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):

@@ -57,6 +57,9 @@ class Api:
     async def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return await self._ask("POST", path, body)
 
+    async def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return await self._ask("PUT", path, body)
+
     async def delete(self, path: str) -> dict[str, Any]:
         return await self._ask("DELETE", path, None)
 

@@ -32,6 +32,7 @@ class Question:
     topic: str
     personas: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    temperature: float | None = None
 
     def body(self) -> dict[str, Any]:
         """As `POST /api/v1/discussions` takes it."""
@@ -42,7 +43,8 @@ class Question:
             for model in self.models or (None,)
         ]
         mode = "single" if len(pairs) == 1 else "parallel"
-        return {"topic": self.topic, "mode": mode, "participants": pairs}
+        options = {} if self.temperature is None else {"temperature": self.temperature}
+        return {"topic": self.topic, "mode": mode, "participants": pairs, "options": options}
 
 
 _DEFAULT = "riley-engstrom"
@@ -85,6 +87,8 @@ async def ask(api: Api, question: Question, console: Console) -> int:
 
 def _verdict(discussion: Discussion, name: str) -> int:
     for turn in discussion.turns.values():
+        for remark in turn.remarks:
+            _tell(f"{turn.persona}: {remark}")
         if turn.failure is not None and turn.state in {"failed", "parked"}:
             failure = turn.failure
             _tell(f"{turn.persona}: {failure.title}. {failure.detail}\n{failure.next_step}")

@@ -54,6 +54,7 @@ class ScriptedProvider:
         rate: float = 0,
         keys: Iterable[str] | None = None,
         fixtures: Path | None = None,
+        echoes: bool = False,
     ) -> None:
         self.requests: list[Asked] = []
         """Everything that was asked of the provider, in order."""
@@ -62,6 +63,10 @@ class ScriptedProvider:
         """Words a second; 0 is as fast as possible."""
         self.keys = None if keys is None else set(keys)
         """The keys that are good; None: every one."""
+        self.models: list[dict[str, Any]] = list(replies.MODELS)
+        """What its list has in it."""
+        self.echoes = echoes
+        """Says the key back, in its headers and in every refusal."""
         self._host = host
         self._port = port
         self._fixtures = fixtures
@@ -161,7 +166,11 @@ class ScriptedProvider:
         asked.model = str(asked.body.get("model", ""))
         self.requests.append(asked)
         began = time.monotonic()
-        performance = Performance(asked.body, answering, rate=self.rate, fixtures=self._fixtures)
+        echo = replies.Echo(key) if self.echoes and key else None
+        answering.more = echo.headers if echo else {}
+        performance = Performance(
+            asked.body, answering, rate=self.rate, fixtures=self._fixtures, echo=echo
+        )
         try:
             asked.ended = await self._perform(performance, request, asked, key, answering)
         except ConnectionError:
@@ -194,7 +203,7 @@ class ScriptedProvider:
                 return await performance.run(steps)
             return await performance.default()
         if (request.method, request.path) == ("GET", "/v1/models"):
-            await answering.json(200, {"object": "list", "data": replies.MODELS}, **identity)
+            await answering.json(200, {"object": "list", "data": self.models}, **identity)
         else:
             nowhere = {
                 "code": 5,

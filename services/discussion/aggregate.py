@@ -404,6 +404,7 @@ def _completed(
             tool_calls=outcome.tool_calls,
             first_token_ms=outcome.first_token_ms,
             duration_ms=outcome.duration_ms,
+            notes=outcome.notes,
         )
     ]
 

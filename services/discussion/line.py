@@ -54,9 +54,10 @@ async def call_next(
     if places is not None and len(account.leases) >= places:
         return  # whoever leaves calls
     at = admission.earliest(account, limits, now)
-    await conn.execute(SQL["wake_next"], ref.places, at)
+    await conn.execute(SQL["wake_next"], ref.lines, at)
 
 
 async def call_all(conn: Connection, ref: AccountRef) -> None:
     """Something has changed for all of them."""
-    await conn.execute(SQL["wake_waiting"], ref.places, None)
+    for name in ref.lines:
+        await conn.execute(SQL["wake_waiting"], name, None)

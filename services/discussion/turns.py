@@ -24,10 +24,18 @@ from contracts.failures import (
     TimedOut,
     Unreachable,
 )
-from contracts.providers import PROVIDERS
+from contracts.providers import Provider
 from contracts.stream import ProviderError
 from contracts.subjects import command_subject
-from services.discussion import accounts, admission, allowance, line, prompting
+from services.discussion import (
+    accounts,
+    admission,
+    allowance,
+    choosing,
+    endpoints,
+    line,
+    prompting,
+)
 from services.discussion.accounts import AccountRef
 from services.discussion.aggregate import (
     Due,
@@ -126,7 +134,7 @@ class Turns:
         opened = loaded.opened
         assert opened is not None
         messages = prompting.messages(opened, turn.participant)
-        parameters = prompting.parameters(opened, turn.model)
+        parameters = prompting.parameters(opened, turn.participant)
         if turn.prefix:
             parameters = prompting.rest(parameters, turn.prefix)
             messages = [*messages, Message(role="assistant", content=turn.prefix)]
@@ -162,7 +170,6 @@ class Turns:
                 trial=verdict.trial,
             ),
         )
-        known = prompting.known(turn.model)
         return RunAttempt(
             workspace=wakeup.workspace,
             discussion=loaded.id,
@@ -176,8 +183,9 @@ class Turns:
             parameters=parameters,
             expires_at=now + SEND_WITHIN,
             deadline=now + ANSWER_WITHIN,
-            thinks=bool(known and known.thinks) and not turn.prefix,
+            thinks=prompting.thinks(opened, turn.participant) and not turn.prefix,
             prefix=turn.prefix,
+            custom=await endpoints.custom(conn, wakeup.workspace, provider),
         )
 
     async def _admit(
@@ -201,29 +209,39 @@ class Turns:
     async def _access(self, conn: Connection, workspace: str, turn: Turn) -> Access | Barrier:
         """With what the turn can be attempted, or what it has to be parked for."""
         provider, _, model = turn.model.partition("/")
-        access = await self._key(conn, workspace, provider)
+        row = await endpoints.provider(conn, workspace, provider)
+        access = None if row is None else await self._key(conn, workspace, row, model)
         if access is None:
-            return Barrier(f"key:{provider}", _no_access(turn.model))
+            return Barrier(f"key:{provider}", _no_access(turn.model, row))
         if access.suspect:
             return access
         return await self._closed_gate(conn, access, model) or access
 
-    async def _key(self, conn: Connection, workspace: str, provider: str) -> Access | None:
-        row = PROVIDERS.get(provider)
-        if row is None:
-            return None
+    async def _key(
+        self, conn: Connection, workspace: str, row: Provider, model: str
+    ) -> Access | None:
+        provider = row.name
         if not row.needs_key:
-            address = keyless_addresses().get(provider)
+            address = keyless_addresses(rows={provider: row}).get(provider)
             ref = AccountRef(workspace, provider, address or "", "local")
             return Access(ref=ref, key=None) if address else None
         key = await conn.fetchrow(SQL["usable_key"], workspace, provider)
         if key is None:
             return None
-        ref = AccountRef(workspace, provider, key["endpoint"], key["account"] or key["key"])
+        suspect, pooled = key["suspect"], key["pooled"] and not key["suspect"]
+        if pooled:
+            limits = await accounts.limits_of(conn, AccountRef(workspace, provider, "", ""))
+            now = await self._store.clock(conn)
+            best = await choosing.best_of_pool(conn, workspace, provider, model, limits, now)
+            key = best or key
+        custom = await endpoints.custom(conn, workspace, provider)
+        if custom is not None and custom.base_url != key["endpoint"]:
+            return None  # its endpoint has moved, and it does not follow
+        ref = AccountRef(workspace, provider, key["endpoint"], key["account"] or key["key"], pooled)
         return Access(
             ref=ref,
             key=KeyRef(key=key["key"], version=key["version"]),
-            suspect=key["suspect"],
+            suspect=suspect,
         )
 
     async def _closed_gate(self, conn: Connection, access: Access, model: str) -> Barrier | None:
@@ -391,11 +409,19 @@ def _cannot_fit(model: str, tokens: int, verdict: admission.TooLarge) -> Failure
     return msgspec.structs.replace(said, detail=detail)
 
 
-def _no_access(model: str) -> Failure:
+def _no_access(model: str, row: Provider | None) -> Failure:
     provider = model.partition("/")[0]
-    row = PROVIDERS.get(provider)
-    title = row.title if row else provider
-    if row is not None and not row.needs_key:
+    if row is None:
+        return Failure(
+            class_=FailureClass.MODEL,
+            title=f"There is no provider {provider} any more",
+            detail="Its endpoint was removed while this was still to be answered.",
+            next_step=f"Add it again: parley endpoints add {provider}. What waits goes on by "
+            "itself then. Or ask again with another model.",
+            retryable=True,
+        )
+    title = row.title
+    if not row.needs_key:
         return Failure(
             class_=FailureClass.MODEL,
             title=f"{title} is not running",

@@ -21,6 +21,7 @@ from services.edge import answers
 from services.edge.asks import ask
 from services.edge.bodies import ListQuery, OpenBody
 from services.edge.call import Call, plain
+from services.edge.live import with_live_text
 
 
 class DiscussionsAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,4 +92,6 @@ async def list_them(call: Call) -> web.StreamResponse:
 
 async def _view(call: Call) -> DiscussionView:
     command = GetDiscussion(workspace=call.workspace, discussion=call.id("id", "discussion"))
-    return await ask(call.tools.bus, "discussion", "get", command, DiscussionView)
+    view = await ask(call.tools.bus, "discussion", "get", command, DiscussionView)
+    tools = call.tools
+    return await with_live_text(view, bus=tools.bus, hubs=tools.hubs, workspace=call.workspace)

@@ -99,6 +99,7 @@ async def _sealed(call: Call, body: KeyBody) -> AddKey:
         region=body.region,
         label=body.label,
         keep_others=body.keep_others,
+        pool=body.pool,
         by=call.who.token,
         idempotency_key=call.idempotency_key(),
     )

@@ -24,7 +24,7 @@ _MAY_PASS = frozenset(
 )
 """After these the same question may have another answer later."""
 
-_VERIFY = "verify the key again"
+_VERIFY = "verify the key again (on the page under Keys, or with `parley keys verify`)"
 
 _ABOUT_ADDRESSES = re.compile(r"\bIP\b.*\bnot (?:allowed|authorized|permitted)\b", re.IGNORECASE)
 """Moonshot: “Your IP is not allowed to access this organization” (errors page)."""
@@ -150,10 +150,18 @@ def _unanswered(row: Provider, key: KeyView, result: ProbeResult) -> NoAnswer:
                 f"Top up the account, then {_VERIFY}.",
                 clean,
             )
+        case FailureClass.REQUEST if result.hint == "address":
+            return NoAnswer(
+                f"{host} was not asked, and the key was not sent: {clean.message}",
+                f"Correct the endpoint's address, or where its name leads; then {_VERIFY}. A "
+                "private address is the operator's to allow, see docs/endpoints.md.",
+                clean,
+            )
         case FailureClass.MODEL | FailureClass.REQUEST:
             return NoAnswer(
                 f"There is no list of models at {key.endpoint}/models{said}.",
-                f"Is that the address of {row.title}? The operator can change it; then {_VERIFY}.",
+                f"Is that the address of {row.title}? Whoever runs this Parley can change it; "
+                f"then {_VERIFY}.",
                 clean,
             )
         case FailureClass.THROTTLED:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 import asyncpg
@@ -19,9 +20,10 @@ from contracts.attempts import ProbeResult
 from contracts.discussion import ProbeKey
 from contracts.failures import Conflict, Refused, TimedOut, Unreachable
 from contracts.keys import KeyState, KeyView
-from contracts.providers import PROVIDERS, Provider
+from contracts.providers import Provider
 from contracts.subjects import command_subject
-from services.key_vault.aggregate import Judge, NoAnswer, Verdict
+from services.key_vault import addressbook
+from services.key_vault.aggregate import Judge, NoAnswer, Recognise, Verdict
 from services.key_vault.at_rest import AtRestError
 from services.key_vault.explanations import NOBODY_TO_ASK, may_pass, misplaced, verdict
 from services.key_vault.store import Store
@@ -39,6 +41,8 @@ _LATEST = timedelta(minutes=15)
 """Between these, doubling, a question is put again that could not be settled. It costs nothing,
 and less than once in a quarter of an hour is what billing gates allow themselves too."""
 
+_REMOVED = "Add its endpoint again and verify the key, or revoke the key."
+
 _POLL = timedelta(seconds=1)
 _LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -46,6 +50,17 @@ _GONE = frozenset({KeyState.DISABLED, KeyState.REVOKED})
 _OPEN = frozenset({KeyState.PENDING, KeyState.SUSPECT})
 
 log = structlog.stdlib.get_logger("verification")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a provider said of a key."""
+
+    said: Verdict
+    again: bool = False
+    """Asking again later makes sense."""
+    account: str = ""
+    """Our name for the account that the key belongs to, if the provider has named it."""
 
 
 class Verification:
@@ -67,30 +82,33 @@ class Verification:
                 if disabled
                 else "Add a new key if one is to be used.",
             )
-        return await self.conclude(workspace, before, *await self._find_out(workspace, before))
+        await addressbook.check(self._store.pool, workspace, before)
+        return await self.conclude(workspace, before, await self._find_out(workspace, before))
 
-    async def conclude(
-        self, workspace: str, before: KeyView, said: Verdict, again: bool
-    ) -> KeyView:
+    async def conclude(self, workspace: str, before: KeyView, heard: Heard) -> KeyView:
         """Put on record what was said of the key; the key as it is then."""
-        await self._put_on_record(workspace, before, said)
-        key = before.id
+        await self._put_on_record(workspace, before, heard)
+        key, said = before.id, heard.said
         after = await self._store.key(workspace, key)
         if not isinstance(said, NoAnswer):
             return after
-        if after.state is KeyState.PENDING and again:
+        if after.state is KeyState.PENDING and heard.again:
             await self._store.plan_check(workspace, key, _SOONEST)
         elif after.state is KeyState.PENDING:
             await self._store.drop_check(key)
         return replace(after, reason=said.reason, next_step=said.next_step)
 
-    async def _look(self, workspace: str, key: KeyView) -> tuple[Verdict, bool]:
-        """Find out, and put on record; also whether asking again later makes sense."""
-        said, again = await self._find_out(workspace, key)
-        await self._put_on_record(workspace, key, said)
-        return said, again
+    async def _look(self, workspace: str, key: KeyView) -> Heard:
+        """Find out, and put on record."""
+        heard = await self._find_out(workspace, key)
+        await self._put_on_record(workspace, key, heard)
+        return heard
 
-    async def _put_on_record(self, workspace: str, key: KeyView, said: Verdict) -> None:
+    async def _put_on_record(self, workspace: str, key: KeyView, heard: Heard) -> None:
+        said = heard.said
+        if heard.account:
+            account = Recognise(key=key.id, version=key.version, account=heard.account)
+            await self._store.change(workspace, key.provider, account)
         command = Judge(key=key.id, version=key.version, verdict=said)
         events = await self._store.change(workspace, key.provider, command)
         log.info(
@@ -102,21 +120,25 @@ class Verification:
             facts=[type(event).__name__ for event in events],
         )
 
-    async def _find_out(self, workspace: str, key: KeyView) -> tuple[Verdict, bool]:
+    async def _find_out(self, workspace: str, key: KeyView) -> Heard:
         return await self.ask(workspace, key, await self._store.secret(key, workspace))
 
-    async def ask(self, workspace: str, key: KeyView, secret: str) -> tuple[Verdict, bool]:
-        """What the provider says of the key; also whether asking again later makes sense."""
-        row = PROVIDERS[key.provider]
+    async def ask(self, workspace: str, key: KeyView, secret: str) -> Heard:
+        """What the provider says of the key."""
+        there = await addressbook.known(self._store.pool, workspace)
+        row = there.rows.get(key.provider)
+        if row is None:
+            return Heard(NoAnswer(f"There is no provider {key.provider} any more.", _REMOVED))
         form = region_by_form(row, secret)
         if form is not None and form != key.region and _is_the_vendors_own(row, key):
-            return misplaced(row, key, form), False
+            return Heard(misplaced(row, key, form))
         question = ProbeKey(
             workspace=workspace,
             provider=key.provider,
             endpoint=key.endpoint,
             key=key.id,
             version=key.version,
+            custom=there.custom.get(key.provider),
         )
         try:
             result = await self._bus.request(
@@ -124,8 +146,11 @@ class Verification:
             )
         except (Refused, Unreachable, TimedOut) as error:
             log.warning("could not have a key looked at", key=key.id, error=str(error))
-            return NOBODY_TO_ASK, True
-        return verdict(row, key, result, form), may_pass(result)
+            return Heard(NOBODY_TO_ASK, again=True)
+        account = result.account and self._store.identity.account(
+            key.provider, key.endpoint, result.account
+        )
+        return Heard(verdict(row, key, result, form), may_pass(result), account)
 
     # --- What is still to be asked ----------------------------------------------------------
 
@@ -159,12 +184,12 @@ class Verification:
             await self._store.drop_check(key.id)
             return True
         try:
-            said, again = await self._look(check["workspace"], key)
+            heard = await self._look(check["workspace"], key)
         except AtRestError:
             log.exception("a key cannot be read", alert=True, key=key.id)
             return True
         # A confirmation must be had, whatever stood in its way.
-        if isinstance(said, NoAnswer) and (again or key.state is KeyState.SUSPECT):
+        if isinstance(heard.said, NoAnswer) and (heard.again or key.state is KeyState.SUSPECT):
             await self._store.postpone_check(key.id, pause(check["tries"]))
         else:
             await self._store.drop_check(key.id)

@@ -1,4 +1,4 @@
-"""One look at a provider: `GET /models`, free of charge, tells whether the key works and which
+"""One look at a provider: its list of models, free of charge, tells whether the key works and which
 models there are.
 """
 
@@ -9,17 +9,19 @@ from datetime import UTC, datetime
 from typing import Final
 
 import aiohttp
-from msgspec import structs
 
+from contracts.addresses import BadAddress
 from contracts.attempts import ProbeResult, RunProbe
-from contracts.failures import Evidence, FailureClass, Invalid
-from contracts.providers import PROVIDERS, Provider
+from contracts.failures import Evidence, FailureClass
+from contracts.providers import Provider
 from services.provider_adapter import classify
 from services.provider_adapter.answer import Unreadable
 from services.provider_adapter.dialects import SPEECHES
 from services.provider_adapter.keys import Keyring, NoLease
-from services.provider_adapter.running import checked_endpoint
+from services.provider_adapter.running import checked_endpoint, row_for
 from services.provider_adapter.session import Sent, beginning, lower_names
+from services.provider_adapter.ways import HINT, Ways, not_allowed
+from shared.redaction import REDACTOR
 
 WITHIN: Final = 15.0
 """Seconds for the whole look."""
@@ -28,12 +30,14 @@ LARGEST: Final = 8 * 1024 * 1024
 """Bytes of a list of models; OpenRouter's, the longest known, has about one million."""
 
 
-async def probe(command: RunProbe, session: aiohttp.ClientSession, keys: Keyring) -> ProbeResult:
+async def probe(command: RunProbe, ways: Ways, keys: Keyring) -> ProbeResult:
     """Exactly one request, or none; never a second try."""
-    row = PROVIDERS.get(command.provider)
-    if row is None:
-        raise Invalid(f"There is no provider {command.provider!r}.")
+    row = row_for(command)
     endpoint = checked_endpoint(command.endpoint)
+    try:
+        session = ways.to(endpoint, command.custom)
+    except BadAddress as error:
+        return _not_allowed(not_allowed(error))
     secret = ""
     if command.key is not None:
         try:
@@ -48,8 +52,8 @@ async def probe(command: RunProbe, session: aiohttp.ClientSession, keys: Keyring
             return _nothing_sent(str(error), "lease")
     if datetime.now(UTC) >= command.expires_at:
         return _nothing_sent("it had waited too long to be sent", "expired")
-    result = await _look(session, row, endpoint, secret)
-    return structs.replace(result, evidence=classify.without(secret, result.evidence))
+    with REDACTOR.knowing(secret):
+        return await _look(session, row, endpoint, secret)
 
 
 async def _look(
@@ -62,7 +66,7 @@ async def _look(
         async with (
             asyncio.timeout(WITHIN),
             session.get(
-                endpoint.rstrip("/") + speech.catalog_path,
+                endpoint.rstrip("/") + (row.catalog_path or speech.catalog_path),
                 headers=headers,
                 allow_redirects=False,
                 trace_request_ctx=sent,
@@ -71,6 +75,8 @@ async def _look(
             names = lower_names(response)
             body = await beginning(response, LARGEST)
     except (aiohttp.ClientError, OSError) as error:
+        if why := not_allowed(error):
+            return _not_allowed(why)
         message = classify.clean(f"{type(error).__name__}: {error}")
         return ProbeResult(
             failure=FailureClass.TRANSIENT,
@@ -81,11 +87,21 @@ async def _look(
     now = datetime.now(UTC)
     if response.status == 200:
         try:
-            return ProbeResult(models=speech.catalog(body))
+            account = classify.account(row, names)
+            return ProbeResult(models=speech.catalog(body), account=account)
         except Unreadable:
             pass  # judged below, like every other answer that is none
     class_, evidence, hint = speech.failure(response.status, names, body, row, now=now)
-    return ProbeResult(failure=class_, evidence=evidence, hint=hint)
+    return ProbeResult(failure=class_, evidence=evidence, hint=hint, account=evidence.account)
+
+
+def _not_allowed(why: str) -> ProbeResult:
+    return ProbeResult(
+        failure=FailureClass.REQUEST,
+        evidence=Evidence(message=classify.clean(why)),
+        hint=HINT,
+        sent=False,
+    )
 
 
 def _nothing_sent(message: str, hint: str) -> ProbeResult:

@@ -127,6 +127,48 @@ async def test_an_old_bad_key_never_lurks_beside_a_new_good_one(tmp_path: Path) 
         assert set(await keys(client)) == {new["id"]}
 
 
+async def test_a_retired_model_is_refused_with_its_successor_and_a_family_outlives_it(
+    tmp_path: Path,
+) -> None:
+    async with (
+        ScriptedProvider(keys=[OLD]) as provider,
+        system(tmp_path, KIMI_BASE_URL=provider.base_url, KIMI_API_KEY=OLD) as client,
+    ):
+        await warm_up(client.system)
+        before = len(provider.requests)
+        for retired in ("kimi/kimi-k2-0711", "kimi/kimi-k2-0711-preview"):
+            body = {"topic": "Tea?", "participants": [{"model": retired}]}
+            status, problem = await client.ask("POST", "/api/v1/discussions", body)
+            assert (status, problem["type"]) == (422, "urn:parley:problem:retired-model")
+            assert problem["successor"] == "kimi/kimi-k2.6"
+            assert problem["next_step"] == "Use kimi/kimi-k2.6."
+
+            chat = {"model": retired, "messages": [{"role": "user", "content": "Tea?"}]}
+            status, refused = await client.ask("POST", "/v1/chat/completions", chat)
+            assert (status, refused["error"]["code"]) == (404, "model_not_found")
+            assert "kimi/kimi-k2.6" in refused["error"]["message"]
+        assert len(provider.requests) == before  # nothing was asked, so nothing was paid
+
+        turn = await answered_by_the_family(client)
+        assert turn["model"] == "kimi/kimi-k2.6"
+        assert turn["price"].items() >= {"input": "0.95", "cached": "0.16", "output": "4"}.items()
+        assert float(turn["cost"]["amount"]) > 0
+
+        newer = [*provider.models, {"id": "kimi-k2.8-code"}, {"id": "kimi-k2.8"}]
+        provider.models = newer
+        status, seen = await client.ask("POST", "/api/v1/models/refresh")
+        assert (status, {item["models"] for item in seen["items"]} >= {len(newer)}) == (200, True)
+        assert (await answered_by_the_family(client))["model"] == "kimi/kimi-k2.8"
+
+
+async def answered_by_the_family(client: Client) -> dict[str, Any]:
+    body = {"topic": "[[text: Tea.]]", "participants": [{"model": "kimi/k2"}]}
+    status, opened = await client.ask("POST", "/api/v1/discussions", body)
+    assert status == 201, opened
+    [turn] = (await in_state(client, opened["id"], "completed"))["turns"]
+    return turn
+
+
 async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path: Path) -> None:
     async with (
         ScriptedProvider(keys=[OLD], rate=100) as provider,

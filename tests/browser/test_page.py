@@ -232,7 +232,7 @@ async def test_waiting_and_failing_are_told_in_words(
     await ask(page, "[[error: 429 engine_overloaded_error retry-after=8 overloaded]]")
     riley = column(page, RILEY)
     await expect(riley.locator(".turn-state")).to_have_text("waiting")
-    await expect(riley.locator(".countdown")).to_have_text(re.compile(r"Next try in \d+ s"))
+    await expect(riley.locator(".countdown")).to_have_text(re.compile(r"Tries again in \d+ s"))
     await page.get_by_role("button", name="Cancel").click()
     await expect(page.locator(".discussion .state")).to_have_text("cancelled")
 
@@ -317,6 +317,30 @@ async def test_a_key_is_added_and_its_state_told_plainly(
     await expect(added).to_contain_text("revoked: revoked")
     await page.get_by_role("button", name="Remove dead keys").click()
     await page.get_by_role("button", name="Remove them").click()
+    await expect(added).to_have_count(0)
+
+
+async def test_an_endpoint_is_added_and_removed(page: Page, running_system: RunningSystem) -> None:
+    await sign_in(page, running_system)
+    await page.get_by_role("link", name="Keys and providers").click()
+    form = page.get_by_role("form", name="Add an endpoint")
+    await form.get_by_label("Name").fill("from-page")
+    await form.get_by_label("Title").fill("From the page")
+    await form.get_by_label("Address").fill("http://10.0.0.5/v1")
+    await form.get_by_role("button", name="Add the endpoint").click()
+    await expect(form.get_by_role("alert")).to_contain_text("must be https")
+    await is_accessible(page, "an endpoint that is refused")
+
+    await form.get_by_label("Address").fill("https://llm.from-page.example/v1/")
+    await form.get_by_role("button", name="Add the endpoint").click()
+    own = page.locator("section[aria-labelledby=own-endpoints] article")
+    added = own.filter(has_text="From the page")
+    await page.get_by_label("Provider", exact=True).select_option("from-page")
+    await expect(added).to_contain_text("https://llm.from-page.example/v1")
+
+    await added.get_by_role("button", name="Remove").click()
+    await expect(added.get_by_role("button", name="Keep it")).to_be_focused()
+    await added.get_by_role("button", name="Remove it").click()
     await expect(added).to_have_count(0)
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import shutil
-import signal
 import stat
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -60,6 +57,8 @@ from contracts.keys import (
     ReportKey,
     RevokeKey,
     RevokeToken,
+    Rewrapped,
+    RewrapVault,
     Role,
     RotateKey,
     TokenList,
@@ -69,16 +68,20 @@ from contracts.keys import (
 )
 from contracts.subjects import command_subject
 from services.key_vault import handover, tokens
+from services.key_vault.aggregate import Add
 from services.key_vault.at_rest import UnusableKek, WrongKek
 from services.key_vault.identity import open_identity
 from services.key_vault.inbox import Inbox
+from services.key_vault.keks import Keks, given
 from services.key_vault.projections import project
+from services.key_vault.rewrapping import rewrap
 from services.key_vault.sql import SCHEMA
 from services.key_vault.store import Store
 from services.key_vault.verification import Verification
 from shared import topology
 from shared.bus import Bus, Verb
 from shared.database import Pool, transaction
+from shared.ids import fresh
 from shared.relay import Relay
 from shared.sealing import (
     BadSignature,
@@ -94,6 +97,7 @@ from tests.brokers import Broker
 from tests.databases import Database
 from tests.eventually import eventually
 from tests.nats_server import NatsServer
+from tests.vaults import environment_of, running_vault
 
 SECRET = "sk-" + "canary0Key1" * 4 + "abcd"
 OTHER = "sk-" + "another2Key3" * 4
@@ -204,7 +208,7 @@ async def pool(database: Database) -> Pool:
 @pytest_asyncio.fixture
 async def world(pool: Pool, broker: Broker, tmp_path: Path) -> World:
     bus = await broker.bus("key_vault")
-    store = Store(pool, await open_identity(pool, tmp_path / "kek"), lambda: None)
+    store = Store(pool, await open_identity(pool, Keks(tmp_path / "kek")), lambda: None)
     verification = Verification(store, bus)
     await bus.serve("key_vault", Inbox(store, verification).verbs())
     made = World(
@@ -269,6 +273,33 @@ async def test_a_good_new_key_replaces_the_former_one(world: World) -> None:
     assert new.state is KeyState.ACTIVE
     assert (await world.key(former)).state is KeyState.DISABLED
     assert new.id in (await world.key(former)).reason
+
+
+async def test_keys_of_one_account_are_told_apart_from_others_and_say_so(world: World) -> None:
+    mine = ProbeResult(models=GOOD.models, account="hash of the one")
+    world.says = mine
+    first = await world.add()
+    second = await world.add(OTHER, pool=True, request="r2")
+    assert (second.pool, second.state) == (True, KeyState.ACTIVE)
+    assert second.account == first.account
+    assert second.account.startswith("acct-")
+    assert "hash" not in second.account
+    assert second.shares_limits_with == [first.id]
+    assert [key.shares_limits_with for key in await world.keys()] == [[first.id], [second.id]]
+
+    world.says = GOOD  # this one does not tell
+    third = await world.add("sk-third-" + "t" * 30, pool=True, request="r3")
+    assert third.shares_limits_with == []
+    # Its first answer does; it is of another account.
+    wish = ReportKey(
+        workspace="default", key=third.id, version=1, accepted=None, attempt="a", account="other"
+    )
+    await world.ask(world.discussion, "report", wish, Done)
+    assert (await world.key(third)).account not in {first.account, third.account}
+    assert not (await world.key(third)).proven
+    # Who goes out of use shares nothing any more.
+    await world.ask(world.edge, "disable", DisableKey(workspace="default", key=first.id), KeyView)
+    assert (await world.key(second)).shares_limits_with == []
 
 
 async def test_a_key_of_another_product_is_not_sent_to_this_one(world: World) -> None:
@@ -339,7 +370,7 @@ async def test_a_secret_sealed_for_another_request_is_not_opened(world: World) -
     stolen = AddKey(
         workspace="default", request="r2", provider="kimi", sealed_secret=sealed.sealed_secret
     )
-    with pytest.raises(Invalid, match="not sealed for this vault"):
+    with pytest.raises(Invalid, match="was not taken in"):
         await world.ask(world.edge, "add", stolen, KeyView)
 
 
@@ -808,22 +839,169 @@ async def test_a_start_without_keys_is_the_first_start_too(world: World) -> None
 
 async def test_replicas_that_start_at_once_share_one_identity(pool: Pool, tmp_path: Path) -> None:
     kek = tmp_path / "kek"
-    replicas = await asyncio.gather(*(open_identity(pool, kek) for _ in range(6)))
+    replicas = await asyncio.gather(*(open_identity(pool, Keks(kek)) for _ in range(6)))
     assert len({replica.public.sealing_key for replica in replicas}) == 1
     assert len({replica.public.signing_key for replica in replicas}) == 1
     assert len({replica.fingerprint(SECRET) for replica in replicas}) == 1
 
 
 async def test_a_wrong_or_lost_kek_says_so_at_the_start(pool: Pool, tmp_path: Path) -> None:
-    await open_identity(pool, tmp_path / "kek")
+    await open_identity(pool, Keks(tmp_path / "kek"))
     with pytest.raises(UnusableKek, match="backup"):
-        await open_identity(pool, tmp_path / "lost")
+        await open_identity(pool, Keks(tmp_path / "lost"))
     assert not (tmp_path / "lost").exists()
     (tmp_path / "wrong").write_text(
         "parley-kek:1:" + base64.urlsafe_b64encode(b"w" * 32).decode().rstrip("=")
     )
     with pytest.raises(WrongKek, match="not the key that this database was encrypted with"):
-        await open_identity(pool, tmp_path / "wrong")
+        await open_identity(pool, Keks(tmp_path / "wrong"))
+
+
+# --- Another KEK ----------------------------------------------------------------------------
+
+
+async def rewrapped(world: World) -> Rewrapped:
+    return await world.ask(world.edge, "rewrap", RewrapVault(by="owner"), Rewrapped)
+
+
+async def kek_versions(pool: Pool) -> set[int]:
+    """Those that anything is wrapped by."""
+    rows = await pool.fetch(
+        "SELECT sealed FROM identity UNION ALL SELECT sealed FROM secrets UNION ALL "
+        "SELECT sealed FROM trials WHERE sealed IS NOT NULL"
+    )
+    return {int.from_bytes(row["sealed"][3:7], "big") for row in rows}
+
+
+async def test_another_kek_wraps_everything_while_keys_are_lent(world: World, pool: Pool) -> None:
+    keys = [
+        await world.add(f"sk-{number:03}-{'x' * 40}", keep_others=True, request=f"r{number}")
+        for number in range(60)
+    ]
+    file = world.store.identity.keks.file
+    former = file.read_text()
+    ciphertexts = await pool.fetch("SELECT substring(sealed FROM 68) FROM secrets ORDER BY key")
+    told, secrets, _, _ = await asyncio.gather(
+        rewrapped(world),
+        asyncio.gather(*(lent(world, key) for key in keys)),
+        world.add(OTHER, request="meanwhile", keep_others=True),
+        world.rotate(keys[0], OTHER + "new"),
+    )
+
+    assert told.finished
+    assert "destroyed" in told.detail
+    assert "Back up" in told.next_step
+    assert secrets == [f"sk-{number:03}-{'x' * 40}" for number in range(60)]
+    assert await kek_versions(pool) == {2}
+    assert former not in file.read_text()
+    assert file.read_text().startswith("parley-kek:2:")
+    # The secrets themselves were not touched: no plaintext was needed.
+    after = await pool.fetch("SELECT substring(sealed FROM 68) FROM secrets ORDER BY key")
+    assert after[1:60] == ciphertexts[1:]
+    assert [await lent(world, await world.key(key)) for key in keys] == [
+        OTHER + "new",
+        *secrets[1:],
+    ]
+    # And again.
+    assert (await rewrapped(world)).finished
+    assert await kek_versions(pool) == {3}
+
+
+async def test_whoever_dies_while_the_kek_is_changed_loses_nothing(
+    pool: Pool, tmp_path: Path
+) -> None:
+    """After each step a new process finds everything readable, and goes on from there."""
+    file = tmp_path / "kek"
+
+    async def begun_anew() -> Store:
+        return Store(pool, await open_identity(pool, Keks(file)), lambda: None)
+
+    store = await begun_anew()
+    names = [
+        await store.add(
+            "default",
+            "kimi",
+            Add(key=fresh(), region="ai", endpoint=HERE, fingerprint=str(number)),
+            f"secret {number}",
+        )
+        for number in range(120)
+    ]
+
+    async def all_there(store: Store) -> bool:
+        views = [await store.key("default", name) for name in names]
+        found = [await store.secret(view, "default") for view in views]
+        return found == [f"secret {number}" for number in range(120)]
+
+    finished, steps = False, 0
+    while not finished:
+        steps += 1
+        async with aclosing(rewrap(pool, store.identity.keks, begin=steps != 3)) as doing:
+            for _ in range(2):  # killed after its second step
+                finished = (await anext(doing)).finished
+        store = await begun_anew()
+        assert await all_there(store)
+    assert steps > 2
+    assert await kek_versions(pool) == {2}
+    assert len(file.read_text().splitlines()) == 1
+
+
+async def test_a_kek_made_by_who_died_before_using_it_is_the_next_one(
+    world: World, pool: Pool
+) -> None:
+    key = await world.add()
+    keks = world.store.identity.keks
+    prepared = keks.add()
+    assert await lent(world, key) == SECRET
+    assert (await rewrapped(world)).finished
+    assert keks.read() == (prepared,)
+    assert await lent(world, key) == SECRET
+
+
+async def test_a_secret_that_nobody_can_read_keeps_the_former_kek(world: World, pool: Pool) -> None:
+    key = await world.add(OTHER)
+    broken = await world.add(keep_others=True, request="r2")
+    await pool.execute(
+        "UPDATE secrets SET sealed = set_byte(sealed, 30, 255 - get_byte(sealed, 30)) "
+        "WHERE key = $1",
+        broken.id,
+    )
+    told = await rewrapped(world)
+    assert not told.finished
+    assert told.unreadable == [broken.id]
+    assert broken.id in told.detail
+    assert len(world.store.identity.keks.read()) == 2
+    assert await lent(world, key) == OTHER
+    await world.ask(world.edge, "revoke", RevokeKey(workspace="default", key=broken.id), KeyView)
+    assert (await rewrapped(world)).finished
+    assert len(world.store.identity.keks.read()) == 1
+
+
+async def test_a_kek_of_the_operators_is_changed_by_handing_over_another(
+    pool: Pool, tmp_path: Path
+) -> None:
+    one, two = (base64.b64encode(byte * 32).decode() for byte in (b"1", b"2"))
+
+    async def started(current: str, former: str = "") -> Store:
+        keks = Keks(tmp_path / "kek", given(current, former))
+        return Store(pool, await open_identity(pool, keks), lambda: None)
+
+    store = await started(one)
+    add = Add(key="k1", region="ai", endpoint=HERE, fingerprint="f")
+    await store.add("default", "kimi", add, SECRET)
+    with pytest.raises(WrongKek, match="PARLEY_KEK is not the key"):
+        await started(two)
+    store = await started(two, one)
+    key = await store.key("default", "k1")
+    assert await store.secret(key, "default") == SECRET
+    *_, last = [step async for step in rewrap(pool, store.identity.keks)]
+    assert last.finished
+    store = await started(two)
+    assert await store.secret(key, "default") == SECRET
+    # Back into a file of Parley's own.
+    store = await started("", two)
+    *_, last = [step async for step in rewrap(pool, store.identity.keks)]
+    assert last.finished
+    assert await (await started("")).secret(key, "default") == SECRET
 
 
 async def test_the_tables_can_be_made_again_from_the_journal(world: World, pool: Pool) -> None:
@@ -861,52 +1039,6 @@ async def test_the_others_hear_what_became_of_a_key(
 
 
 # --- No plaintext anywhere ------------------------------------------------------------------
-
-
-@dataclass
-class Process:
-    """The vault as a process of its own."""
-
-    process: asyncio.subprocess.Process
-    log: Path
-
-
-@asynccontextmanager
-async def running_vault(dsn: str, url: str, folder: Path, line: bytes) -> AsyncGenerator[Process]:
-    log = folder / "log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "services.key_vault",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            cwd=ROOT,
-            env={
-                "PATH": os.environ["PATH"],
-                "PARLEY_DATABASE_URL": dsn,
-                "PARLEY_NATS_URL": url,
-                "PARLEY_KEK_FILE": str(folder / "kek"),
-                "PARLEY_OWNER_TOKEN_FILE": str(folder / "owner-token"),
-                "PARLEY_HANDOVER": "stdin",
-                "PARLEY_LOG_LEVEL": "debug",
-            },
-        )
-        assert process.stdin is not None
-        process.stdin.write(line)
-        await process.stdin.drain()
-        process.stdin.close()
-        try:
-            yield Process(process, log)
-        finally:
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(process.wait(), 20)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
 
 
 @pytest_asyncio.fixture
@@ -998,7 +1130,7 @@ async def test_a_key_in_the_clear_is_nowhere(
             return any(b"key_disabled" in message for message in heard)
 
         await eventually(told)
-        process = Path("/proc") / str(vault.process.pid)
+        process = vault.folder
         seen = {
             "environment": environment_of(process),
             "command line": (process / "cmdline").read_bytes(),
@@ -1022,14 +1154,6 @@ async def test_a_key_in_the_clear_is_nowhere(
         for canary in (SECRET, OTHER, token):
             for form in forms_of(canary):
                 assert form not in content, f"{canary[:6]}… in {place}"
-
-
-def environment_of(process: Path) -> bytes:
-    """What root sees; others see nothing, for the vault is closed to them (shared/hardening.py)."""
-    try:
-        return (process / "environ").read_bytes()
-    except PermissionError:
-        return b""
 
 
 async def state_of(edge: Bus, provider: str) -> set[KeyState]:
