@@ -202,15 +202,15 @@ class Turns:
     async def _access(self, conn: Connection, workspace: str, turn: Turn) -> Access | Barrier:
         """With what the turn can be attempted, or what it has to be parked for."""
         provider, _, model = turn.model.partition("/")
-        access = await self._key(conn, workspace, provider)
-        while access is not None and not access.suspect:
+        while (access := await self._key(conn, workspace, provider)) is not None:
+            if access.suspect:
+                return access
             if (barrier := await self._closed_gate(conn, access, model)) is not None:
                 return barrier
-            before, access = access, await self._key(conn, workspace, provider)
-            if access == before:
+            if await self._key(conn, workspace, provider) == access:
                 return access
             # A new secret has opened the gate of the former one, which must not be shown again.
-        return access or Barrier(f"key:{provider}", _no_access(turn.model))
+        return Barrier(f"key:{provider}", _no_access(turn.model))
 
     async def _key(self, conn: Connection, workspace: str, provider: str) -> Access | None:
         row = PROVIDERS.get(provider)

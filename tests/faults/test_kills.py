@@ -1,4 +1,4 @@
-"""kill -9 and SIGSTOP of any process while answers stream: every discussion comes to its one end."""
+"""kill -9 and SIGSTOP of any process while answers stream: each discussion comes to its one end."""
 
 from __future__ import annotations
 

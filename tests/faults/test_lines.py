@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.faultproxy import FaultProxy, Toxics
 from tests.faults.conftest import Behind
 from tests.faults.stories import (
     AWAY,
@@ -20,7 +21,6 @@ from tests.faults.stories import (
     watched,
     words,
 )
-from tests.faultproxy import FaultProxy, Toxics
 
 SPEECH = "[[rate: 20 ; many: 60]]"
 """Three seconds of text."""
