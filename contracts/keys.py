@@ -11,8 +11,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from contracts.endpoints import CustomProvider
 from contracts.event import Event, EventFamily
-from contracts.failures import Evidence
+from contracts.failures import Balance, Evidence
 
 
 class KeyState(StrEnum):
@@ -54,12 +55,16 @@ class KeyAdded(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_added.v1
     label: str = ""
     added_by: str = ""
     keep_others: bool = False
+    pool: bool = False
+    """It shares the work with the other keys that are in use."""
 
 
 class KeyVerified(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_verified.v1"):
     """The provider accepted the key on its endpoint."""
 
     models: int = 0
+    balance: Balance | None = None
+    """What is left in its account, if that was asked for."""
 
 
 class KeyNotVerified(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_not_verified.v1"):
@@ -75,6 +80,13 @@ class KeyActivated(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_acti
 
     account: str = ""
     """Account that the limits belong to, as far as known; the key's own id until then."""
+
+
+class KeyAccountSeen(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_account_seen.v1"):
+    """The provider has named the account of this key: those of one account share its limits."""
+
+    account: str
+    """A name of our own, the same for all keys of the account: an HMAC of the provider's id."""
 
 
 class KeyRotated(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_rotated.v1"):
@@ -143,9 +155,18 @@ class KeyRemoved(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_remove
 
 
 class EndpointChanged(Event, frozen=True, kw_only=True, tag="key_vault.endpoint_changed.v1"):
+    """An endpoint beside the built-in providers was added, changed or removed. Keys do not follow
+    it to another address: they stay bound to the one they were added for.
+    """
+
     workspace: str
     provider: str
     endpoint: str
+    """Its address from now on, or the last one it had."""
+    row: CustomProvider | None = None
+    """All that is known of it; None: its address only."""
+    removed: bool = False
+    changed_by: str = ""
 
 
 class TokenIssued(Event, frozen=True, kw_only=True, tag="key_vault.token_issued.v1"):
@@ -169,6 +190,7 @@ KeyEvent = (
     | KeyVerified
     | KeyNotVerified
     | KeyActivated
+    | KeyAccountSeen
     | KeyProven
     | KeyRotated
     | KeyNotRotated
@@ -190,6 +212,7 @@ KEY_EVENTS: EventFamily[Event] = EventFamily(
         KeyVerified,
         KeyNotVerified,
         KeyActivated,
+        KeyAccountSeen,
         KeyProven,
         KeyRotated,
         KeyNotRotated,
@@ -232,6 +255,9 @@ class AddKey(Struct, frozen=True, kw_only=True):
     to the vendor's other host too, once, if the first one refuses it."""
     label: str = ""
     keep_others: bool = False
+    pool: bool = False
+    """Share the work with the other keys in use, which all stay: each request goes out with the one
+    whose account can take it soonest."""
     by: str = ""
     idempotency_key: str = ""
 
@@ -260,6 +286,13 @@ class ListKeys(Struct, frozen=True, kw_only=True):
     provider: str | None = None
 
 
+class GetKey(Struct, frozen=True, kw_only=True):
+    """`get`"""
+
+    workspace: str
+    key: str
+
+
 class KeyView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A key as people see it: everything but the key."""
 
@@ -279,6 +312,10 @@ class KeyView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """This version has completed an attempt."""
     reason: str = ""
     next_step: str = ""
+    pool: bool = False
+    """It shares the work with the other keys in use."""
+    shares_limits_with: list[str] = []
+    """Ids of other keys in use of the same account: together they may do no more than one."""
 
 
 class KeyList(Struct, frozen=True):
@@ -349,14 +386,38 @@ class KeyLease(Struct, frozen=True, kw_only=True):
     """The adapter forgets the key by then: five minutes at most."""
 
 
+class RewrapVault(Struct, frozen=True, kw_only=True):
+    """`rewrap` (owners only): change the key that encrypts all keys at rest, in full use."""
+
+    by: str = ""
+
+
+class Rewrapped(Struct, frozen=True, kw_only=True):
+    """How far the change has come."""
+
+    rewrapped: int
+    """Secrets that are under the new one since this was asked."""
+    finished: bool
+    """Nothing is under the former one any more."""
+    detail: str
+    next_step: str
+    unreadable: list[str] = []
+    """Ids of keys whose secrets nobody can read any more."""
+
+
 class ReportKey(Struct, frozen=True, kw_only=True):
     """`report` (discussion only): what a provider said of a key while it was used."""
 
     workspace: str
     key: str
     version: int
-    accepted: bool
+    accepted: bool | None
+    """None: nothing was said of the key, only of its account."""
     attempt: str
+    account: str = ""
+    """As `Evidence.account`."""
+    balance: Balance | None = None
+    """The key was taken where the balance is told."""
     evidence: Evidence = Evidence()
     hint: str = ""
 
@@ -428,3 +489,51 @@ class RevokeToken(Struct, frozen=True, kw_only=True):
 
 class Done(Struct, frozen=True):
     """It is done; there is nothing more to say."""
+
+
+# --- Endpoints ------------------------------------------------------------------------------
+
+
+class AddEndpoint(Struct, frozen=True, kw_only=True):
+    """`add_endpoint`: a provider of the workspace's own, from now on like any other."""
+
+    workspace: str
+    endpoint: CustomProvider
+    by: str = ""
+
+
+class ChangeEndpoint(Struct, frozen=True, kw_only=True):
+    """`change_endpoint`: what is known of the endpoint of this name is this from now on."""
+
+    workspace: str
+    endpoint: CustomProvider
+    by: str = ""
+
+
+class RemoveEndpoint(Struct, frozen=True, kw_only=True):
+    """`remove_endpoint`: it is no provider any more; its keys are lent to nobody."""
+
+    workspace: str
+    name: str
+    by: str = ""
+
+
+class ListEndpoints(Struct, frozen=True, kw_only=True):
+    """`list_endpoints`: the workspace's own and the operator's."""
+
+    workspace: str
+
+
+class EndpointView(CustomProvider, frozen=True, kw_only=True, omit_defaults=True):
+    """An endpoint as people see it."""
+
+    configured: bool = False
+    """It stands in the operator's environment: it is changed and removed there only."""
+    since: datetime | None = None
+    reason: str = ""
+    """What became of its keys, where something did."""
+    next_step: str = ""
+
+
+class EndpointList(Struct, frozen=True):
+    items: list[EndpointView]

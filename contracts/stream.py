@@ -88,9 +88,13 @@ class StreamCompleted(_Outcome, frozen=True, kw_only=True, tag="stream.completed
     """Whole calls, OpenAI's form: id, type, function{name, arguments}."""
     usage: Usage = Usage()
     request: str = ""
+    account: str = ""
+    """As `Evidence.account`."""
     first_token_ms: int | None = None
     """From sending the request to its first token."""
     duration_ms: int = 0
+    notes: list[str] = []
+    """What was asked for and left out, each a sentence that says why."""
 
 
 class ProviderError(

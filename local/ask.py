@@ -32,6 +32,7 @@ class Question:
     topic: str
     personas: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    temperature: float | None = None
 
     def body(self) -> dict[str, Any]:
         """As `POST /api/v1/discussions` takes it."""
@@ -42,7 +43,8 @@ class Question:
             for model in self.models or (None,)
         ]
         mode = "single" if len(pairs) == 1 else "parallel"
-        return {"topic": self.topic, "mode": mode, "participants": pairs}
+        options = {} if self.temperature is None else {"temperature": self.temperature}
+        return {"topic": self.topic, "mode": mode, "participants": pairs, "options": options}
 
 
 _DEFAULT = "riley-engstrom"
@@ -63,6 +65,8 @@ async def ask(api: Api, question: Question, console: Console) -> int:
     body = question.body()
     opened = await api.post("/api/v1/discussions", body)
     name = str(opened["id"])
+    if words := in_words(opened.get("estimate")):
+        _tell(words)
     discussion = Discussion()
     view = _view(console, len(body["participants"]))
     try:
@@ -83,8 +87,24 @@ async def ask(api: Api, question: Question, console: Console) -> int:
     return _verdict(discussion, name)
 
 
+WORTH_TELLING = 10
+"""Seconds; what is sooner there is soon seen."""
+
+
+def in_words(estimate: dict[str, Any] | None) -> str:
+    """How long it will take, where that is long."""
+    seconds = int((estimate or {}).get("seconds", 0))
+    if seconds <= WORTH_TELLING:
+        return ""
+    if seconds < 90:
+        return f"This will take about {seconds} seconds."
+    return f"This will take about {round(seconds / 60)} minutes: the account allows no more."
+
+
 def _verdict(discussion: Discussion, name: str) -> int:
     for turn in discussion.turns.values():
+        for remark in turn.remarks:
+            _tell(f"{turn.persona}: {remark}")
         if turn.failure is not None and turn.state in {"failed", "parked"}:
             failure = turn.failure
             _tell(f"{turn.persona}: {failure.title}. {failure.detail}\n{failure.next_step}")

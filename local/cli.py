@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from contracts.providers import PROVIDERS
 from local.api import Api, Problem
 from local.home import Home
 
@@ -25,8 +26,20 @@ T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 keys = typer.Typer(no_args_is_help=True, help="The providers' keys in the vault.")
 tokens = typer.Typer(no_args_is_help=True, help="Who may come in, and as what.")
+endpoints = typer.Typer(
+    no_args_is_help=True, help="OpenAI-compatible endpoints beside the built-in providers."
+)
 app.add_typer(keys, name="keys")
+providers = typer.Typer(
+    invoke_without_command=True, help="What each provider may be asked, and what waits for it."
+)
 app.add_typer(tokens, name="tokens")
+app.add_typer(providers, name="providers")
+app.add_typer(endpoints, name="endpoints")
+vault = typer.Typer(no_args_is_help=True, help="Where the keys lie.")
+app.add_typer(vault, name="vault")
+
+KEYED = ", ".join(row.name for row in PROVIDERS.values() if row.needs_key)
 
 Url = Annotated[
     str, typer.Option(envvar="PARLEY_URL", help="Where Parley is; found by itself if it is here.")
@@ -57,12 +70,20 @@ def up() -> None:
 
 
 @app.command()
-def ask(topic: Topic, persona: Personas = None, model: Models = None, url: Url = "") -> None:
+def ask(
+    topic: Topic,
+    persona: Personas = None,
+    model: Models = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="From 0 to 2, where the model takes one.")
+    ] = None,
+    url: Url = "",
+) -> None:
     """Ask a question and watch the answers being written."""
     from local.ask import Question
     from local.ask import ask as put
 
-    question = Question(topic, tuple(persona or ()), tuple(model or ()))
+    question = Question(topic, tuple(persona or ()), tuple(model or ()), temperature)
     sys.exit(_with_api(url, lambda api: put(api, question, Console())))
 
 
@@ -91,9 +112,27 @@ def seed() -> None:
         print(name)  # noqa: T201
 
 
+@app.command()
+def models(
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Look at the providers' own lists first.")
+    ] = False,
+    retired: Annotated[bool, typer.Option("--retired", help="Those that are gone too.")] = False,
+    url: Url = "",
+) -> None:
+    """The models that can be used now, what they hold, cost and can do."""
+    from local.models import told_of_lists, told_of_models
+
+    if refresh:
+        for line in told_of_lists(_with_api(url, lambda api: api.post("/api/v1/models/refresh"))):
+            print(line, file=sys.stderr)  # noqa: T201
+    items = _with_api(url, lambda api: api.get("/api/v1/models"))["items"]
+    _show(*told_of_models(items, retired=retired))
+
+
 @keys.command("add")
 def add_key(
-    provider: Annotated[str, typer.Argument(help="Whose key, e.g. kimi.")],
+    provider: Annotated[str, typer.Argument(help=f"Whose key: {KEYED}.")],
     label: str = "",
     region: Annotated[
         str,
@@ -105,14 +144,19 @@ def add_key(
     keep_others: Annotated[
         bool, typer.Option("--keep-others", help="Keep the former key in use beside it.")
     ] = False,
+    pool: Annotated[
+        bool,
+        typer.Option(
+            "--pool", help="Share the work among this and the keys in use, which all stay."
+        ),
+    ] = False,
     url: Url = "",
 ) -> None:
     """Add a key. It is read from the terminal without being shown, or from a pipe."""
     secret = _secret(f"{provider} key: ")
     body = {"provider": provider, "secret": secret, "label": label, "region": region}
-    given = {name: value for name, value in body.items() if value} | (
-        {"keep_others": True} if keep_others else {}
-    )
+    wishes = {"keep_others": keep_others, "pool": pool}
+    given: dict[str, Any] = {name: value for name, value in (body | wishes).items() if value}
     _tell_key(_with_api(url, lambda api: api.post("/api/v1/keys", given)))
 
 
@@ -179,11 +223,186 @@ def _tell_key(key: dict[str, Any], wanted: str = "active") -> NoReturn:
     for name in ("reason", "next_step"):
         if key.get(name):
             print(key[name], file=sys.stderr)  # noqa: T201
+    if others := key.get("shares_limits_with"):
+        print(f"It shares the limits of the key {', '.join(others)}.", file=sys.stderr)  # noqa: T201
     sys.exit(0 if key.get("state") == wanted else 1)
 
 
 def _show_keys(items: list[dict[str, Any]]) -> None:
-    _show(("id", "provider", "state", "endpoint", "label", "reason"), items)
+    for item in items:
+        if others := item.get("shares_limits_with"):
+            shares = f"Shares the limits of the key {', '.join(others)}."
+            item["reason"] = f"{item.get('reason', '')} {shares}".strip()
+    _show(("id", "provider", "state", "since", "endpoint", "label", "reason", "next_step"), items)
+
+
+@vault.command("rewrap")
+def rewrap_vault(url: Url = "") -> None:
+    """Change the key that encrypts all keys at rest (the KEK), while everything goes on."""
+    told = _with_api(url, lambda api: api.post("/api/v1/vault/rewrap"))
+    print(f"{told['detail']} Secrets wrapped anew: {told['rewrapped']}.")  # noqa: T201
+    print(told["next_step"], file=sys.stderr)  # noqa: T201
+    sys.exit(0 if told["finished"] else 1)
+
+
+# --- Endpoints beside the built-in providers ------------------------------------------------
+
+EndpointName = Annotated[str, typer.Argument(help="Its name, e.g. acme: acme/<model> is a model.")]
+Address = Annotated[str, typer.Argument(help="Its address, e.g. https://llm.example.com/v1.")]
+Title = Annotated[str, typer.Option(help="What people read.")]
+Dialect = Annotated[
+    str, typer.Option(help="How it is spoken to: openai_chat unless you name another.")
+]
+NoKey = Annotated[bool, typer.Option("--no-key", help="It takes no key.")]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option("--limit", help="What your account allows, e.g. rpm=100; may be repeated."),
+]
+ReasoningField = Annotated[
+    str, typer.Option(help="Where a model's thinking stands: reasoning_content or reasoning.")
+]
+TokenLimitField = Annotated[
+    str, typer.Option(help="What bounds an answer: max_tokens or max_completion_tokens.")
+]
+
+
+@endpoints.command("add")
+def add_endpoint(
+    name: EndpointName,
+    base_url: Address,
+    title: Title = "",
+    dialect: Dialect = "",
+    no_key: NoKey = False,
+    limit: Limit = None,
+    reasoning: ReasoningField = "",
+    token_limit_field: TokenLimitField = "",
+    url: Url = "",
+) -> None:
+    """Add an endpoint; it is a provider like any other from now on. Then add a key of it."""
+    body = _endpoint(base_url, title, dialect, no_key, limit, reasoning, token_limit_field)
+    wanted = {"name": name, **body}
+    _tell_endpoint(_with_api(url, lambda api: api.post("/api/v1/endpoints", wanted)))
+
+
+@endpoints.command("change")
+def change_endpoint(
+    name: EndpointName,
+    base_url: Address,
+    title: Title = "",
+    dialect: Dialect = "",
+    no_key: NoKey = False,
+    limit: Limit = None,
+    reasoning: ReasoningField = "",
+    token_limit_field: TokenLimitField = "",
+    url: Url = "",
+) -> None:
+    """Give an endpoint another address or other options: say all of them again.
+
+    Its keys do not follow to another address: rotate them, or add others.
+    """
+    body = _endpoint(base_url, title, dialect, no_key, limit, reasoning, token_limit_field)
+    _tell_endpoint(_with_api(url, lambda api: api.put(_of_endpoint(name), body)))
+
+
+@endpoints.command("list")
+def list_endpoints(url: Url = "") -> None:
+    """The endpoints beside the built-in providers, and who says so: you here, or the operator."""
+    _show_endpoints(_with_api(url, lambda api: api.get("/api/v1/endpoints"))["items"])
+
+
+@endpoints.command("remove")
+def remove_endpoint(name: EndpointName, url: Url = "") -> None:
+    """Remove an endpoint: its keys are lent to nobody, and what waits for it is parked."""
+    _with_api(url, lambda api: api.delete(_of_endpoint(name)))
+
+
+def _of_endpoint(name: str) -> str:
+    from urllib.parse import quote
+
+    return f"/api/v1/endpoints/{quote(name, safe='')}"
+
+
+def _endpoint(
+    base_url: str,
+    title: str,
+    dialect: str,
+    no_key: bool,
+    limit: list[str] | None,
+    reasoning: str,
+    token_limit_field: str,
+) -> dict[str, Any]:
+    told = {
+        "base_url": base_url,
+        "title": title,
+        "dialect": dialect,
+        "reasoning": reasoning,
+        "token_limit_field": token_limit_field,
+        "limits": _limits(limit or []),
+    }
+    return {name: value for name, value in told.items() if value} | (
+        {"needs_key": False} if no_key else {}
+    )
+
+
+def _limits(told: list[str]) -> dict[str, Any]:
+    """`rpm=100` as a limit; what is no number goes as it is, and the answer says so."""
+    pairs = (part.partition("=") for one in told for part in one.split(",") if part.strip())
+    return {
+        name.strip(): int(value) if value.strip().isdecimal() else value for name, _, value in pairs
+    }
+
+
+def _tell_endpoint(endpoint: dict[str, Any]) -> None:
+    _show_endpoints([endpoint])
+    for name in ("reason", "next_step"):
+        if endpoint.get(name):
+            print(endpoint[name], file=sys.stderr)  # noqa: T201
+
+
+def _show_endpoints(items: list[dict[str, Any]]) -> None:
+    said = [{**each, "by": "operator" if each.get("configured") else "here"} for each in items]
+    _show(("name", "title", "base_url", "dialect", "by"), said)
+
+
+# --- Providers ------------------------------------------------------------------------------
+
+
+@providers.callback()
+def list_providers(context: typer.Context, url: Url = "") -> None:
+    """What each provider may be asked, what waits for it, and why."""
+    from local.providers import COLUMNS, lines
+
+    if context.invoked_subcommand is None:
+        items = _with_api(url, lambda api: api.get("/api/v1/providers"))["items"]
+        _show(COLUMNS, lines(items))
+
+
+@providers.command("limits")
+def set_limits(
+    provider: Annotated[str, typer.Argument(help="Whose, e.g. kimi.")],
+    rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute.")] = None,
+    tpm: Annotated[int | None, typer.Option(min=1, help="Tokens a minute.")] = None,
+    tpd: Annotated[int | None, typer.Option(min=1, help="Tokens a day.")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Answers at the same time.")
+    ] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Back to what is declared or assumed.")
+    ] = False,
+    url: Url = "",
+) -> None:
+    """Change what an account at the provider may use, at once; what is not named stays."""
+    from local.providers import COLUMNS, KINDS, lines
+
+    named = {"rpm": rpm, "tpm": tpm, "tpd": tpd, "concurrency": concurrency}
+    body = {kind: value for kind, value in named.items() if value is not None}
+    if reset:
+        body = {kind: body.get(kind) for kind in KINDS}
+    if not body:
+        print("Name a limit, e.g. --rpm 3, or --reset.", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    path = f"/api/v1/providers/{provider}/limits"
+    _show(COLUMNS, lines([_with_api(url, lambda api: api.put(path, body))]))
 
 
 # --- Access tokens --------------------------------------------------------------------------

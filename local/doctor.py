@@ -49,7 +49,7 @@ async def doctor(home: Home, url: str) -> int:
     """Print every finding. Answers the exit status: 1 when anything is amiss."""
     structlog.configure(processors=[_unsaid])  # what is amiss becomes a finding
     console = Console()
-    findings = [_python(), *_parts(), _folder(home)]
+    findings = [_python(), *_parts(), _folder(home), _kek(home)]
     facts = home.facts() if home.is_locked() else None
     if facts is not None:
         findings.append(Finding("Parley", "good", f"runs here as process {facts.pid}"))
@@ -58,8 +58,7 @@ async def doctor(home: Home, url: str) -> int:
         )
         findings += [finding for group in groups for finding in group]
     else:
-        remedy = "Start it: make run"
-        findings += [Finding("Parley", "open", "does not run in this home", remedy), _port()]
+        findings += [_last_start(home), _port()]
     if facts is not None or url:
         findings.append(await _door(home, url or (facts.url if facts else "")))
     for finding in findings:
@@ -113,6 +112,37 @@ def _folder(home: Home) -> Finding:
     if room < _ROOM_NEEDED:
         return Finding("Home", "bad", said, "Make room: logs, streams and answers need some")
     return Finding("Home", "good", said)
+
+
+def _last_start(home: Home) -> Finding:
+    try:
+        why = home.obstacle.read_text()
+    except OSError:
+        return Finding("Parley", "open", "does not run in this home", "Start it: make run")
+    remedy = f"Mend that and start it again: make run. More is in {home.logs}"
+    return Finding("Parley", "bad", f"did not start the last time: {why}", remedy)
+
+
+def _kek(home: Home) -> Finding:
+    """Whether the key that opens the stored keys is where it should be, and only for us."""
+    what, file = "KEK", home.kek
+    if os.environ.get("PARLEY_KEK"):
+        return Finding(what, "good", "is in PARLEY_KEK")
+    try:
+        keks, mode = file.read_text().splitlines(), file.stat().st_mode & 0o777
+    except FileNotFoundError:
+        if not home.owner_token.exists():
+            return Finding(what, "open", f"{file} is not there yet; the first start makes it")
+        remedy = "Put it back from your backup: without it no stored key can be read"
+        return Finding(what, "bad", f"{file} is gone", remedy)
+    except (OSError, UnicodeDecodeError) as error:
+        return Finding(what, "bad", f"{file} cannot be read: {error}", "Restore it")
+    if mode & 0o077:
+        return Finding(what, "bad", f"{file} can be read by others", f"chmod 600 {file}")
+    if len(keks) > 1:
+        remedy = "Bring it to its end: parley vault rewrap"
+        return Finding(what, "open", "its change was begun and not ended; both are read", remedy)
+    return Finding(what, "good", f"{file}; keep a backup, apart from the database's")
 
 
 def _port() -> Finding:
@@ -198,9 +228,19 @@ async def _services(home: Home, facts: Facts) -> list[Finding]:
         if answers:
             findings.append(Finding(service, "good", f"answers, process {pid}"))
         else:
-            remedy = f"See {home.logs / f'{service}.log'}"
-            findings.append(Finding(service, "bad", "does not answer", remedy))
+            log = home.logs / f"{service}.log"
+            findings.append(Finding(service, "bad", _silence(log), f"See {log}"))
     return findings
+
+
+def _silence(log: Path) -> str:
+    """That it does not answer, and why it did not start if that is what it said last."""
+    try:
+        last = log.read_text(errors="replace").splitlines()[-1:]
+    except OSError:
+        last = []
+    _, did_not_start, why = "".join(last).partition("did not start: ")
+    return f"does not answer; it did not start: {why}" if did_not_start else "does not answer"
 
 
 async def _model(facts: Facts) -> list[Finding]:

@@ -60,6 +60,11 @@ class Home:
         return self.path / "vault" / "kek"
 
     @property
+    def obstacle(self) -> Path:
+        """Why the last start failed, in words; not there if it did not."""
+        return self.path / "last-start"
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from contracts.failures import Unreachable
 from contracts.subjects import ADMIN, SERVICES
 from local.broker import EmbeddedBroker
-from local.environment import for_services, take_keys, without_password
+from local.environment import for_services, take_keks, take_keys, without_password
 from local.home import STATEFUL, Facts, Home
 from local.logbook import Logbook, nats_matters, postgres_matters
 from local.ports import LOOPBACK, free_port, obstacle, remembered_port
@@ -62,13 +62,15 @@ class _Broker:
 class System:
     """Everything `parley up` runs. Whoever starts it holds the lock of the home.
 
-    Takes the providers' keys out of `environment` and keeps them until the vault has them.
+    Takes the providers' keys out of `environment` and keeps them until the vault has them; the
+    vault's own key, if it is there, as long as it runs.
     """
 
     def __init__(self, home: Home, environment: MutableMapping[str, str], log: Logbook) -> None:
         self._home = home
         self._log = log
         self._keys = take_keys(environment)
+        self._keks = take_keks(environment)
         self._given = dict(environment)
         self._host = environment.get("PARLEY_HOST") or LOOPBACK
         self._port = _port(environment.get("PARLEY_PORT") or "8080", "PARLEY_PORT") or free_port()
@@ -216,8 +218,11 @@ class System:
         return told
 
     def _handover(self) -> bytes:
-        """The keys from the environment; once the vault has them, there are none any more."""
-        return json.dumps({"keys": self._keys}).encode() + b"\n"
+        """The keys from the environment; once the vault has them, there are none any more.
+
+        The vault's own key is needed whenever the vault starts again.
+        """
+        return json.dumps({"keys": self._keys, **self._keks}).encode() + b"\n"
 
     # --- the rest ---------------------------------------------------------------------------
 

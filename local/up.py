@@ -59,6 +59,7 @@ async def _run(home: Home, environment: MutableMapping[str, str], log: Logbook) 
     try:
         log.say(f"starting in {home.path}")
         async with running(home, environment, log) as facts:
+            home.obstacle.unlink(missing_ok=True)
             log.say(f"ready after {time.monotonic() - begun:.1f} s")
             log.show(welcome(facts, home))
             await asyncio.Event().wait()
@@ -66,9 +67,11 @@ async def _run(home: Home, environment: MutableMapping[str, str], log: Logbook) 
         log.say("stopped; everything is kept for the next time")
         return 0
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and all was stopped
-        for cause in _causes(error):
+        causes = _causes(error)
+        for cause in causes:
             log.say(str(cause) or repr(cause), style="bold red")
             log.keep("".join(traceback.format_exception(cause)))
+        home.obstacle.write_text("\n".join(_in_brief(cause) for cause in causes))
         return 1
     return 0
 
@@ -116,6 +119,10 @@ def _causes(error: Exception) -> list[Exception]:
         return [error]
     group = cast("ExceptionGroup[Exception]", error)
     return [cause for part in group.exceptions for cause in _causes(part)]
+
+
+def _in_brief(cause: Exception) -> str:
+    return (str(cause) or repr(cause)).splitlines()[0]
 
 
 def welcome(facts: Facts, home: Home) -> str:

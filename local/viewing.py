@@ -31,6 +31,8 @@ class Turn:
     note: str = ""
     failure: Failure | None = None
     usage: Usage | None = None
+    remarks: tuple[str, ...] = ()
+    """What was asked for and left out."""
     gap: bool = False
     """Live text is missing until the next snapshot."""
 
@@ -56,6 +58,7 @@ class _Said(msgspec.Struct, frozen=True):
     not_before: datetime | None = None
     failure: Failure | None = None
     usage: Usage | None = None
+    notes: list[str] = []
     state: str = ""
 
 
@@ -105,6 +108,7 @@ class Discussion:
                 view.id, Turn(view.id, view.name or view.persona or view.model, view.model)
             )
             turn.state, turn.text, turn.failure = view.state, view.text, view.failure
+            turn.remarks = tuple(view.notes)
 
     def _schedule(self, said: _Said) -> None:
         known = self._participants[said.participant : said.participant + 1]
@@ -133,6 +137,7 @@ def _change(turn: Turn, event: str, said: _Said) -> None:
         case "TurnCompleted":
             turn.state, turn.text, turn.usage = "completed", said.text, said.usage
             turn.model, turn.note, turn.gap = said.model or turn.model, "", False
+            turn.remarks = tuple(said.notes)
         case "TurnFailed":
             turn.state, turn.text, turn.failure, turn.note = "failed", said.text, said.failure, ""
         case "TurnCancelled":

@@ -137,7 +137,9 @@ class Bus:
         payload = _json.encode(command)
         headers = write_headers(trace.outgoing())
         if len(headers) + len(payload) > self._client.max_payload:
-            raise Invalid("The request is too large.", slug="too-large")
+            raise Invalid(
+                "The request is too large.", slug="too-large", next_step="Send less at once."
+            )
         if not await self.connection.until_connected(deadline):
             raise Unreachable(f"The broker is away; {subject} was not asked.")
         reply, expected = self.connection.expect(subject)

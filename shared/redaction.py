@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Generator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, cast
 from urllib.parse import quote
+
+from contracts.providers import PROVIDERS
 
 REDACTED = "[redacted]"
 
@@ -39,6 +42,12 @@ _KEYS = (
     # Ids of accounts: Moonshot's organisation, key and project; OpenAI's; OpenRouter's user.
     r"(?:org|ak|proj)[-_][A-Za-z0-9]{16,}",
     r"user_[A-Za-z0-9]{20,}",
+    # What the rows know of the forms of keys.
+    *(
+        rf"{re.escape(prefix)}[A-Za-z0-9_-]{{12,}}"
+        for row in PROVIDERS.values()
+        for prefix in row.key_prefixes
+    ),
 )
 # What is left of a masked key: xAI writes `xa***89`, DeepSeek `****1234`.
 _MASKED = r"[A-Za-z0-9-]{0,8}\*{3,}[A-Za-z0-9-]{1,8}"
@@ -86,6 +95,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, ...]] = {}
+        self._holders: Counter[str] = Counter()
 
     def __call__(self, text: str) -> str:
         """`text` without secrets. Doing it twice changes nothing more."""
@@ -96,13 +106,18 @@ class Redactor:
         return _without_forms(text)
 
     def learn(self, secret: str) -> None:
-        """Remove this value too, also as base64 and percent-encoded, until `forget`."""
+        """Remove this value too, also encoded, until it was forgotten as often as it was learnt."""
         if len(secret) >= _SHORTEST:
-            self._known[secret] = _forms_of(secret)
+            self._holders[secret] += 1
+            if secret not in self._known:
+                self._known[secret] = _forms_of(secret)
 
     def forget(self, secret: str) -> None:
-        """Drop the value from memory."""
-        self._known.pop(secret, None)
+        """One holder less; with the last one the value is dropped from memory."""
+        self._holders[secret] -= 1
+        if self._holders[secret] <= 0:
+            del self._holders[secret]
+            self._known.pop(secret, None)
 
     @contextmanager
     def knowing(self, secret: str) -> Generator[None]:
@@ -154,15 +169,22 @@ def _is_secret_name(name: str) -> bool:
 
 
 def _forms_of(secret: str) -> tuple[str, ...]:
+    """As it is, percent-encoded, in hex, and in base64 wherever in a longer text it stood."""
     raw = secret.encode()
-    forms = {
-        secret,
-        quote(secret, safe=""),
-        base64.b64encode(raw).decode().rstrip("="),
-        base64.urlsafe_b64encode(raw).decode().rstrip("="),
-    }
+    quoted = quote(secret, safe="")
+    forms = {secret, quoted, _ESCAPE.sub(lambda escape: escape[0].lower(), quoted)}
+    forms |= {raw.hex(), raw.hex().upper()}
+    for before in range(3):
+        whole = base64.b64encode(b"\0" * before + raw).decode()
+        # The letters that hold nothing of what stands before or after it.
+        own = whole[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
+        forms |= {own, own.translate(_URLSAFE)}
     # The longest first: one form may be the beginning of another.
     return tuple(sorted(forms, key=len, reverse=True))
+
+
+_ESCAPE = re.compile("%..")
+_URLSAFE = str.maketrans("+/", "-_")
 
 
 REDACTOR = Redactor()

@@ -93,19 +93,24 @@ class Service(Generic[S]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        obstacle: Exception | None = None
         try:
             await wire(self)
             self.log.info("ready")
             await self._stopped.wait()
-        except Exception:
+        except Exception as error:
             self.log.exception("cannot start")
-            self._failure = self._failure or sys.exc_info()[1]
+            self._failure = self._failure or error
+            obstacle = error
         self.log.info("stopping")
         for farewell in reversed(self._farewells):
             await self._say(farewell)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if obstacle is not None:
+            # Once more as the last word, which is what a launcher shows.
+            self.log.error(f"did not start: {obstacle}")  # noqa: G004 - it takes no arguments
         return 1 if self._failure is not None else 0
 
     async def _say(self, farewell: Callable[[], Awaitable[None]]) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import aiohttp
 import msgspec
+from aiohttp.abc import AbstractResolver
 
 from contracts.attempts import Accepted, KeyRef, Message, Parameters, RunAttempt
 from contracts.event import Event, name_of
@@ -27,7 +27,7 @@ from services.provider_adapter.inbox import Inbox
 from services.provider_adapter.keys import Keyring
 from services.provider_adapter.outbox import Outbox
 from services.provider_adapter.running import Rules, Running
-from services.provider_adapter.session import open_session
+from services.provider_adapter.ways import Ways
 from shared import sealing
 from shared.bus import Bus, Delivery, Verb
 from shared.bus import Message as BusMessage
@@ -110,7 +110,7 @@ class House:
     running: Running
     keys: Keyring
     outbox: Outbox
-    session: aiohttp.ClientSession
+    ways: Ways
     vault: VaultStandIn
     discussion: Bus
     outcomes: list[Outcome] = field(default_factory=list[Outcome])
@@ -189,7 +189,11 @@ class House:
 
 @asynccontextmanager
 async def house(
-    broker: Broker, rules: Rules | None = None, *, rate: float = 0
+    broker: Broker,
+    rules: Rules | None = None,
+    *,
+    rate: float = 0,
+    resolver: AbstractResolver | None = None,
 ) -> AsyncGenerator[House]:
     """Wired as `python -m services.provider_adapter` wires it."""
     async with AsyncExitStack() as stack:
@@ -197,10 +201,11 @@ async def house(
         vault = VaultStandIn(await broker.bus("key_vault"))
         await vault.serve()
         bus = await broker.bus("provider_adapter")
-        session = await stack.enter_async_context(open_session())
+        ways = Ways.open({}, resolver)
+        stack.push_async_callback(ways.close)
         keys, outbox = Keyring(bus), Outbox(bus)
         around = Surroundings(
-            session=session,
+            ways=ways,
             keys=keys,
             outbox=outbox,
             beat=Beat(),
@@ -208,9 +213,9 @@ async def house(
             connected=lambda: bus.connected,
         )
         running = Running(around, rules)
-        inbox = Inbox(running, session, keys)
+        inbox = Inbox(running, ways, keys)
         discussion = await broker.bus("discussion")
-        made = House(provider, running, keys, outbox, session, vault, discussion)
+        made = House(provider, running, keys, outbox, ways, vault, discussion)
         bus.on_reconnect(running.broker_is_back)
         await bus.subscribe(KEY_FACTS, inbox.key_changed)
         await bus.serve("provider_adapter", inbox.verbs())

@@ -21,6 +21,10 @@ _NUMBERS = count(1)
 
 # A slow machine is no fault of the product: no example fails for the time it took.
 hypothesis.settings.register_profile("parley", deadline=None)
+# As thorough as the promises are: pytest tests/unit --hypothesis-profile=deep
+hypothesis.settings.register_profile(
+    "deep", deadline=None, max_examples=10_000, suppress_health_check=list(hypothesis.HealthCheck)
+)
 hypothesis.settings.load_profile("parley")
 
 # pytest-asyncio asks for the current loop before a test. Unless told that there is none, Python

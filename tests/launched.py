@@ -20,19 +20,22 @@ from tests.eventually import eventually
 READY_WITHIN = timedelta(seconds=60)
 GONE_WITHIN = timedelta(seconds=20)
 
+_STARTED = 'trap "" INT; ulimit -c unlimited 2>/dev/null; exec "$@"'
+
 
 class Launched:
     """A launcher, running or ended."""
 
-    def __init__(self, home: Home, **settings: str) -> None:
+    def __init__(self, home: Home, checkout: Path = CHECKOUT, /, **settings: str) -> None:
         self.home = home
         self.said = home.path.with_name(f"{home.path.name}.out")
         own = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
         with self.said.open("ab") as output:
             self.process = subprocess.Popen(
-                # As a script's `&` starts it: with SIGINT ignored, until it says otherwise.
-                ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "local", "up"],
-                cwd=CHECKOUT,
+                # As a script's `&` starts it: with SIGINT ignored, until it says otherwise. And as
+                # on a developer's machine, where whatever crashes may leave a core file.
+                ["sh", "-c", _STARTED, "sh", sys.executable, "-m", "local", "up"],
+                cwd=checkout,
                 env={
                     **own,
                     "PARLEY_HOME": str(home.path),
@@ -73,9 +76,9 @@ class Launched:
 
 
 @contextmanager
-def launched(home: Home, **settings: str) -> Generator[Launched]:
+def launched(home: Home, checkout: Path = CHECKOUT, /, **settings: str) -> Generator[Launched]:
     """Ended at the end, whatever happened in between."""
-    system = Launched(home, **settings)
+    system = Launched(home, checkout, **settings)
     try:
         yield system
     finally:

@@ -21,7 +21,16 @@ from contracts.attempts import (
 )
 from contracts.event import Event, name_of
 from contracts.failures import NotFound
-from contracts.keys import Done, KeyActivated, KeyList, KeyView, ListKeys, ReportKey
+from contracts.keys import (
+    Done,
+    KeyAccountSeen,
+    KeyActivated,
+    KeyAdded,
+    KeyList,
+    KeyView,
+    ListKeys,
+    ReportKey,
+)
 from contracts.personas import GetPersona, PersonaView
 from contracts.stream import (
     ChunkKind,
@@ -163,6 +172,36 @@ class Vault:
             msgspec.json.encode(fact),
             id=fresh(),
             within=timedelta(seconds=5),
+        )
+
+    async def add(self, key: str, *, pool: bool = False) -> None:
+        await self.state(
+            KeyAdded(
+                at=datetime.now(UTC),
+                workspace=WORKSPACE,
+                key=key,
+                version=1,
+                provider="kimi",
+                endpoint="https://api.test/v1",
+                region="ai",
+                fingerprint=f"of {key}",
+                pool=pool,
+            ),
+            key,
+        )
+
+    async def name_account(self, key: str, account: str) -> None:
+        await self.state(
+            KeyAccountSeen(
+                at=datetime.now(UTC),
+                workspace=WORKSPACE,
+                key=key,
+                version=1,
+                provider="kimi",
+                endpoint="https://api.test/v1",
+                account=account,
+            ),
+            key,
         )
 
     async def activate(self, key: str, *, version: int = 1) -> None:

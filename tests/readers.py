@@ -21,7 +21,7 @@ class Sent:
 
 
 async def frames(response: aiohttp.ClientResponse) -> AsyncIterator[Sent | str]:
-    """Events; comments and `retry:` as their line."""
+    """Events; comments, `retry:` and an id by itself as their line."""
     name, data, id = "message", "", None
     async for raw in response.content:
         line = raw.decode().rstrip("\n")
@@ -29,6 +29,8 @@ async def frames(response: aiohttp.ClientResponse) -> AsyncIterator[Sent | str]:
         if line == "":
             if data:
                 yield Sent(name, json.loads(data), id)
+            elif id is not None:
+                yield f"id: {id}"
             name, data, id = "message", "", None
             continue
         field_, _, value = line.partition(": ")
@@ -58,6 +60,8 @@ class Reader:
     connections: int = 0
     said: list[str] = field(default_factory=list[str])
     """Comments and the like."""
+    _broken: dict[str, str] = field(default_factory=dict[str, str])
+    """By turn: where its last attempt broke off."""
 
     @property
     def last(self) -> int:
@@ -107,6 +111,11 @@ class Reader:
         else:
             assert sent.id == str(self.last + 1), f"{sent.id} after {self.last}"
             self.facts.append(sent)
+            if sent.name in {"AttemptFailed", "AttemptCut"}:
+                self._broken[data["turn"]] = data.get("text", "")
+            if sent.name == "AttemptStarted" and data.get("from_char"):
+                stands = self._broken[data["turn"]][: data["from_char"]]
+                self.text.setdefault((data["attempt"], "text"), stands)
             if sent.name == "TurnCompleted":
                 self._check_text(data)
 
@@ -122,3 +131,31 @@ class Reader:
             for fact in self.facts
             if fact.name == "TurnCompleted"
         }
+
+
+class Several:
+    """One connection that follows several discussions, and comes back as a browser does."""
+
+    def __init__(self, address: str, headers: Mapping[str, str], discussions: list[str]) -> None:
+        self.of = {one: Reader("", {}) for one in discussions}
+        self.missing: list[str] = []
+        self._url = f"{address}?follow={','.join(f'{one}:0' for one in discussions)}"
+        self._headers = headers
+        self._last = ""
+
+    async def follow(self, http: aiohttp.ClientSession) -> int:
+        """Connect once and check everything. The status of the answer."""
+        more = {"Last-Event-ID": self._last} if self._last else {}
+        async with http.get(self._url, headers={**self._headers, **more}) as response:
+            current = ""
+            async for sent in frames(response):
+                if isinstance(sent, str):
+                    if sent.startswith("id: "):
+                        self._last = sent.removeprefix("id: ")
+                elif sent.name == "discussion":
+                    current = sent.data["discussion"]
+                elif sent.name == "missing":
+                    self.missing.append(current)
+                else:
+                    self.of[current].see(sent)
+            return response.status

@@ -12,6 +12,8 @@ from contracts.providers import PROVIDERS, Dialect, Provider
 from services.provider_adapter.dialects import SPEECHES, Speech
 
 FOLDER = Path(__file__).parent / "fixtures" / "providers"
+LIVE = Path(__file__).parent / "fixtures" / "live"
+"""What `make test/live` has recorded, if anything has."""
 
 _ROWS = {"moonshot": "kimi", "misc": "kimi", "llamacpp": "local"}
 """Who recorded it → whose row it is read with, where the two differ."""
@@ -27,10 +29,18 @@ class Recorded:
     expect: dict[str, Any]
     path: str
     sidecar: str | None
+    folder: Path = FOLDER
+    spoken: Dialect | None = None
+    """The dialect, where the recording itself says."""
 
     @cached_property
     def body(self) -> bytes:
-        return (FOLDER / self.file).read_bytes()
+        return (self.folder / self.file).read_bytes()
+
+    @property
+    def live(self) -> bool:
+        """Recorded from the true service."""
+        return self.folder != FOLDER
 
     @property
     def provider(self) -> str:
@@ -43,6 +53,8 @@ class Recorded:
     @property
     def dialect(self) -> Dialect:
         """As it was spoken to: several providers have more than one surface."""
+        if self.spoken is not None:
+            return self.spoken
         if "/messages" in self.path or self.provider == "anthropic":
             return Dialect.ANTHROPIC_MESSAGES
         if "/v1beta/models" in self.path:
@@ -62,13 +74,14 @@ class Recorded:
         """Where the recorded connection split the bytes."""
         if self.sidecar is None:
             return []
-        return json.loads((FOLDER / self.sidecar).read_bytes()).get("split_offsets", [])
+        return json.loads((self.folder / self.sidecar).read_bytes()).get("split_offsets", [])
 
     def __str__(self) -> str:
-        return self.file
+        return f"live/{self.file}" if self.live else self.file
 
 
-def _read(entry: dict[str, Any]) -> Recorded:
+def _read(entry: dict[str, Any], folder: Path) -> Recorded:
+    spoken = entry.get("dialect") if folder != FOLDER else None
     return Recorded(
         file=entry["file"],
         status=entry["http_status"],
@@ -76,11 +89,21 @@ def _read(entry: dict[str, Any]) -> Recorded:
         expect=entry["expect"],
         path=entry["endpoint"],
         sidecar=entry.get("sidecar"),
+        folder=folder,
+        spoken=Dialect(spoken) if spoken else None,
     )
 
 
-ALL = [_read(entry) for entry in json.loads((FOLDER / "index.json").read_bytes())["fixtures"]]
-BY_FILE = {recorded.file: recorded for recorded in ALL}
+def recordings(folder: Path) -> list[Recorded]:
+    """All that lie in the folder."""
+    index = folder / "index.json"
+    if not index.exists():
+        return []
+    return [_read(entry, folder) for entry in json.loads(index.read_bytes())["fixtures"]]
+
+
+ALL = [*recordings(FOLDER), *recordings(LIVE)]
+BY_FILE = {str(recorded): recorded for recorded in ALL}
 CATALOGS = [recorded for recorded in ALL if "ids" in recorded.expect]
 BALANCES = [recorded for recorded in ALL if recorded.path.endswith("/balance")]
 REFUSALS = [

@@ -43,6 +43,8 @@ class Answering:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self.more: Mapping[str, str] = {}
+        """Headers that go with whatever is answered."""
         self.begun = False
         """A head was sent."""
         self.status = 0
@@ -102,5 +104,6 @@ class Answering:
             phrase = HTTPStatus(status).phrase
         except ValueError:
             phrase = ""
-        lines = [f"HTTP/1.1 {status} {phrase}", *(f"{k}: {v}" for k, v in headers.items()), "", ""]
+        told = {**headers, **self.more}
+        lines = [f"HTTP/1.1 {status} {phrase}", *(f"{k}: {v}" for k, v in told.items()), "", ""]
         self._writer.write("\r\n".join(lines).encode("latin-1"))

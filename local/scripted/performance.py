@@ -29,9 +29,16 @@ class Performance:
     """Plays a behaviour to whoever asked."""
 
     def __init__(
-        self, body: dict[str, Any], answering: Answering, *, rate: float, fixtures: Path | None
+        self,
+        body: dict[str, Any],
+        answering: Answering,
+        *,
+        rate: float,
+        fixtures: Path | None,
+        echo: replies.Echo | None = None,
     ) -> None:
         self._body = body
+        self._echo = echo
         self._answering = answering
         self._rate = rate
         self._fixtures = fixtures
@@ -114,7 +121,8 @@ class Performance:
                 await self._stop("cut")
                 raise Ended("cut")
             case Step("html", status):
-                await self._answering.whole(int(status), replies.page(int(status)), "text/html")
+                page = replies.page(int(status), self._echo.sentence if self._echo else "")
+                await self._answering.whole(int(status), page, "text/html")
             case Step("replay", file):
                 await self._replay(file)
             case Step(verb):
@@ -200,7 +208,7 @@ class Performance:
         if message.startswith("retry-after="):
             wait, _, message = message.removeprefix("retry-after=").partition(" ")
             headers = {"Retry_After": wait, "X_Retry_After": wait, "Msh_Cooldown_Seconds": wait}
-        document = replies.error(type_, message)
+        document = replies.error(type_, message, self._echo)
         if self._answering.begun:
             self._write(replies.frame(document))
             await self._answering.end()

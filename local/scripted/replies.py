@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import quote
 from uuid import uuid4
 
 CREATED = 1_790_000_000
@@ -31,6 +34,12 @@ MODELS: list[dict[str, Any]] = [
     )
 ]
 """As `GET /v1/models` lists them since 2026."""
+
+
+def balance(available: float) -> dict[str, Any]:
+    """As `GET /v1/users/me/balance` tells it."""
+    purse = {"available_balance": available, "voucher_balance": 0, "cash_balance": available}
+    return {"code": 0, "data": purse, "scode": "0x0", "status": True}
 
 
 def words(text: str) -> Iterator[str]:
@@ -80,9 +89,43 @@ def frame(document: dict[str, Any]) -> bytes:
     return b"data: " + _json(document) + b"\n\n"
 
 
-def error(type_: str, message: str) -> dict[str, Any]:
+def error(type_: str, message: str, echo: Echo | None = None) -> dict[str, Any]:
     """An error's body, or an error inside a stream."""
-    return {"error": {"message": message, "type": type_}}
+    if echo is None:
+        return {"error": {"message": message, "type": type_}}
+    said = {"message": f"{message} {echo.sentence}", "type": type_, "code": echo.key}
+    return {"error": said, "detail": echo.sentence}
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """A provider that says the key back, as careless gateways do: in every form it can take."""
+
+    key: str
+
+    @property
+    def sentence(self) -> str:
+        raw = self.key.encode()
+        forms = [
+            self.key,
+            *(base64.b64encode(b"u:"[:before] + raw).decode() for before in range(3)),
+            base64.urlsafe_b64encode(raw).decode(),
+            raw.hex(),
+            raw.hex().upper(),
+            quote(self.key, safe=""),
+        ]
+        return f"You sent {' and '.join(forms)}"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Some of these are read: the request's id, and when to come back."""
+        return {
+            "Msh-Request-Id": f"{self.key}-1",
+            "Retry-After": self.key,
+            "WWW-Authenticate": f'Bearer realm="{self.key}"',
+            "Set-Cookie": f"session={self.key}",
+            "X-Debug": self.sentence,
+        }
 
 
 def usage_of(input_: int, output: int) -> dict[str, int]:
@@ -114,11 +157,11 @@ def completion(
     }
 
 
-def page(status: int) -> bytes:
+def page(status: int, more: str = "") -> bytes:
     """What a gateway says in front of a provider."""
     return (
         f"<html><head><title>{status}</title></head><body><center><h1>{status}</h1></center>"
-        "<hr><center>nginx</center></body></html>"
+        f"<hr><center>nginx</center>{more}</body></html>"
     ).encode()
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contracts.endpoints import configured
 from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.accounts import check_declared
+from services.discussion.estimates import Estimates
 from services.discussion.inbox import Inbox
 from services.discussion.keyring import CONSUMER, Keyring
 from services.discussion.openings import Openings
 from services.discussion.outcomes import Outcomes
 from services.discussion.probes import Probes
+from services.discussion.quota import Quota
+from services.discussion.refreshing import Refreshing
 from services.discussion.settings import Settings
 from services.discussion.store import SCHEMAS, Store
 from services.discussion.tidying import Tidying
@@ -21,6 +25,7 @@ from shared.service import Service, main
 
 async def wire(service: Service[Settings]) -> None:
     """All of it, in the order in which it comes to life."""
+    configured()  # whatever is wrong with it is said before anything begins
     check_declared()
     pool = await service.connect_database()
     await migrate(pool, service.name, SCHEMAS)
@@ -28,22 +33,27 @@ async def wire(service: Service[Settings]) -> None:
     relay = Relay(service.settings.database_url, bus, service.name)
     store = Store(pool, relay)
     outcomes = Outcomes(store, bus)
-    keyring = Keyring(store, bus)
     probes = Probes(store, bus)
+    keyring = Keyring(store, bus, probes)
+    refreshing = Refreshing(store, probes)
     tidying = Tidying(store)
-    openings = Openings(store, bus, keyring, probes)
+    turns = Turns(store, bus, outcomes)
+    openings = Openings(store, bus, keyring, probes, Estimates(turns))
     wakeups = Wakeups(
         pool,
         {
-            "turn": Turns(store, bus, outcomes).due,
+            "turn": turns.due,
             "lease": outcomes.lease_due,
             "catalog": probes.catalog_due,
+            "look": refreshing.due,
             "report": keyring.report_due,
+            "quota": Quota(store, probes).due,
             "tidy": tidying.due,
         },
     )
     store.on_commit(wakeups.look)
     await probes.schedule_keyless()
+    await refreshing.schedule()
     await tidying.schedule()
     service.spawn(relay.run(), "relay")
     service.spawn(wakeups.run(), "wakeups")
@@ -58,7 +68,7 @@ async def wire(service: Service[Settings]) -> None:
         "outcomes",
     )
     service.spawn(bus.consume(EVENTS.name, CONSUMER, keyring.heard, passing=AWAY), "keys")
-    verbs = Inbox(store, bus, openings, probes).verbs()
+    verbs = Inbox(store, bus, openings, probes, refreshing).verbs()
     await bus.serve(service.name, verbs, passing=AWAY)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 import msgspec
 
-from contracts.providers import PROVIDERS, Limits
+from contracts.endpoints import directory, variable
+from contracts.providers import Limits, Provider
+from services.discussion import admission, endpoints
 from services.discussion.admission import Account
 from services.discussion.sql import SQL
 from shared.database import Connection
@@ -23,12 +26,22 @@ class AccountRef:
     provider: str
     endpoint: str
     account: str
+    pooled: bool = False
+    """One of several that share the work: who waits for it takes whichever is free first."""
 
     @property
     def places(self) -> str:
         """What waits for a free place here is parked under this name."""
-        return f"place:{self.workspace}:{self.provider}:{self.endpoint}:{self.account}"
+        return self.lines[1 if self.pooled else 0]
 
+    @property
+    def lines(self) -> list[str]:
+        """All lines in which somebody may wait for this account: its own, and that of the pool."""
+        pool = f"place:{self.workspace}:{self.provider}"
+        return [f"{pool}:{self.endpoint}:{self.account}", pool]
+
+
+Clock = Callable[[Connection], Awaitable[datetime]]
 
 _decode = msgspec.json.Decoder(Account).decode
 
@@ -48,6 +61,21 @@ async def lock(conn: Connection, ref: AccountRef) -> Account:
     return _decode(cast("bytes", row["record"]))
 
 
+async def lock_to_admit(
+    conn: Connection, ref: AccountRef, clock: Clock
+) -> tuple[Account, datetime]:
+    """The record, and what time it is now that it is held.
+
+    The places of those who are known to run are kept, however late somebody looks after them.
+    """
+    account = await lock(conn, ref)
+    now = await clock(conn)
+    if lapsed := admission.lapsed(account, now):
+        for row in await conn.fetch(SQL["running"], lapsed):
+            account = admission.renew(account, row["attempt"], now=now)
+    return account, now
+
+
 async def save(conn: Connection, ref: AccountRef, account: Account) -> None:
     await conn.execute(
         SQL["save_account"],
@@ -62,7 +90,10 @@ async def save(conn: Connection, ref: AccountRef, account: Account) -> None:
 async def limits_of(conn: Connection, ref: AccountRef) -> Limits:
     """What the account may use: as set here, else as declared."""
     record = await conn.fetchval(SQL["limits"], ref.workspace, ref.provider)
-    return declared(ref.provider) if record is None else decode_limits(cast("bytes", record))
+    if record is not None:
+        return decode_limits(cast("bytes", record))
+    row = await endpoints.provider(conn, ref.workspace, ref.provider)
+    return declared(row) if row is not None else Limits()  # gone: nothing begins there any more
 
 
 async def set_limits(
@@ -80,19 +111,18 @@ async def set_limits(
 decode_limits = msgspec.json.Decoder(Limits).decode
 
 
-def declared(provider: str, environ: Mapping[str, str] = os.environ) -> Limits:
+def declared(row: Provider, environ: Mapping[str, str] = os.environ) -> Limits:
     """The operator's limits (`KIMI_LIMITS="rpm=100,concurrency=20"`), else the row's."""
-    told = environ.get(f"{provider.upper()}_LIMITS", "")
-    row = PROVIDERS[provider].limits
-    return parse_limits(told) if told.strip() else row
+    told = environ.get(variable(row.name, "LIMITS"), "")
+    return parse_limits(told) if told.strip() else row.limits
 
 
 def check_declared(environ: Mapping[str, str] = os.environ) -> None:
     """BadLimits if what the operator declared cannot be read: found at start, not at the first
     question.
     """
-    for name in PROVIDERS:
-        declared(name, environ)
+    for row in directory(environ=environ).rows.values():
+        declared(row, environ)
 
 
 class BadLimits(ValueError):

@@ -34,6 +34,10 @@ JITTER = 2.0
 RECHECK = timedelta(seconds=15)
 """When to look again at what is freed by an event, should the event be lost."""
 
+SPACING = timedelta(seconds=5)
+"""An account that was refused for its rate is asked by one at a time, so far apart, until one is
+answered: a refusal comes sooner than that."""
+
 BREAKERS = 16
 """Key versions of an account whose health is remembered, the newest."""
 
@@ -64,6 +68,10 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`key:version` of those that have completed an attempt."""
     learnt: dict[str, int] = {}
     """Limits that the provider named in its refusals; they lower the declared ones."""
+    refusals: int = 0
+    """For the rate, in a row: since it was last answered in full."""
+    refused_at: datetime | None = None
+    """The last of them."""
     places_since: datetime | None = None
     """When the learnt concurrency was last changed."""
     spending: Spending = Spending()
@@ -119,34 +127,36 @@ def admit(
 
     A key version that has not completed an attempt yet runs alone: should it be bad, one request
     finds out, not fifteen. The place is lost after `holds` unless it is renewed or given back.
-    Where several reasons stand against it, the one that lasts longest is named.
+    Where several reasons stand against it, the one that lasts longest is named, and its time is
+    true: asked then, with nothing else happening, that reason is over.
     """
-    account = replace(
-        account, leases=tuple(lease for lease in account.leases if lease.expires_at > now)
-    )
     limits = in_force(account, limits)
-    account = _as_of(account, limits, now)
+    account = as_of(account, limits, now)
     for kind, limit in (("tpm", limits.tpm), ("tpd", limits.tpd)):
         if limit is not None and ask.tokens > limit:
             return TooLarge(account, kind, limit)
     health = account.breakers.get(ask.key, Breaker())
     way = breaker.Pass() if ask.free else breaker.ask(health, now)
+    scout = account.refusals > 0 and not ask.free
     trial = way == breaker.Pass(trial=True)
-    # Who goes to see is let through by the breaker: the purse is for those who insist.
-    purse = account.allowance if trial else allowance.spend(account.allowance, ask.retry, now)
+    # Who goes to see goes for everybody: the purse is for those who insist.
+    sees = trial or scout
+    purse = account.allowance if sees else allowance.spend(account.allowance, ask.retry, now)
     waits: list[tuple[datetime | None, str]] = [
         (account.not_before, account.reason or "throttled"),
+        (_spaced(account, now) if scout else None, "throttled"),
         (way.until if isinstance(way, breaker.Stay) else None, "breaker"),
         (_place(account, limits, ask, now), "concurrency"),
-        (_slot(account, limits, now), "rate"),
+        (_rate(account, limits, now), "rate"),
         (_room(account, limits.tpm, ask, now, spending.room_in_minute), "tokens"),
         (_room(account, limits.tpd, ask, now, spending.room_in_day), "daily"),
         (purse if isinstance(purse, datetime) else None, "retries"),
     ]
     against = [(until, reason) for until, reason in waits if until is not None and until > now]
-    if against or isinstance(purse, datetime):
+    if against:
         until, reason = max(against)
         return Denied(account, reason, until)
+    assert isinstance(purse, Allowance)
     slot = _taken(account, limits, now)
     breakers = account.breakers
     if trial:
@@ -162,19 +172,37 @@ def admit(
             allowance=purse,
             breakers=breakers,
         ),
-        trial,
+        sees,
     )
 
 
-def _as_of(account: Account, limits: Limits, now: datetime) -> Account:
-    """What was reckoned with a clock that has been put back since, reckoned with this one.
+def as_of(account: Account, limits: Limits, now: datetime) -> Account:
+    """The record as it stands at `now`: what is over is forgotten.
 
-    It is kept where the answer is no, too: else we would wait until it is again as late as it was.
+    And what cannot be is put right. Nothing lies further ahead than it ever may, unless the clock
+    was put back or a limit was raised since; left so, it would stop the account until then.
     """
-    slot = account.next_slot
-    if limits.rpm is not None and slot is not None:
-        slot = _arrival(account, limits.rpm, now)
-    return replace(account, next_slot=slot, spending=spending.forget(account.spending, now))
+    leases = (
+        replace(lease, expires_at=min(lease.expires_at, now + PLACE))
+        for lease in account.leases
+        if lease.expires_at > now
+    )
+    return replace(
+        account,
+        next_slot=None if account.next_slot is None else _arrival(account, limits, now),
+        leases=tuple(leases),
+        spending=spending.forget(account.spending, now),
+        allowance=allowance.filled(account.allowance, now),
+        breakers={
+            key: breaker.not_ahead_of(health, now) for key, health in account.breakers.items()
+        },
+    )
+
+
+def _spaced(account: Account, now: datetime) -> datetime | None:
+    """When the next one may go to see whether a refused account is served again."""
+    last = max((lease.since for lease in account.leases if lease.since is not None), default=now)
+    return last + SPACING if account.leases else None
 
 
 def _place(account: Account, limits: Limits, ask: Ask, now: datetime) -> datetime | None:
@@ -184,26 +212,40 @@ def _place(account: Account, limits: Limits, ask: Ask, now: datetime) -> datetim
     return now + RECHECK if full else None
 
 
-def _slot(account: Account, limits: Limits, now: datetime) -> datetime | None:
-    """When the rate allows the next request."""
+def _rate(account: Account, limits: Limits, now: datetime) -> datetime | None:
+    """When the rate allows the next request.
+
+    GCRA keeps the pace. It knows nothing of what was made under a higher limit, so the minute is
+    counted as well.
+    """
     if limits.rpm is None:
         return None
     interval, burst = gcra(limits.rpm)
-    return _arrival(account, limits.rpm, now) - interval * (burst - 1)
+    slot = _arrival(account, limits, now) - interval * (burst - 1)
+    return max(slot, spending.room_for_request(account.spending, limits.rpm, now) or slot)
+
+
+def earliest(account: Account, limits: Limits, now: datetime) -> datetime:
+    """When the account's rate and the provider's wish for silence allow a request at all."""
+    limits = in_force(account, limits)
+    account = as_of(account, limits, now)
+    return max(now, _rate(account, limits, now) or now, account.not_before or now)
 
 
 def _taken(account: Account, limits: Limits, now: datetime) -> datetime | None:
     """GCRA's arrival time with one request more."""
     if limits.rpm is None:
         return account.next_slot
-    return max(_arrival(account, limits.rpm, now), now) + gcra(limits.rpm)[0]
+    return max(_arrival(account, limits, now), now) + gcra(limits.rpm)[0]
 
 
-def _arrival(account: Account, rpm: int, now: datetime) -> datetime:
+def _arrival(account: Account, limits: Limits, now: datetime) -> datetime:
     """GCRA's arrival time. It is never ahead of what a run of permits can lead to, unless the
     clock was put back or the limit was raised.
     """
-    interval, burst = gcra(rpm)
+    if limits.rpm is None:
+        return account.next_slot or now
+    interval, burst = gcra(limits.rpm)
     return min(account.next_slot or now, now + interval * burst)
 
 
@@ -233,7 +275,7 @@ def in_force(account: Account, limits: Limits) -> Limits:
 def gcra(rpm: int) -> tuple[timedelta, int]:
     """Emission interval and burst for a limit of `rpm` in any sliding minute."""
     limit = rpm if rpm < 34 else int(0.97 * rpm)
-    burst = max(1, limit // 10)
+    burst = max(1, limit // 12)  # at 100 a minute, a panel of eight begins at once
     seconds = (60 + JITTER) / (limit - burst + 1)
     return timedelta(microseconds=ceil(seconds * 1_000_000)), burst
 
@@ -260,7 +302,7 @@ def refund(account: Account, attempt: str, limits: Limits, *, now: datetime) -> 
     lease = _lease(account, attempt)
     if lease is None:
         return account
-    if lease.tokens and lease.since is not None:
+    if lease.since is not None:
         spent = spending.give_back(account.spending, lease.tokens, lease.since)
         account = replace(account, spending=spent)
     rpm = in_force(account, limits).rpm
@@ -290,6 +332,20 @@ def renew(account: Account, attempt: str, *, now: datetime) -> Account:
     )
 
 
+def lapsed(account: Account, now: datetime) -> list[str]:
+    """Attempts whose place would be given away now: renew those that are known to be running.
+
+    A place is lost by time alone only where nobody knows of its request any more. Otherwise a
+    house that was away for two minutes would come back to full places and take them for free.
+    """
+    return [lease.attempt for lease in account.leases if lease.expires_at <= now]
+
+
+def unlearnt(account: Account) -> Account:
+    """The limits were set anew: what the provider has named before is forgotten."""
+    return replace(account, learnt={}, places_since=None)
+
+
 def _lease(account: Account, attempt: str) -> Lease | None:
     return next((lease for lease in account.leases if lease.attempt == attempt), None)
 
@@ -299,6 +355,20 @@ def silence(account: Account, until: datetime, reason: str) -> Account:
     if account.not_before is not None and account.not_before >= until:
         return account
     return replace(account, not_before=until, reason=reason)
+
+
+def refused(account: Account, attempt: str, *, now: datetime) -> Account:
+    """The provider has refused it for the rate. Those that had gone out together count as one."""
+    lease, before = _lease(account, attempt), account.refused_at
+    since = None if lease is None else lease.since
+    if before is not None and since is not None and since <= before:
+        return account
+    return replace(account, refusals=account.refusals + 1, refused_at=now)
+
+
+def answered(account: Account) -> Account:
+    """It has been answered in full: nobody needs to go and see any more."""
+    return replace(account, refusals=0, refused_at=None) if account.refusals else account
 
 
 def learn(account: Account, named: dict[str, int], *, now: datetime) -> Account:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rapidfuzz import process
 
 from contracts.attempts import LiveModel
 from contracts.discussion import ModelView, Price
 from contracts.failures import Invalid
-from contracts.providers import PRICES_READ, PROVIDERS, Provider
+from contracts.providers import PROVIDERS, Provider
+from services.discussion import pricing
 
 NEAREST = 3
 
@@ -29,10 +30,24 @@ class Catalog:
     activated_at: datetime | None = None
 
     def ids(self) -> set[str]:
-        return {model.id for model in self.models}
+        """Of the models that can be talked to."""
+        return {model.id for model in self.models if self._chats(model)}
+
+    def others(self) -> set[str]:
+        """Of those that make vectors, pictures or sound, or judge a text."""
+        return {model.id for model in self.models if not self._chats(model)}
+
+    def _chats(self, model: LiveModel) -> bool:
+        row = PROVIDERS.get(self.provider)
+        return model.chats is not False and (row is None or row.chats(model.id))
 
 
-def resolve(wanted: str | None, preferred: str, catalogs: Sequence[Catalog]) -> str:
+def resolve(
+    wanted: str | None,
+    preferred: str,
+    catalogs: Sequence[Catalog],
+    rows: Mapping[str, Provider] = PROVIDERS,
+) -> str:
     """The `provider/model` to use.
 
     `wanted` is what the asker chose, `preferred` the persona's own preference, a wish only.
@@ -40,23 +55,23 @@ def resolve(wanted: str | None, preferred: str, catalogs: Sequence[Catalog]) -> 
     and what to do.
     """
     if wanted:
-        return _chosen(wanted, catalogs)
+        return _chosen(wanted, catalogs, rows)
     if preferred:
         try:
-            return _chosen(preferred, catalogs)
+            return _chosen(preferred, catalogs, rows)
         except Invalid:
             pass  # a preference that cannot be had is passed over
-    return default(catalogs)
+    return default(catalogs, rows)
 
 
-def default(catalogs: Sequence[Catalog]) -> str:
+def default(catalogs: Sequence[Catalog], rows: Mapping[str, Provider] = PROVIDERS) -> str:
     """The newest verified provider's default, else what needs no key."""
-    oldest = datetime.min.replace(tzinfo=PRICES_AT.tzinfo)
+    oldest = datetime.min.replace(tzinfo=UTC)
     newest_first = sorted(
         catalogs, key=lambda known: (bool(known.key), known.activated_at or oldest), reverse=True
     )
     for known in newest_first:
-        row = PROVIDERS.get(known.provider)
+        row = rows.get(known.provider)
         if row is not None and (model := _default_of(row, known)):
             return f"{row.name}/{model}"
     raise Invalid(
@@ -73,9 +88,9 @@ def _default_of(row: Provider, known: Catalog) -> str:
     return preferred or min(live - row.retired.keys(), default="")
 
 
-def _chosen(wanted: str, catalogs: Sequence[Catalog]) -> str:
+def _chosen(wanted: str, catalogs: Sequence[Catalog], rows: Mapping[str, Provider]) -> str:
     provider, slash, name = wanted.partition("/")
-    row = PROVIDERS.get(provider)
+    row = rows.get(provider)
     if not slash or row is None:
         raise Invalid(
             f"There is no provider called {provider!r}: a model is named provider/model.",
@@ -98,6 +113,14 @@ def _chosen(wanted: str, catalogs: Sequence[Catalog]) -> str:
         )
     if not own:
         raise _unavailable(row)
+    if any(name in known.others() for known in own):
+        raise Invalid(
+            f"{wanted!r} is no model to talk to: it makes or judges something else.",
+            slug="unknown-model",
+            title="This model does not chat",
+            nearest=nearest(wanted, catalogs),
+            next_step="GET /api/v1/models lists those that do.",
+        )
     if (pattern := row.families.get(name)) is not None and (found := _newest(pattern, live)):
         return f"{provider}/{found}"
     raise Invalid(
@@ -143,24 +166,53 @@ def nearest(wanted: str, catalogs: Sequence[Catalog]) -> list[str]:
     return [name for name, _, _ in found]
 
 
-# --- What is shown --------------------------------------------------------------------------
-
-PRICES_AT = datetime.fromisoformat(f"{PRICES_READ.isoformat()}T00:00:00+00:00")
+# --- What is known of a model ----------------------------------------------------------------
 
 
-def listing(catalogs: Sequence[Catalog]) -> list[ModelView]:
+def participant_facts(
+    model: str, catalogs: Sequence[Catalog], rows: Mapping[str, Provider] = PROVIDERS
+) -> tuple[bool, Price | None]:
+    """Whether the model thinks and what it costs, as of now."""
+    provider, _, name = model.partition("/")
+    row = rows[provider]
+    for known in catalogs:
+        for live in known.models if known.provider == provider else ():
+            if live.id == name:
+                return _thinks(row, live), _price(row, live, known.refreshed_at)
+    return _thinks(row, LiveModel(id=name)), pricing.listed(row.model(name))
+
+
+def _thinks(row: Provider, live: LiveModel) -> bool:
+    """The row knows best: some lists tell who can think, not who does so unasked."""
+    known = row.model(live.id)
+    return known.thinks if known is not None else bool(live.thinks)
+
+
+def _price(row: Provider, live: LiveModel, seen: datetime) -> Price | None:
+    """The provider's own word, else the row's."""
+    return pricing.told(live, seen.date().isoformat()) or pricing.listed(row.model(live.id))
+
+
+# --- What is shown ---------------------------------------------------------------------------
+
+
+def listing(
+    catalogs: Sequence[Catalog], rows: Mapping[str, Provider] = PROVIDERS
+) -> list[ModelView]:
     """Every model that can be used now, and the retired ones with their successors."""
     try:
-        best = default(catalogs)
+        best = default(catalogs, rows)
     except Invalid:
         best = ""
     shown: dict[str, ModelView] = {}
     for known in catalogs:
-        row = PROVIDERS.get(known.provider)
+        row = rows.get(known.provider)
         if row is not None:
+            usable = known.ids()
             for live in known.models:
-                view = _view(row, live, best)
-                shown[view.id] = view
+                if live.id in usable:
+                    view = _view(row, live, known.refreshed_at, best)
+                    shown[view.id] = view
     retired = [
         ModelView(
             id=f"{row.name}/{old}",
@@ -168,32 +220,24 @@ def listing(catalogs: Sequence[Catalog]) -> list[ModelView]:
             retired=True,
             successor=f"{row.name}/{successor}",
         )
-        for row in PROVIDERS.values()
+        for row in rows.values()
         for old, successor in row.retired.items()
         if f"{row.name}/{old}" not in shown
     ]
     return [*sorted(shown.values(), key=lambda view: view.id), *retired]
 
 
-def _view(row: Provider, live: LiveModel, best: str) -> ModelView:
+def _view(row: Provider, live: LiveModel, seen: datetime, best: str) -> ModelView:
     known = row.model(live.id)
     id = f"{row.name}/{live.id}"
-    window = live.context_window or (known.context_window if known else None)
-    price = None
-    if known is not None and known.input_price is not None and known.output_price is not None:
-        price = Price(
-            input=known.input_price,
-            output=known.output_price,
-            cached=known.cached_price,
-            read=PRICES_READ.isoformat(),
-        )
-    thinks = live.thinks if live.thinks is not None else bool(known and known.thinks)
     return ModelView(
         id=id,
         provider=row.name,
-        context_window=window,
-        price=price,
-        thinks=thinks,
+        context_window=live.context_window or (known.context_window if known else None),
+        price=_price(row, live, seen),
+        thinks=_thinks(row, live),
+        sees=live.sees,
+        calls_tools=live.calls_tools,
         default=id == best,
         note=row.note,
     )

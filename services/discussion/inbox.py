@@ -28,6 +28,7 @@ from contracts.discussion import (
     ProbeKey,
     ProviderList,
     ProviderView,
+    RefreshModels,
     RetryTurn,
     SetLimits,
 )
@@ -36,11 +37,12 @@ from contracts.failures import Conflict, NotFound
 from contracts.ids import is_id
 from contracts.keys import Done
 from contracts.subjects import command_subject
-from services.discussion import catalog, limits, providers
+from services.discussion import catalog, endpoints, limits, providers
 from services.discussion.aggregate import Cancel, NoSuchTurn, NothingToRetry, Retry
 from services.discussion.openings import Openings
 from services.discussion.outcomes import MOST_RACES
 from services.discussion.probes import Probes
+from services.discussion.refreshing import Refreshing
 from services.discussion.sql import SQL
 from services.discussion.store import Store
 from services.discussion.views import view
@@ -50,26 +52,33 @@ from shared.journal import WrongVersion
 
 MOST_LISTED = 200
 MOST_HISTORY = 1_000
+MOST_HISTORY_BYTES = 2 << 20
+"""Of one answer, unless a single event has more: the broker takes 8 MB at most."""
 
 
 class Inbox:
     """The verbs of discussion."""
 
-    def __init__(self, store: Store, bus: Bus, openings: Openings, probes: Probes) -> None:
+    def __init__(
+        self, store: Store, bus: Bus, openings: Openings, probes: Probes, refreshing: Refreshing
+    ) -> None:
         self._store = store
         self._bus = bus
         self._openings = openings
         self._probes = probes
+        self._refreshing = refreshing
 
     def verbs(self) -> Sequence[Verb[Any]]:
         return [
             Verb("open", OpenDiscussion, self._openings.open),
+            Verb("estimate", OpenDiscussion, self._openings.estimate),
             Verb("cancel", CancelDiscussion, self.cancel),
             Verb("retry", RetryTurn, self.retry),
             Verb("get", GetDiscussion, self.get),
             Verb("list", ListDiscussions, self.list),
             Verb("history", GetHistory, self.history),
             Verb("models", ListModels, self.models),
+            Verb("refresh", RefreshModels, self._refreshing.asked),
             Verb("providers", ListProviders, self.providers),
             Verb("limits", SetLimits, self.limits),
             Verb("probe", ProbeKey, self._probes.asked),
@@ -82,7 +91,7 @@ class Inbox:
                 return Done()
             except (WrongVersion, asyncpg.DeadlockDetectedError):
                 continue
-        raise Conflict("The discussion does not hold still.", next_step="Try again.")
+        raise Conflict("The discussion changed in that moment.", next_step="Try again.")
 
     async def _cancel(self, command: CancelDiscussion) -> None:
         async with self._store.transaction() as conn:
@@ -109,7 +118,7 @@ class Inbox:
                 return Done()
             except (WrongVersion, asyncpg.DeadlockDetectedError):
                 continue
-        raise Conflict("The discussion does not hold still.", next_step="Try again.")
+        raise Conflict("The discussion changed in that moment.", next_step="Try again.")
 
     async def _retry(self, command: RetryTurn) -> None:
         async with self._store.transaction() as conn:
@@ -142,16 +151,18 @@ class Inbox:
             row = await self._find(conn, command.workspace, command.discussion)
             after = max(0, command.after)
             loaded = await self._store.load(conn, command.discussion, after=after)
-        shown = loaded.events[: max(1, min(command.limit, MOST_HISTORY))]
+        shown: list[HistoryEntry] = []
+        size = 0
+        for recorded in loaded.events[: max(1, min(command.limit, MOST_HISTORY))]:
+            size += len(msgspec.json.encode(recorded.event))
+            if shown and size > MOST_HISTORY_BYTES:
+                break
+            event = msgspec.to_builtins(recorded.event)
+            shown.append(
+                HistoryEntry(version=recorded.version, event=event, name=name_of(recorded.event))
+            )
         return History(
-            items=[
-                HistoryEntry(
-                    version=recorded.version,
-                    event=msgspec.to_builtins(recorded.event),
-                    name=name_of(recorded.event),
-                )
-                for recorded in shown
-            ],
+            items=shown,
             version=row["version"],
             state=DiscussionState(row["state"]),
         )
@@ -184,7 +195,8 @@ class Inbox:
     async def models(self, command: ListModels) -> ModelList:
         async with self._store.reading() as conn:
             known = await self._openings.catalogs(conn, command.workspace)
-        return ModelList(catalog.listing(known))
+            there = await endpoints.known(conn, command.workspace)
+        return ModelList(catalog.listing(known, there.rows))
 
     async def providers(self, command: ListProviders) -> ProviderList:
         async with self._store.reading() as conn:

@@ -8,11 +8,15 @@ import msgspec
 import structlog
 
 from contracts.discussion import GateOpened
+from contracts.endpoints import CustomProvider
 from contracts.event import Event, UnknownEvent
 from contracts.failures import Refused, TimedOut, Unavailable, Unreachable
 from contracts.keys import (
     KEY_EVENTS,
     Done,
+    EndpointChanged,
+    EndpointList,
+    KeyAccountSeen,
     KeyActivated,
     KeyAdded,
     KeyDisabled,
@@ -25,10 +29,15 @@ from contracts.keys import (
     KeySuspected,
     KeyVerified,
     KeyView,
+    ListEndpoints,
     ListKeys,
     ReportKey,
 )
 from contracts.subjects import command_subject
+from services.discussion import endpoints
+from services.discussion.accounts import AccountRef
+from services.discussion.probes import Probes
+from services.discussion.sharing import name_account
 from services.discussion.sql import SQL
 from services.discussion.store import Store, provider_stream
 from services.discussion.wakeups import Wakeup, drop
@@ -66,9 +75,10 @@ STATE_AFTER: dict[type[Event], KeyState] = {
 class Keyring:
     """A projection of key_vault's facts, in discussion's own tables."""
 
-    def __init__(self, store: Store, bus: Bus) -> None:
+    def __init__(self, store: Store, bus: Bus, probes: Probes) -> None:
         self._store = store
         self._bus = bus
+        self._probes = probes
         self._log = structlog.stdlib.get_logger("keyring")
 
     async def heard(self, delivery: Delivery) -> None:
@@ -78,16 +88,29 @@ class Keyring:
         except UnknownEvent as error:
             self._log.warning("passed over a fact of a newer version", tag=error.tag)
             return
-        if not isinstance(fact, KeyFact | KeyVerified):
+        if not isinstance(fact, KeyFact | KeyVerified | KeyAccountSeen | EndpointChanged):
             return
         async with self._store.transaction() as conn:
-            if await first_time(conn, CONSUMER, delivery.id):
+            if not await first_time(conn, CONSUMER, delivery.id):
+                return
+            if isinstance(fact, EndpointChanged):
+                await self._note_endpoint(conn, fact)
+            else:
                 await self._note(conn, fact)
 
-    async def _note(self, conn: Connection, fact: KeyFact | KeyVerified) -> None:
+    async def _note_endpoint(self, conn: Connection, fact: EndpointChanged) -> None:
+        if await endpoints.note(conn, fact):
+            await self._probes.schedule(conn, fact.workspace, fact.provider)
+            await self._wake(conn, fact, "key", "model", cause="the endpoint changed")
+
+    async def _note(self, conn: Connection, fact: KeyFact | KeyVerified | KeyAccountSeen) -> None:
+        if isinstance(fact, KeyAccountSeen):
+            await self._name_account(conn, fact)
+            return
         if isinstance(fact, KeyVerified):
-            # Somebody has topped up and asked to look again; nothing else tells of it.
-            await self._wake(conn, fact, "billing", cause="a key was verified")
+            # Somebody has topped up, perhaps, and asked to look again.
+            if fact.balance is None or fact.balance.enough:
+                await self._wake(conn, fact, "billing", cause="a key was verified")
             return
         active = isinstance(fact, KeyActivated | KeyRotated)
         told = await conn.execute(
@@ -101,7 +124,11 @@ class Keyring:
             STATE_AFTER[type(fact)].value,
             fact.at if active else None,
             fact.at,
+            isinstance(fact, KeyAdded) and fact.pool,
         )
+        if isinstance(fact, KeyAdded) and fact.pool:
+            # That holds, whatever else may have been told of the key before.
+            await conn.execute(SQL["join_pool"], fact.key)
         if told == "INSERT 0 0":
             return  # something newer is known of this key
         if active:
@@ -109,8 +136,21 @@ class Keyring:
         elif not isinstance(fact, KeyAdded):
             await self._turn_to_another(conn, fact)
 
+    async def _name_account(self, conn: Connection, fact: KeyAccountSeen) -> None:
+        former: str | None = await conn.fetchval(
+            SQL["name_account"], fact.key, fact.version, fact.account
+        )
+        # Where the account had a name already, it was another one, and its doings stay its own.
+        if former is not None and former == fact.key:
+            ref = AccountRef(fact.workspace, fact.provider, fact.endpoint, former)
+            await name_account(conn, ref, fact.key, fact.account)
+
     async def _wake(
-        self, conn: Connection, fact: KeyFact | KeyVerified, *kinds: str, cause: str
+        self,
+        conn: Connection,
+        fact: KeyFact | KeyVerified | EndpointChanged,
+        *kinds: str,
+        cause: str,
     ) -> None:
         """Open the gates of these kinds and let what was parked for them ask again.
 
@@ -172,7 +212,28 @@ class Keyring:
             key.state.value,
             key.activated_at,
             key.since or key.activated_at or await self._store.clock(conn),
+            key.pool,
         )
+
+    async def look_for_endpoints(self, workspace: str) -> None:
+        """Ask key_vault itself for the endpoints: one added a moment ago may not be told of yet."""
+        try:
+            found = await self._bus.request(
+                command_subject("key_vault", "list_endpoints"),
+                ListEndpoints(workspace=workspace),
+                EndpointList,
+                within=VAULT_WITHIN,
+            )
+        except (Refused, Unreachable, TimedOut):
+            return  # what is known stays
+        async with self._store.transaction() as conn:
+            for view in found.items:
+                if view.since is None:
+                    continue  # the operator's: it stands in our environment too
+                row = msgspec.json.encode(
+                    msgspec.convert(view, CustomProvider, from_attributes=True)
+                )
+                await endpoints.save(conn, workspace, view.name, row, view.since)
 
     async def report_due(self, wakeup: Wakeup) -> None:
         """Handler of `report` wake-ups: tell key_vault what a provider said of a key."""

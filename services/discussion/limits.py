@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec.structs import replace
 
 from contracts.discussion import SetLimits
 from contracts.failures import Invalid, NotFound
-from contracts.providers import PROVIDERS, Limits
-from services.discussion import accounts, line
+from contracts.providers import Limits
+from services.discussion import accounts, admission, endpoints, line
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
 from services.discussion.sql import SQL
@@ -21,7 +20,7 @@ _decode_account = msgspec.json.Decoder(Account).decode
 
 async def change(conn: Connection, command: SetLimits) -> None:
     """Carry it out; Invalid or NotFound say what is wrong."""
-    if command.provider not in PROVIDERS:
+    if await endpoints.provider(conn, command.workspace, command.provider) is None:
         raise NotFound(
             f"There is no provider {command.provider!r}.",
             next_step="GET /api/v1/providers lists them.",
@@ -31,14 +30,17 @@ async def change(conn: Connection, command: SetLimits) -> None:
     for row in await conn.fetch(SQL["accounts_of_provider"], command.workspace, command.provider):
         ref = AccountRef(command.workspace, command.provider, row["endpoint"], row["account"])
         account = _decode_account(row["record"])
-        await accounts.save(conn, ref, replace(account, learnt={}, places_since=None))
+        await accounts.save(conn, ref, admission.unlearnt(account))
         await line.call_all(conn, ref)
 
 
 def _limits(told: dict[str, int]) -> Limits:
     for kind, value in told.items():
         if kind not in KINDS:
-            raise Invalid(f"{kind!r} is no limit: there are {', '.join(KINDS)}.")
+            raise Invalid(
+                f"{kind!r} is no limit: there are {', '.join(KINDS)}.",
+                next_step="Name one of these.",
+            )
         if value < 1:
             raise Invalid(
                 f"{kind} must be a whole number from 1.",

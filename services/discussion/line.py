@@ -29,8 +29,8 @@ FURTHEST = timedelta(minutes=5)
 
 
 def rank_of(reason: str, requests: int) -> int:
-    """Where a sick provider is asked whether it is back, those go first who have asked least."""
-    return requests if reason == "breaker" else 0
+    """Where somebody goes to see whether a provider is back, those go first who asked least."""
+    return requests if reason in {"breaker", "throttled"} else 0
 
 
 async def ahead(conn: Connection, ref: AccountRef, turn: str, rank: int) -> int:
@@ -50,18 +50,14 @@ async def call_next(
     conn: Connection, ref: AccountRef, account: Account, limits: Limits, now: datetime
 ) -> None:
     """Let the first in line look as soon as there may be something for it."""
-    limits = admission.in_force(account, limits)
-    if limits.concurrency is not None and len(account.leases) >= limits.concurrency:
+    places = admission.in_force(account, limits).concurrency
+    if places is not None and len(account.leases) >= places:
         return  # whoever leaves calls
-    at = now
-    if limits.rpm is not None and account.next_slot is not None:
-        interval, burst = admission.gcra(limits.rpm)
-        at = max(now, account.next_slot - interval * (burst - 1))
-    if account.not_before is not None:
-        at = max(at, account.not_before)
-    await conn.execute(SQL["wake_next"], ref.places, at)
+    at = admission.earliest(account, limits, now)
+    await conn.execute(SQL["wake_next"], ref.lines, at)
 
 
 async def call_all(conn: Connection, ref: AccountRef) -> None:
     """Something has changed for all of them."""
-    await conn.execute(SQL["wake_waiting"], ref.places, None)
+    for name in ref.lines:
+        await conn.execute(SQL["wake_waiting"], name, None)

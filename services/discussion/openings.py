@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import msgspec
 
 from contracts.attempts import LiveModel, Parameters
-from contracts.discussion import DiscussionOpened, Mode, OpenDiscussion, Opened, Participant
+from contracts.discussion import (
+    DiscussionOpened,
+    Estimate,
+    Mode,
+    OpenDiscussion,
+    Opened,
+    Participant,
+)
 from contracts.failures import Invalid, NotFound, TimedOut, Unavailable, Unreachable
 from contracts.personas import GetPersona, PersonaView
-from contracts.providers import PROVIDERS
+from contracts.providers import Provider
 from contracts.subjects import command_subject
-from services.discussion import catalog
+from contracts.wishes import judged
+from services.discussion import catalog, endpoints
 from services.discussion.aggregate import NotOpened, Open
 from services.discussion.catalog import Catalog
+from services.discussion.estimates import Estimates
 from services.discussion.keyring import Keyring
 from services.discussion.probes import Probes
 from services.discussion.settings import keyless_addresses
@@ -36,52 +46,69 @@ PERSONA_WITHIN = timedelta(seconds=5)
 class Openings:
     """Opens discussions."""
 
-    def __init__(self, store: Store, bus: Bus, keyring: Keyring, probes: Probes) -> None:
+    def __init__(
+        self, store: Store, bus: Bus, keyring: Keyring, probes: Probes, estimates: Estimates
+    ) -> None:
         self._store = store
         self._bus = bus
         self._keyring = keyring
         self._probes = probes
+        self._estimates = estimates
 
     async def open(self, command: OpenDiscussion) -> Opened:
         """The verb `open`. Refuses before anything is paid for: unknown personas and models."""
-        _check(command)
-        personas = await self._personas(command)
-        catalogs = await self._catalogs(command)
-        participants = [
-            _participant(wanted.persona, wanted.model, personas, catalogs)
-            for wanted in command.participants
-        ]
-        topic = command.topic or _last_said(command)
-        discussion = fresh()
+        draft = await self._draft(command)
+        discussion = draft.discussion
         key = f"{command.workspace}/open/{command.idempotency_key}"
         key = key if command.idempotency_key else ""
         async with self._store.transaction() as conn:
             if (reply := await remembered(conn, key, command.body_hmac)) is not None:
                 return msgspec.json.decode(reply, type=Opened)
             now = await self._store.clock(conn)
-            opened = DiscussionOpened(
-                at=now,
-                discussion=discussion,
-                workspace=command.workspace,
-                mode=command.mode,
-                participants=participants,
-                parameters=command.parameters or Parameters(max_completion_tokens=0),
-                title=title_of(topic),
-                topic=topic,
-                messages=command.messages,
-                instructions={slug: persona.prompt for slug, persona in personas.items()},
-                opened_by=command.by,
-            )
+            opened = msgspec.structs.replace(draft, at=now)
+            estimate = await self._estimates.of(conn, opened, now)
             events = await self._store.change(
                 conn, Loaded(discussion, [], NotOpened()), Open(opened), by=command.by
             )
-            answer = Opened(discussion=discussion, version=len(events))
+            answer = Opened(discussion=discussion, version=len(events), estimate=estimate)
             await remember(conn, key, command.body_hmac, msgspec.json.encode(answer))
         return answer
 
+    async def estimate(self, command: OpenDiscussion) -> Estimate:
+        """The verb `estimate`: refuses what `open` would refuse, and opens nothing."""
+        draft = await self._draft(command)
+        async with self._store.reading() as conn:
+            return await self._estimates.of(conn, draft, await self._store.clock(conn))
+
+    async def _draft(self, command: OpenDiscussion) -> DiscussionOpened:
+        """How the discussion would begin; when, is said when it does."""
+        _check(command)
+        personas = await self._personas(command)
+        catalogs, rows = await self._catalogs(command)
+        participants = [
+            _participant(wanted.persona, wanted.model, personas, catalogs, rows)
+            for wanted in command.participants
+        ]
+        _refuse_what_cannot_be_kept(command, participants, rows)
+        topic = command.topic or _last_said(command)
+        return DiscussionOpened(
+            at=datetime.now(UTC),
+            discussion=fresh(),
+            workspace=command.workspace,
+            mode=command.mode,
+            participants=participants,
+            parameters=command.parameters or Parameters(max_completion_tokens=0),
+            title=title_of(topic),
+            topic=topic,
+            messages=command.messages,
+            instructions={slug: persona.prompt for slug, persona in personas.items()},
+            opened_by=command.by,
+        )
+
     async def catalogs(self, conn: Connection, workspace: str) -> list[Catalog]:
         """What can be used now."""
-        addresses = keyless_addresses()
+        there = await endpoints.known(conn, workspace)
+        addresses = keyless_addresses(rows=there.rows)
         rows = await conn.fetch(SQL["catalogs"], workspace)
         return [
             Catalog(
@@ -93,36 +120,47 @@ class Openings:
                 activated_at=row["activated_at"],
             )
             for row in rows
+            if row["provider"] in there.rows
             if row["key"] or addresses.get(row["provider"]) == row["endpoint"]
         ]
 
-    async def _catalogs(self, command: OpenDiscussion) -> list[Catalog]:
-        async with self._store.reading() as conn:
-            known = await self.catalogs(conn, command.workspace)
+    async def _catalogs(
+        self, command: OpenDiscussion
+    ) -> tuple[list[Catalog], Mapping[str, Provider]]:
         wanted = {(each.model or "").partition("/")[0] for each in command.participants}
+        known, rows = await self._known(command.workspace)
+        if any("/" in (each.model or "") for each in command.participants) and (
+            wanted - {""} - rows.keys()
+        ):
+            # Its endpoint may have been added a moment ago.
+            await self._keyring.look_for_endpoints(command.workspace)
+            known, rows = await self._known(command.workspace)
         missing = {
             provider
-            for provider in wanted & PROVIDERS.keys()
-            if PROVIDERS[provider].needs_key
-            and not any(each.provider == provider for each in known)
+            for provider in wanted & rows.keys()
+            if rows[provider].needs_key and not any(each.provider == provider for each in known)
         }
         # At start services are ready before the first look at the local model has succeeded.
         unseen = {
             provider
-            for provider in keyless_addresses()
+            for provider in keyless_addresses(rows=rows)
             if (provider in wanted or not known)
             and not any(each.provider == provider for each in known)
         }
         if "" in wanted and not any(each.key for each in known):
             missing.add("")  # whatever key there is: it may have been added a moment ago
         if not missing and not unseen:
-            return known
+            return known, rows
         for provider in missing:
             await self._keyring.look_again(command.workspace, provider or None)
         for provider in unseen:
-            await self._probes.look_now(provider)
+            await self._probes.look_now(command.workspace, provider)
+        return await self._known(command.workspace)
+
+    async def _known(self, workspace: str) -> tuple[list[Catalog], Mapping[str, Provider]]:
         async with self._store.reading() as conn:
-            return await self.catalogs(conn, command.workspace)
+            there = await endpoints.known(conn, workspace)
+            return await self.catalogs(conn, workspace), there.rows
 
     async def _personas(self, command: OpenDiscussion) -> dict[str, PersonaView]:
         slugs = {wanted.persona for wanted in command.participants if wanted.persona}
@@ -157,6 +195,7 @@ def _check(command: OpenDiscussion) -> None:
             f"A discussion has 1 to {MOST} participants, not {count}.",
             slug="participants",
             errors=[{"field": "participants", "message": f"between 1 and {MOST}"}],
+            next_step="Name fewer at once, or begin a second discussion.",
         )
     if command.mode is Mode.SINGLE and count != 1:
         raise Invalid(
@@ -170,18 +209,47 @@ def _check(command: OpenDiscussion) -> None:
             "There is nothing to answer.",
             slug="empty-topic",
             errors=[{"field": "topic", "message": "must say something"}],
+            next_step="Write what is to be discussed into topic.",
         )
 
 
+def _refuse_what_cannot_be_kept(
+    command: OpenDiscussion, participants: list[Participant], rows: Mapping[str, Provider]
+) -> None:
+    """A wish that a chosen model cannot keep is told now, not by a turn that fails."""
+    if command.parameters is None:
+        return
+    for participant in participants:
+        provider, _, model = participant.model.partition("/")
+        refused = judged(command.parameters, rows[provider], model).refused
+        if refused:
+            raise Invalid(
+                " ".join(refused.values()),
+                slug="unsupported-parameter",
+                title="This cannot be asked of the model",
+                errors=[
+                    {"field": f"options.{name}", "message": why} for name, why in refused.items()
+                ],
+                next_step=f"Leave {' and '.join(refused)} out, or choose another model.",
+            )
+
+
 def _participant(
-    slug: str | None, model: str | None, personas: dict[str, PersonaView], catalogs: list[Catalog]
+    slug: str | None,
+    model: str | None,
+    personas: dict[str, PersonaView],
+    catalogs: list[Catalog],
+    rows: Mapping[str, Provider],
 ) -> Participant:
     persona = personas.get(slug) if slug else None
-    chosen = catalog.resolve(model, persona.model if persona else "", catalogs)
+    chosen = catalog.resolve(model, persona.model if persona else "", catalogs, rows)
+    thinks, price = catalog.participant_facts(chosen, catalogs, rows)
     if persona is None:
-        return Participant(model=chosen)
+        return Participant(model=chosen, thinks=thinks, price=price)
     return Participant(
         model=chosen,
+        thinks=thinks,
+        price=price,
         persona=persona.slug,
         name=persona.name,
         version=persona.version,

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from contracts.discussion import Cost, DiscussionEvent
+from contracts.keys import ReportKey
 from contracts.stream import (
     ChunkKind,
     Outcome,
@@ -22,7 +23,7 @@ from contracts.stream import (
 from contracts.subjects import OUTCOMES, chunk_subject, outcome_subject
 from services.discussion import accounts, admission
 from services.discussion.aggregate import Command, CutAttempt, Going, Hear, Running, Turn
-from services.discussion.pricing import cost
+from services.discussion.pricing import cost, price_of
 from services.discussion.reactions import account_of
 from services.discussion.sql import SQL
 from services.discussion.store import Loaded, Store
@@ -68,8 +69,10 @@ class Outcomes:
         self, conn: Connection, discussion: str, command: Hear
     ) -> list[DiscussionEvent]:
         """Carry the outcome into the discussion; nothing happens if it is stale."""
+        await _tell_account(conn, command.outcome)
         loaded = await self._store.hold(conn, discussion)
-        priced = Hear(command.outcome, _cost(loaded, command.outcome))
+        outcome = command.outcome
+        priced = Hear(outcome, _cost(loaded, outcome.turn, outcome.attempt, outcome.usage))
         return await self._store.change(conn, loaded, priced)
 
     async def lease_due(self, wakeup: Wakeup) -> None:
@@ -150,7 +153,7 @@ class Outcomes:
             text=text,
             reasoning=reasoning,
             usage=usage,
-            cost=cost(f"{row['provider']}/{row['model']}", usage),
+            cost=_cost(loaded, row["turn"], row["attempt"], usage),
         )
         if not await self._store.change(conn, loaded, command):
             # The discussion has gone on without it: only its place is left to give back.
@@ -164,6 +167,31 @@ class Outcomes:
         await conn.execute(SQL["drop_wakeup"], "lease", row["attempt"])
 
 
+async def _tell_account(conn: Connection, outcome: StreamCompleted | ProviderError) -> None:
+    """Tell key_vault once whose limits the key uses: keys of one account share them."""
+    completed = isinstance(outcome, StreamCompleted)
+    account = outcome.account if completed else outcome.evidence.account
+    row = await conn.fetchrow(SQL["find_attempt"], outcome.attempt) if account else None
+    if row is None or not row["key"]:
+        return
+    seen = await conn.execute(SQL["see_account"], row["key"], row["key_version"], account)
+    if seen == "UPDATE 1":
+        report = ReportKey(
+            workspace=row["workspace"],
+            key=row["key"],
+            version=row["key_version"],
+            accepted=None,
+            attempt=row["attempt"],
+            account=account,
+        )
+        subject = f"account of {row['key']}"
+        now = await conn.fetchval(SQL["clock"])
+        payload = msgspec.json.encode(report)
+        await conn.execute(
+            SQL["set_wakeup"], "report", subject, row["workspace"], "", now, "", payload
+        )
+
+
 def _prefix(loaded: Loaded, attempt: str) -> str:
     """What had been said before the attempt went on from there."""
     turns = loaded.state.turns.values() if isinstance(loaded.state, Going) else ()
@@ -175,9 +203,9 @@ def _runs(turn: Turn, attempt: str) -> bool:
     return isinstance(turn.phase, Running) and turn.phase.attempt == attempt
 
 
-def _cost(loaded: Loaded, outcome: StreamCompleted | ProviderError) -> Cost | None:
+def _cost(loaded: Loaded, turn: str, attempt: str, usage: Usage) -> Cost | None:
     state = loaded.state
-    turn = state.turns.get(outcome.turn) if isinstance(state, Going) else None
-    if turn is None or not _runs(turn, outcome.attempt):
+    found = state.turns.get(turn) if isinstance(state, Going) else None
+    if loaded.opened is None or found is None or not _runs(found, attempt):
         return None
-    return cost(turn.model, outcome.usage)
+    return cost(price_of(loaded.opened, found.participant), usage)

@@ -5,35 +5,55 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import random
 from datetime import timedelta
+from typing import Literal
 
 import msgspec
 import structlog
+from msgspec import structs
 
 from contracts.attempts import KeyRef, ProbeResult, RunProbe
 from contracts.discussion import ModelCatalogRefreshed, ProbeKey
-from contracts.failures import Evidence, FailureClass, Refused, TimedOut, Unreachable
+from contracts.endpoints import CustomProvider
+from contracts.failures import Balance, Evidence, FailureClass, Refused, TimedOut, Unreachable
+from contracts.providers import PROVIDERS
 from contracts.subjects import command_subject
-from services.discussion import accounts, admission, line
+from services.discussion import accounts, admission, endpoints, line
 from services.discussion.accounts import AccountRef
+from services.discussion.backoff import Dice
 from services.discussion.settings import keyless_addresses
 from services.discussion.sql import SQL
 from services.discussion.store import Store, provider_stream
 from services.discussion.wakeups import Wakeup, postpone
 from shared.bus import Bus
+from shared.database import Connection
 from shared.ids import fresh
 
 PROBE_WITHIN = timedelta(seconds=8)
 """Under the ten seconds that a person waits for the answer to a new key."""
 
 REFRESH = timedelta(minutes=10)
-"""How old a catalog becomes before it is looked at again."""
+"""The same where there is no key."""
+
+HOUR = timedelta(hours=1)
+"""How old a key's list becomes before it is looked at again."""
+
+JITTER = 0.2
+"""So much later at most, for keys that were added together not to be looked at together."""
 
 SOONEST = timedelta(seconds=1)
 LATEST = timedelta(seconds=60)
 
 KEYLESS_WORKSPACE = "default"
 """Whose catalog a provider without keys is in; one workspace exists so far."""
+
+
+def next_look(dice: Dice = random.random) -> timedelta:
+    """When a key's list is looked at again by itself: never sooner than in an hour."""
+    return HOUR * (1 + JITTER * dice())
 
 
 class Probes:
@@ -46,64 +66,113 @@ class Probes:
 
     async def asked(self, command: ProbeKey) -> ProbeResult:
         """The verb `probe`: key_vault wants to know whether a key works."""
-        ref = AccountRef(command.workspace, command.provider, command.endpoint, command.key)
-        return await self._look(ref, KeyRef(key=command.key, version=command.version))
+        async with self._store.reading() as conn:
+            named = await conn.fetchval(SQL["account_of_key"], command.key)
+            account = named or command.key
+            gate = f"billing:{command.endpoint}:{account}"
+            in_debt = await conn.fetchval(SQL["gate_closed_at"], command.workspace, gate)
+        ref = AccountRef(command.workspace, command.provider, command.endpoint, account)
+        key = KeyRef(key=command.key, version=command.version)
+        begun = asyncio.get_running_loop().time()
+        result = await self.look(ref, key, command.custom)
+        left = PROBE_WITHIN - timedelta(seconds=asyncio.get_running_loop().time() - begun)
+        billed = result.failure is FailureClass.BILLING
+        if left < SOONEST or not (command.balance or in_debt or billed):
+            return result
+        if result.failure is not None and not billed:
+            return result
+        balance = await self.balance(ref, key, within=left)
+        return structs.replace(result, balance=balance)
+
+    async def balance(
+        self, ref: AccountRef, key: KeyRef, *, within: timedelta = PROBE_WITHIN
+    ) -> Balance | None:
+        """What is left in the account; None if its provider does not tell, or not now."""
+        row = PROVIDERS.get(ref.provider)
+        if row is None or not row.balance_in(ref.endpoint, os.environ):
+            return None
+        return (await self.look(ref, key, at="balance", within=within)).balance
 
     async def schedule_keyless(self) -> None:
         """See to it that the catalogs of providers without keys are kept up."""
         async with self._store.transaction() as conn:
-            for provider, address in keyless_addresses().items():
-                now = await self._store.clock(conn)
-                await conn.execute(SQL["drop_catalogs"], provider, address)
-                await conn.execute(
-                    SQL["set_wakeup"],
-                    "catalog",
-                    f"{KEYLESS_WORKSPACE}/{provider}",
-                    KEYLESS_WORKSPACE,
-                    "",
-                    now,
-                    "",
-                    provider.encode(),
-                )
+            there = await endpoints.known(conn, KEYLESS_WORKSPACE)
+            for provider in keyless_addresses(rows=there.rows):
+                await self.schedule(conn, KEYLESS_WORKSPACE, provider)
+
+    async def schedule(self, conn: Connection, workspace: str, provider: str) -> None:
+        """Look at the models of a provider without keys now, and from now on."""
+        there = await endpoints.known(conn, workspace)
+        address = keyless_addresses(rows=there.rows).get(provider, "")
+        await conn.execute(SQL["drop_catalogs"], workspace, provider, address)
+        if not address:
+            return
+        await conn.execute(
+            SQL["set_wakeup"],
+            "catalog",
+            f"{workspace}/{provider}",
+            workspace,
+            "",
+            await self._store.clock(conn),
+            "",
+            provider.encode(),
+        )
 
     async def catalog_due(self, wakeup: Wakeup) -> None:
         """Handler of `catalog` wake-ups: look again, sooner if the last look failed."""
         provider = wakeup.payload.decode()
-        address = keyless_addresses().get(provider)
+        address = await self._address(wakeup.workspace, provider)
         if address is None:
             async with self._store.transaction() as conn:
-                await conn.execute(SQL["drop_catalogs"], provider, "")
+                await conn.execute(SQL["drop_catalogs"], wakeup.workspace, provider, "")
                 await conn.execute(SQL["drop_wakeup"], wakeup.kind, wakeup.subject)
             return
         ref = AccountRef(wakeup.workspace, provider, address, "local")
-        result = await self._look(ref, None)
+        result = await self.look(ref, None)
         failed = result.failure is not None
         wait = min(SOONEST * 2 ** min(wakeup.tries, 6), LATEST) if failed else REFRESH
         async with self._store.transaction() as conn:
             await postpone(conn, wakeup, wait, failed=failed)
 
-    async def look_now(self, provider: str) -> None:
+    async def look_now(self, workspace: str, provider: str) -> None:
         """Somebody asks for a provider without keys of which nothing is known yet."""
-        if address := keyless_addresses().get(provider):
-            await self._look(AccountRef(KEYLESS_WORKSPACE, provider, address, "local"), None)
+        if address := await self._address(workspace, provider):
+            await self.look(AccountRef(workspace, provider, address, "local"), None)
 
-    async def _look(self, ref: AccountRef, key: KeyRef | None) -> ProbeResult:
+    async def _address(self, workspace: str, provider: str) -> str | None:
+        """Where a provider without keys is, as of now."""
+        async with self._store.reading() as conn:
+            there = await endpoints.known(conn, workspace)
+        return keyless_addresses(rows=there.rows).get(provider)
+
+    async def look(
+        self,
+        ref: AccountRef,
+        key: KeyRef | None,
+        told: CustomProvider | None = None,
+        *,
+        at: Literal["models", "balance"] = "models",
+        within: timedelta = PROBE_WITHIN,
+    ) -> ProbeResult:
+        """One look, if there is room for it; what was seen is kept.
+
+        `told`: what the asker knows of an endpoint that may not have been heard of here.
+        """
         probe = fresh()
         if (denied := await self._admit(ref, probe)) is not None:
             return denied
         try:
-            result = await self._ask(ref, key, probe)
+            result = await self._ask(ref, key, probe, told, at, within)
         finally:
             await self._release(ref, probe)
-        if result.failure is None:
+        if result.failure is None and at == "models":
             await self._keep(ref, key, result)
         return result
 
     async def _admit(self, ref: AccountRef, probe: str) -> ProbeResult | None:
         async with self._store.transaction() as conn:
-            account = await accounts.lock(conn, ref)
+            account, now = await accounts.lock_to_admit(conn, ref, self._store.clock)
             limits = await accounts.limits_of(conn, ref)
-            now = await self._store.clock(conn)
             ask = admission.Ask(attempt=probe, free=True)
             verdict = admission.admit(account, limits, ask, now=now, holds=2 * PROBE_WITHIN)
             await accounts.save(conn, ref, verdict.account)
@@ -127,23 +196,34 @@ class Probes:
             now = await self._store.clock(conn)
             await line.call_next(conn, ref, account, await accounts.limits_of(conn, ref), now)
 
-    async def _ask(self, ref: AccountRef, key: KeyRef | None, probe: str) -> ProbeResult:
+    async def _ask(
+        self,
+        ref: AccountRef,
+        key: KeyRef | None,
+        probe: str,
+        told: CustomProvider | None,
+        at: Literal["models", "balance"],
+        within: timedelta,
+    ) -> ProbeResult:
         async with self._store.transaction() as conn:
             now = await self._store.clock(conn)
+            custom = told or await endpoints.custom(conn, ref.workspace, ref.provider)
         command = RunProbe(
             workspace=ref.workspace,
             request=probe,
             provider=ref.provider,
             endpoint=ref.endpoint,
             key=key,
-            expires_at=now + PROBE_WITHIN,
+            expires_at=now + within,
+            at=at,
+            custom=custom,
         )
         try:
             return await self._bus.request(
                 command_subject("provider_adapter", "probe"),
                 command,
                 ProbeResult,
-                within=PROBE_WITHIN,
+                within=within,
             )
         except Unreachable:
             why = "No adapter is running."
@@ -166,6 +246,8 @@ class Probes:
                 msgspec.json.encode(result.models),
                 now,
             )
+            if key is not None:
+                await conn.execute(SQL["set_look"], key.key, ref.workspace, next_look())
             await conn.execute(SQL["move_gates"], ref.workspace, ref.provider)
             await conn.execute(SQL["open_gates"], ref.workspace, ref.provider, "model:")
             # A provider without keys that answers is there again: nobody else says so.

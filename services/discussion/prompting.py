@@ -31,11 +31,21 @@ def messages(opened: DiscussionOpened, participant: int) -> list[Message]:
     return [*head, *said]
 
 
-def parameters(opened: DiscussionOpened, model: str) -> Parameters:
+def parameters(opened: DiscussionOpened, participant: int) -> Parameters:
     """What was asked for, with an explicit and tight bound where nobody set one."""
     if opened.parameters.max_completion_tokens > 0:
         return opened.parameters
-    return copy(opened.parameters, max_completion_tokens=answer_tokens(known(model)))
+    model = known(opened.participants[participant].model)
+    own = None if model is None else model.answer_tokens
+    bound = own or (LONG if thinks(opened, participant) else SHORT)
+    return copy(opened.parameters, max_completion_tokens=bound)
+
+
+def thinks(opened: DiscussionOpened, participant: int) -> bool:
+    """Whether the participant's model thinks before it speaks."""
+    who = opened.participants[participant]
+    model = known(who.model)
+    return who.thinks or (model is not None and model.thinks)
 
 
 IMAGE = 1_000
@@ -65,13 +75,6 @@ def tokens(messages: Sequence[Message], parameters: Parameters) -> int:
 
 def _bytes(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
-
-
-def answer_tokens(model: Model | None) -> int:
-    """How long an answer may be when nobody said."""
-    if model is not None and model.answer_tokens is not None:
-        return model.answer_tokens
-    return LONG if model is not None and model.thinks else SHORT
 
 
 def can_go_on(model: str) -> bool:

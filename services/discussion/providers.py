@@ -9,9 +9,10 @@ from datetime import datetime
 import msgspec
 
 from contracts.discussion import AccountView, BreakerView, GateView, ProviderView
+from contracts.endpoints import Directory
 from contracts.failures import Failure
-from contracts.providers import PROVIDERS, Limits, Provider
-from services.discussion import accounts, admission, allowance, spending
+from contracts.providers import Limits, Provider
+from services.discussion import accounts, admission, allowance, endpoints, spending
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
 from services.discussion.catalog import Catalog
@@ -47,8 +48,10 @@ async def overview(
         row["waits_for"]: row["turns"]
         for row in await conn.fetch(SQL["lines_of_workspace"], workspace)
     }
+    there = await endpoints.known(conn, workspace)
     return [
-        _view(row, held.get(row.name, Held()), catalogs, lines, now) for row in PROVIDERS.values()
+        _view(row, held.get(row.name, Held()), catalogs, lines, now, there)
+        for row in there.rows.values()
     ]
 
 
@@ -78,21 +81,23 @@ def _view(
     catalogs: Sequence[Catalog],
     lines: Mapping[str, int],
     now: datetime,
+    there: Directory,
 ) -> ProviderView:
     known = next((each for each in catalogs if each.provider == row.name), None)
-    declared = held.limits or accounts.declared(row.name)
+    declared = held.limits or accounts.declared(row)
     shown = [_account(ref, account, declared, lines, now) for ref, account in held.accounts]
     silent = [each.not_before for each in shown if each.not_before is not None]
     return ProviderView(
         name=row.name,
         title=row.title,
         available=known is not None,
-        reason="" if known else _why_not(row),
+        reason="" if known else _why_not(row, there),
         endpoint=known.endpoint if known else "",
-        models=len(known.models) if known else 0,
+        models=len(known.ids()) if known else 0,
         refreshed_at=known.refreshed_at if known else None,
         limits=_tightest(declared, held.accounts),
         declared=_told(declared),
+        fallback=_told(accounts.declared(row)),
         set_here=held.limits is not None,
         in_flight=sum(each.in_flight for each in shown),
         waiting=held.waiting,
@@ -100,6 +105,7 @@ def _view(
         not_before=max(silent, default=None),
         gates=held.gates,
         accounts=shown,
+        custom=there.custom.get(row.name),
     )
 
 
@@ -115,7 +121,7 @@ def _account(
         limits=_told(admission.in_force(account, declared)),
         learnt=account.learnt,
         in_flight=sum(1 for lease in account.leases if lease.expires_at > now),
-        in_line=lines.get(ref.places, 0),
+        in_line=sum(lines.get(name, 0) for name in ref.lines),
         tokens_in_minute=sum(bucket.tokens for bucket in spent.minute),
         tokens_in_day=spent.of_day,
         retries_left=None if retries >= allowance.MOST else round(retries, 2),
@@ -133,10 +139,10 @@ def _account(
     )
 
 
-def _why_not(row: Provider) -> str:
+def _why_not(row: Provider, there: Directory) -> str:
     if row.needs_key:
         return f"No working key. Add one: parley keys add {row.name}"
-    if row.name in keyless_addresses():
+    if row.name in keyless_addresses(rows=there.rows):
         return "It has not answered yet."
     return row.absent
 

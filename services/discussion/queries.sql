@@ -54,6 +54,9 @@ SELECT count(*) FROM (
     LIMIT $4
 ) AS before
 
+-- name: line_length
+SELECT count(*) FROM (SELECT FROM wakeups WHERE waits_for = $1 LIMIT $2) AS line
+
 -- name: leave_line
 DELETE FROM wakeups WHERE kind = 'turn' AND subject = $1 RETURNING waits_for
 
@@ -63,7 +66,7 @@ UPDATE wakeups
 SET due_at = $2, claimed_until = '-infinity'
 WHERE (kind, subject) IN (
     SELECT kind, subject FROM wakeups
-    WHERE waits_for = $1
+    WHERE waits_for = ANY ($1)
     ORDER BY rank, queued_at, subject
     LIMIT 1
     FOR UPDATE SKIP LOCKED
@@ -142,6 +145,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 -- name: find_attempt
 SELECT * FROM attempts WHERE attempt = $1
 
+-- name: running
+SELECT attempt FROM attempts WHERE attempt = ANY ($1)
+
 -- name: attempts_of_discussion
 SELECT * FROM attempts WHERE discussion = $1 ORDER BY provider, endpoint, account, attempt
 
@@ -152,6 +158,10 @@ DELETE FROM attempts WHERE attempt = $1
 SELECT record FROM accounts
 WHERE workspace = $1 AND provider = $2 AND endpoint = $3 AND account = $4
 FOR UPDATE
+
+-- name: read_account
+SELECT record FROM accounts
+WHERE workspace = $1 AND provider = $2 AND endpoint = $3 AND account = $4
 
 -- name: make_account
 INSERT INTO accounts (workspace, provider, endpoint, account, record)
@@ -178,6 +188,26 @@ ORDER BY starts_with(gate, 'key:') DESC
 -- name: open_gate
 DELETE FROM gates WHERE workspace = $1 AND gate = $2
 
+-- name: gate_closed_at
+SELECT closed_at FROM gates WHERE workspace = $1 AND gate = $2
+
+-- name: tell_gate
+UPDATE gates SET failure = $3 WHERE workspace = $1 AND gate = $2
+
+-- name: wakeup_payload
+SELECT payload FROM wakeups WHERE kind = $1 AND subject = $2
+
+-- name: hasten_look
+UPDATE wakeups SET due_at = clock(), claimed_until = '-infinity'
+WHERE kind = 'quota' AND subject = $1 AND due_at > clock()
+
+-- name: key_of_account
+SELECT key, version FROM keys
+WHERE workspace = $1 AND provider = $2 AND endpoint = $3
+  AND coalesce(nullif(account, ''), key) = $4 AND state = 'active'
+ORDER BY key DESC
+LIMIT 1
+
 -- name: gates_of_workspace
 SELECT gate, provider, failure, closed_at FROM gates WHERE workspace = $1 ORDER BY closed_at
 
@@ -197,21 +227,68 @@ RETURNING gate
 
 -- name: save_key
 INSERT INTO keys
-    (key, workspace, version, provider, endpoint, account, state, activated_at, told_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    (key, workspace, version, provider, endpoint, account, state, activated_at, told_at, pooled)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (key) DO UPDATE
     SET version = excluded.version, endpoint = excluded.endpoint, state = excluded.state,
         account = CASE WHEN excluded.account = '' THEN keys.account ELSE excluded.account END,
         activated_at = coalesce(excluded.activated_at, keys.activated_at),
-        told_at = excluded.told_at
+        told_at = excluded.told_at,
+        pooled = keys.pooled OR excluded.pooled,
+        seen = CASE WHEN keys.version = excluded.version THEN keys.seen ELSE '' END
     WHERE (keys.version, keys.told_at) <= (excluded.version, excluded.told_at)
 
 -- name: usable_key
 -- The newest key: ids are in the order of their making, an old key that recovers stays old.
-SELECT key, version, endpoint, account, state = 'suspect' AS suspect FROM keys
+SELECT key, version, endpoint, account, state = 'suspect' AS suspect, pooled FROM keys
 WHERE workspace = $1 AND provider = $2 AND state IN ('active', 'suspect')
 ORDER BY state, key DESC
 LIMIT 1
+
+-- name: endpoints
+SELECT row FROM endpoints WHERE workspace = $1 AND row IS NOT NULL ORDER BY name
+
+-- name: save_endpoint
+INSERT INTO endpoints (workspace, name, row, told_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (workspace, name) DO UPDATE SET row = excluded.row, told_at = excluded.told_at
+    WHERE endpoints.told_at <= excluded.told_at
+
+-- name: pool_of_keys
+-- All keys in use, the newest first, with what is known of their accounts; and whether they have
+-- the model, as far as their catalogs tell.
+SELECT k.key, k.version, k.endpoint, coalesce(nullif(k.account, ''), k.key) AS account, a.record,
+       coalesce(convert_from(c.models, 'UTF8')::jsonb @> jsonb_build_array(
+           jsonb_build_object('id', $3::text)), true) AS has_model
+FROM keys k
+LEFT JOIN accounts a ON (a.workspace, a.provider, a.endpoint, a.account)
+    = (k.workspace, k.provider, k.endpoint, coalesce(nullif(k.account, ''), k.key))
+LEFT JOIN catalogs c ON (c.workspace, c.provider, c.endpoint, c.key)
+    = (k.workspace, k.provider, k.endpoint, k.key)
+WHERE k.workspace = $1 AND k.provider = $2 AND k.state = 'active'
+ORDER BY k.key DESC
+
+-- name: join_pool
+UPDATE keys SET pooled = true WHERE key = $1
+
+-- name: see_account
+UPDATE keys SET seen = $3 WHERE key = $1 AND version = $2 AND seen <> $3
+
+-- name: name_account
+-- What the account was called before; nothing if that is its name already.
+UPDATE keys SET account = $3 FROM keys AS former
+WHERE keys.key = $1 AND former.key = $1 AND keys.version = $2
+  AND keys.account <> $3
+RETURNING coalesce(nullif(former.account, ''), former.key) AS account
+
+-- name: account_of_key
+SELECT account FROM keys WHERE key = $1
+
+-- name: move_attempts
+UPDATE attempts SET account = $3 WHERE key = $1 AND account = $2
+
+-- name: forget_account
+DELETE FROM accounts
+WHERE workspace = $1 AND provider = $2 AND endpoint = $3 AND account = $4
 
 -- name: save_catalog
 INSERT INTO catalogs (workspace, provider, endpoint, key, models, refreshed_at)
@@ -225,8 +302,26 @@ SELECT c.provider, c.endpoint, c.key, c.models, c.refreshed_at, k.activated_at
 FROM catalogs c LEFT JOIN keys k USING (key)
 WHERE c.workspace = $1 AND (c.key = '' OR k.state IN ('active', 'suspect'))
 
+-- name: find_key
+SELECT key, workspace, version, provider, endpoint, account, state FROM keys WHERE key = $1
+
+-- name: keys_in_use
+SELECT key, workspace, version, provider, endpoint, account FROM keys
+WHERE workspace = $1 AND state = 'active'
+ORDER BY provider, key
+
+-- name: keys_without_a_look
+SELECT key, workspace FROM keys
+WHERE state = 'active'
+  AND NOT EXISTS (SELECT FROM wakeups WHERE kind = 'look' AND subject = keys.key)
+
+-- name: set_look
+INSERT INTO wakeups (kind, subject, workspace, due_at) VALUES ('look', $1, $2, clock() + $3::interval)
+ON CONFLICT (kind, subject) DO UPDATE
+    SET due_at = excluded.due_at, claimed_until = '-infinity', tries = 0
+
 -- name: drop_catalogs
-DELETE FROM catalogs WHERE provider = $1 AND key = '' AND endpoint <> $2
+DELETE FROM catalogs WHERE workspace = $1 AND provider = $2 AND key = '' AND endpoint <> $3
 
 -- name: waiting_by_provider
 SELECT split_part(payload_provider, '/', 1) AS provider,

@@ -13,7 +13,9 @@ class Settings(ServiceSettings):
     """Nothing of its own: limits and addresses of providers carry the providers' names."""
 
 
-def keyless_addresses(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def keyless_addresses(
+    environ: Mapping[str, str] = os.environ, rows: Mapping[str, Provider] = PROVIDERS
+) -> dict[str, str]:
     """Providers that take no key and have an address here: name → base URL."""
 
     def address(row: Provider) -> str:
@@ -22,6 +24,6 @@ def keyless_addresses(environ: Mapping[str, str] = os.environ) -> dict[str, str]
 
     return {
         row.name: url.rstrip("/")
-        for row in PROVIDERS.values()
+        for row in rows.values()
         if not row.needs_key and (url := address(row))
     }

@@ -29,7 +29,9 @@ SCHEMAS = (
     journal.SCHEMA,
     Path(__file__).with_name("schema.sql"),
     Path(__file__).with_name("keys_in_order.sql"),
+    Path(__file__).with_name("endpoints.sql"),
     Path(__file__).with_name("waiting.sql"),
+    Path(__file__).with_name("pooling.sql"),
 )
 """For `migrate`, in order."""
 

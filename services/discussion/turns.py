@@ -24,10 +24,18 @@ from contracts.failures import (
     TimedOut,
     Unreachable,
 )
-from contracts.providers import PROVIDERS
+from contracts.providers import Provider
 from contracts.stream import ProviderError
 from contracts.subjects import command_subject
-from services.discussion import accounts, admission, allowance, line, prompting
+from services.discussion import (
+    accounts,
+    admission,
+    allowance,
+    choosing,
+    endpoints,
+    line,
+    prompting,
+)
 from services.discussion.accounts import AccountRef
 from services.discussion.aggregate import (
     Due,
@@ -45,7 +53,7 @@ from services.discussion.reactions import gate_name
 from services.discussion.settings import keyless_addresses
 from services.discussion.sql import SQL
 from services.discussion.store import Loaded, Store
-from services.discussion.wakeups import Wakeup, drop
+from services.discussion.wakeups import Overtaken, Wakeup, drop
 from services.discussion.words import explain
 from shared.bus import Bus
 from shared.database import Connection
@@ -126,7 +134,7 @@ class Turns:
         opened = loaded.opened
         assert opened is not None
         messages = prompting.messages(opened, turn.participant)
-        parameters = prompting.parameters(opened, turn.model)
+        parameters = prompting.parameters(opened, turn.participant)
         if turn.prefix:
             parameters = prompting.rest(parameters, turn.prefix)
             messages = [*messages, Message(role="assistant", content=turn.prefix)]
@@ -138,6 +146,10 @@ class Turns:
             retry=allowance.cost_of(turn.failures[-1] if turn.failures else None),
         )
         verdict = await self._admit(conn, access, turn, ask)
+        if isinstance(verdict, admission.Admitted) and not wakeup.insists:
+            again = await self._access(conn, wakeup.workspace, turn)
+            if isinstance(again, Barrier) or again.suspect:
+                raise Overtaken  # a gate was closed while we waited for the account
         match verdict:
             case admission.Denied():
                 await self._hold_back(conn, wakeup, loaded, turn, access, verdict)
@@ -162,7 +174,6 @@ class Turns:
                 trial=verdict.trial,
             ),
         )
-        known = prompting.known(turn.model)
         return RunAttempt(
             workspace=wakeup.workspace,
             discussion=loaded.id,
@@ -176,20 +187,22 @@ class Turns:
             parameters=parameters,
             expires_at=now + SEND_WITHIN,
             deadline=now + ANSWER_WITHIN,
-            thinks=bool(known and known.thinks) and not turn.prefix,
+            thinks=prompting.thinks(opened, turn.participant) and not turn.prefix,
             prefix=turn.prefix,
+            custom=await endpoints.custom(conn, wakeup.workspace, provider),
         )
 
     async def _admit(
         self, conn: Connection, access: Access, turn: Turn, ask: admission.Ask
     ) -> admission.Admitted | admission.Denied | admission.TooLarge:
         """The permit, unless something stands against it, or somebody stands before us."""
-        account = await accounts.lock(conn, access.ref)
+        account, now = await accounts.lock_to_admit(conn, access.ref, self._store.clock)
         limits = await accounts.limits_of(conn, access.ref)
-        now = await self._store.clock(conn)
         verdict = admission.admit(account, limits, ask, now=now)
         if isinstance(verdict, admission.Admitted):
-            reason = "breaker" if verdict.trial else "line"
+            reason = "line"
+            if verdict.trial:
+                reason = "throttled" if account.refusals else "breaker"
             rank = line.rank_of(reason, turn.sent)
             if await line.ahead(conn, access.ref, turn.id, rank):
                 # What is free belongs to who stands before us, and looks now.
@@ -199,35 +212,51 @@ class Turns:
         await accounts.save(conn, access.ref, verdict.account)
         return verdict
 
+    async def access(self, conn: Connection, workspace: str, model: str) -> Access | Barrier:
+        """With what a turn on this model could be attempted now, or what stands against it."""
+        return await self._access(conn, workspace, Turn("", 0, model))
+
     async def _access(self, conn: Connection, workspace: str, turn: Turn) -> Access | Barrier:
         """With what the turn can be attempted, or what it has to be parked for."""
         provider, _, model = turn.model.partition("/")
-        while (access := await self._key(conn, workspace, provider)) is not None:
-            if access.suspect:
-                return access
+        row = await endpoints.provider(conn, workspace, provider)
+        if row is None:
+            return Barrier(f"key:{provider}", _no_access(turn.model, row))
+        access = await self._key(conn, workspace, row, model)
+        while access is not None and not access.suspect:
             if (barrier := await self._closed_gate(conn, access, model)) is not None:
                 return barrier
-            if await self._key(conn, workspace, provider) == access:
-                return access
+            before, access = access, await self._key(conn, workspace, row, model)
+            if access == before:
+                return before
             # A new secret has opened the gate of the former one, which must not be shown again.
-        return Barrier(f"key:{provider}", _no_access(turn.model))
+        return access or Barrier(f"key:{provider}", _no_access(turn.model, row))
 
-    async def _key(self, conn: Connection, workspace: str, provider: str) -> Access | None:
-        row = PROVIDERS.get(provider)
-        if row is None:
-            return None
+    async def _key(
+        self, conn: Connection, workspace: str, row: Provider, model: str
+    ) -> Access | None:
+        provider = row.name
         if not row.needs_key:
-            address = keyless_addresses().get(provider)
+            address = keyless_addresses(rows={provider: row}).get(provider)
             ref = AccountRef(workspace, provider, address or "", "local")
             return Access(ref=ref, key=None) if address else None
         key = await conn.fetchrow(SQL["usable_key"], workspace, provider)
         if key is None:
             return None
-        ref = AccountRef(workspace, provider, key["endpoint"], key["account"] or key["key"])
+        suspect, pooled = key["suspect"], key["pooled"] and not key["suspect"]
+        if pooled:
+            limits = await accounts.limits_of(conn, AccountRef(workspace, provider, "", ""))
+            now = await self._store.clock(conn)
+            best = await choosing.best_of_pool(conn, workspace, provider, model, limits, now)
+            key = best or key
+        custom = await endpoints.custom(conn, workspace, provider)
+        if custom is not None and custom.base_url != key["endpoint"]:
+            return None  # its endpoint has moved, and it does not follow
+        ref = AccountRef(workspace, provider, key["endpoint"], key["account"] or key["key"], pooled)
         return Access(
             ref=ref,
             key=KeyRef(key=key["key"], version=key["version"]),
-            suspect=key["suspect"],
+            suspect=suspect,
         )
 
     async def _closed_gate(self, conn: Connection, access: Access, model: str) -> Barrier | None:
@@ -395,11 +424,19 @@ def _cannot_fit(model: str, tokens: int, verdict: admission.TooLarge) -> Failure
     return msgspec.structs.replace(said, detail=detail)
 
 
-def _no_access(model: str) -> Failure:
+def _no_access(model: str, row: Provider | None) -> Failure:
     provider = model.partition("/")[0]
-    row = PROVIDERS.get(provider)
-    title = row.title if row else provider
-    if row is not None and not row.needs_key:
+    if row is None:
+        return Failure(
+            class_=FailureClass.MODEL,
+            title=f"There is no provider {provider} any more",
+            detail="Its endpoint was removed while this was still to be answered.",
+            next_step=f"Add it again: parley endpoints add {provider}. What waits goes on by "
+            "itself then. Or ask again with another model.",
+            retryable=True,
+        )
+    title = row.title
+    if not row.needs_key:
         return Failure(
             class_=FailureClass.MODEL,
             title=f"{title} is not running",

@@ -79,9 +79,16 @@ def _apply(  # noqa: C901, PLR0912 - one case for each fact
                 persona=who.persona,
                 name=who.name,
                 color=who.color,
+                price=who.price,
             )
-        case TurnWaiting(turn=id, failure=failure):
-            turns[id] = replace(turns[id], state=TurnState.WAITING, failure=failure)
+        case TurnWaiting(turn=id):
+            turns[id] = replace(
+                turns[id],
+                state=TurnState.WAITING,
+                failure=fact.failure,
+                reason=fact.reason,
+                not_before=fact.not_before,
+            )
         case TurnParked(turn=id, failure=failure):
             turns[id] = replace(turns[id], state=TurnState.PARKED, failure=failure)
         case AttemptStarted(turn=id, attempt=attempt):
@@ -123,6 +130,7 @@ def _apply(  # noqa: C901, PLR0912 - one case for each fact
                 cost=fact.cost,
                 first_token_ms=fact.first_token_ms,
                 duration_ms=fact.duration_ms,
+                notes=fact.notes,
                 failure=None,
             )
         case TurnFailed(turn=id):

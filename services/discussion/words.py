@@ -12,6 +12,10 @@ from contracts.failures import PARKING, Evidence, Failure, FailureClass
 from contracts.providers import PROVIDERS
 
 ASK_AGAIN = "Ask again in a while, or choose another model."
+_VERIFY = (
+    "verify the key again, on the page under Keys or with `parley keys verify`. "
+    "What waits goes on by itself then."
+)
 
 
 def explain(
@@ -27,7 +31,9 @@ def explain(
     provider, _, name = model.partition("/")
     row = PROVIDERS.get(provider)
     title, detail, next_step = _words(class_, hint, row.title if row else provider, name, provider)
-    said = f' It said: "{evidence.message}"' if evidence.message else ""
+    said = f" {_quoted(evidence)}" if evidence.message else ""
+    if hint == "address":
+        said = f" {evidence.message}"  # our own words: nobody was asked
     return Failure(
         class_=class_,
         title=title,
@@ -37,6 +43,13 @@ def explain(
         not_before=not_before,
         evidence=evidence,
     )
+
+
+def _quoted(evidence: Evidence) -> str:
+    """The provider's own words; without an answer of its, what we saw ourselves."""
+    if evidence.status is None:
+        return f"({evidence.message})"
+    return f'It said: "{evidence.message}"'
 
 
 def _after(class_: FailureClass, next_step: str, *, final: bool) -> str:
@@ -55,7 +68,10 @@ def _words(  # noqa: C901, PLR0912 - one case for each failure there is
             return (
                 f"{who} does not allow this",
                 "The key is known, but what was asked is not open to it.",
-                "Check the key's permissions and allowed addresses in the provider's console.",
+                (
+                    "Check the key's permissions and allowed addresses in the provider's console, "
+                    f"then {_VERIFY}"
+                ),
             )
         case FailureClass.AUTH, _:
             return (
@@ -64,34 +80,50 @@ def _words(  # noqa: C901, PLR0912 - one case for each failure there is
                     "The key is not accepted on the address it is bound to: it was revoked, or "
                     "it belongs to another region or product of the same vendor."
                 ),
-                f"Add a valid key: parley keys add {provider}. What waits goes on by itself then.",
+                (
+                    f"Add a valid key, on the page under Keys or with: parley keys add {provider}. "
+                    "What waits goes on by itself then."
+                ),
             )
         case FailureClass.MODEL, _:
             return (
                 f"{who} does not know the model",
                 f"{name} is not among the models of this key.",
-                "Choose another model: GET /api/v1/models lists what there is.",
+                (
+                    "Ask again with another model: the page offers those there are, and "
+                    "GET /api/v1/models lists them."
+                ),
             )
         case FailureClass.BILLING, _:
             return (
                 f"The account at {who} has no balance or quota left",
                 "The provider answers again once the account is topped up.",
                 (
-                    "Top up the account in the provider's console, then verify the key again: "
-                    "POST /api/v1/keys/{id}/verify. What waits goes on by itself then."
+                    "Top up the account in the provider's console. What waits goes on by itself "
+                    "within a quarter of an hour, and at once if you verify the key, on the page "
+                    "under Keys or with `parley keys verify`."
                 ),
             )
         case FailureClass.REQUEST, "context_length":
             return (
                 "The text is too long for this model",
-                "The question and what belongs to it exceed the model's window.",
-                "Shorten the text, or choose a model with a larger window.",
+                "The question and all that goes with it are more than the model can read at once.",
+                "Shorten the text, or choose a model that reads more (a larger context window).",
             )
         case FailureClass.REQUEST, "content_filter":
             return (
                 f"{who} declined to answer",
                 "Its content filter stopped the request.",
                 "Word the question differently, or ask another model.",
+            )
+        case FailureClass.REQUEST, "address":
+            return (
+                f"{who} is not gone to",
+                "Nothing was sent.",
+                (
+                    f"Correct the address, parley endpoints change {provider}, or where its name "
+                    "leads. A private one is the operator's to allow, see docs/endpoints.md."
+                ),
             )
         case FailureClass.REQUEST, "parameter":
             return (
@@ -107,6 +139,21 @@ def _words(  # noqa: C901, PLR0912 - one case for each failure there is
                     "Shorten the text, ask for a shorter answer (max_completion_tokens), or "
                     f"declare the account's true limits: parley providers limits {provider}."
                 ),
+            )
+        case FailureClass.REQUEST, "path":
+            return (
+                f"The address of {who} is not right",
+                "Something answers there, but it has no place where a model can be asked.",
+                (
+                    "Whoever runs this Parley can correct the address: GET /api/v1/providers shows "
+                    "the one in use. Until then, ask another model."
+                ),
+            )
+        case FailureClass.REQUEST, "too_large":
+            return (
+                "The answer became too large",
+                "More came than is kept of one answer.",
+                "Ask for less at once, or set a smaller max_completion_tokens.",
             )
         case FailureClass.REQUEST, _:
             return (
@@ -156,6 +203,24 @@ def _words(  # noqa: C901, PLR0912 - one case for each failure there is
                 "The answer broke off",
                 "The stream ended before the answer was whole; what had come is kept.",
                 "Ask again to have it whole.",
+            )
+        case FailureClass.TRANSIENT, "connect":
+            return (
+                f"{who} could not be reached",
+                "No connection came about, so nothing was sent.",
+                "If it stays so, check this machine's network and the address in use.",
+            )
+        case FailureClass.TRANSIENT, "lease" | "expired" | "busy" | "unreachable":
+            return (
+                "A part of Parley does not answer just now",
+                f"{who} has not been asked, and nothing was charged.",
+                "If it stays so, `parley doctor` says which part it is.",
+            )
+        case FailureClass.UNKNOWN, "internal":
+            return (
+                "Something went wrong in Parley itself",
+                f"{who} is not at fault.",
+                "If it happens again, tell whoever runs this Parley: its log says what it was.",
             )
         case FailureClass.TRANSIENT, _:
             return (f"{who} had a passing fault", "It answered with an error of its own.", "")

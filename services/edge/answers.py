@@ -13,8 +13,10 @@ from contracts.discussion import (
     Cost,
     DiscussionState,
     DiscussionView,
+    Estimate,
     Mode,
     Participant,
+    Price,
     TurnState,
     TurnView,
 )
@@ -57,15 +59,23 @@ class TurnAnswer(Struct, frozen=True, kw_only=True):
     attempts: int
     """Requests made to the provider."""
     usage: UsageAnswer
+    notes: list[str]
+    """What was asked for and left out, each a sentence that says why."""
     color: str | UnsetType = UNSET
     reasoning: str | UnsetType = UNSET
     tool_calls: list[dict[str, Any]] | UnsetType = UNSET
     finish_reason: str | UnsetType = UNSET
     cost: Cost | UnsetType = UNSET
+    price: Price | UnsetType = UNSET
+    """What the model cost when it was chosen."""
     failure: FailureAnswer | UnsetType = UNSET
     first_token_ms: int | UnsetType = UNSET
     duration_ms: int | UnsetType = UNSET
     attempt: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    """Why it waits: a failure class, or what stands against it here, e.g. `rate`."""
+    not_before: datetime | UnsetType = UNSET
+    """Nothing is sent until then."""
 
 
 class DiscussionAnswer(Struct, frozen=True, kw_only=True):
@@ -84,11 +94,23 @@ class DiscussionAnswer(Struct, frozen=True, kw_only=True):
     turns: list[TurnAnswer]
 
 
+class EstimateAnswer(Struct, frozen=True, kw_only=True):
+    """What a discussion will take, as things stand."""
+
+    tokens: int
+    """At most: questions and longest answers together."""
+    seconds: int | UnsetType = UNSET
+    """Until the last answer, about; left out where something has to be mended before."""
+    cost: Cost | UnsetType = UNSET
+    """At most; left out where a price is not known."""
+
+
 class OpenedAnswer(Struct, frozen=True, kw_only=True):
     """The run belongs to the server from here on."""
 
     id: str
     version: int
+    estimate: EstimateAnswer | UnsetType = UNSET
 
 
 def discussion(view: DiscussionView) -> DiscussionAnswer:
@@ -109,6 +131,7 @@ def discussion(view: DiscussionView) -> DiscussionAnswer:
 
 def turn(view: TurnView) -> TurnAnswer:
     """The turn's view as it goes out."""
+    waits = view.state is TurnState.WAITING
     return TurnAnswer(
         id=view.id,
         persona=view.persona,
@@ -118,15 +141,28 @@ def turn(view: TurnView) -> TurnAnswer:
         text=view.text,
         attempts=view.attempts,
         usage=usage(view.usage),
+        notes=view.notes,
         color=view.color or UNSET,
         reasoning=view.reasoning or UNSET,
         tool_calls=view.tool_calls or UNSET,
         finish_reason=view.finish_reason or UNSET,
         cost=UNSET if view.cost is None else view.cost,
+        price=UNSET if view.price is None else view.price,
         failure=UNSET if view.failure is None else failure(view.failure),
         first_token_ms=_known(view.first_token_ms),
         duration_ms=_known(view.duration_ms),
         attempt=view.attempt or UNSET,
+        reason=(waits and view.reason) or UNSET,
+        not_before=view.not_before if waits and view.not_before is not None else UNSET,
+    )
+
+
+def estimate(told: Estimate) -> EstimateAnswer:
+    """The estimate without what is not known."""
+    return EstimateAnswer(
+        tokens=told.tokens,
+        seconds=_known(told.seconds),
+        cost=UNSET if told.cost is None else told.cost,
     )
 
 

@@ -64,9 +64,13 @@ class App:
 
     def _matched(self, request: web.BaseRequest, path: str) -> tuple[Route, dict[str, str]]:
         if request.version not in VERSIONS:
-            raise MalformedRequest("This is neither HTTP/1.1 nor HTTP/1.0.")
+            raise MalformedRequest(
+                "This is neither HTTP/1.1 nor HTTP/1.0.", next_step="Speak HTTP/1.1."
+            )
         if len(request.headers) > HEADERS:
-            raise HeadersTooLarge(f"There are more than {HEADERS} headers.")
+            raise HeadersTooLarge(
+                f"There are more than {HEADERS} headers.", next_step="Send fewer."
+            )
         if len(request.path_qs) > TARGET:
             raise HeadersTooLarge(f"The address is longer than {TARGET >> 10} KiB.")
         check_host(request, self._hosts)
@@ -101,7 +105,7 @@ def describe() -> Description:
 def _refusal(refused: Refused, path: str) -> web.Response:
     if not path.startswith("/v1/"):
         return problems.answer(refused)
-    response = refuse(error_of(refused.problem))
+    response = refuse(error_of(problems.harmless(refused.problem)))
     response.headers.update(problems.headers_of(refused))
     if isinstance(refused, problems.HttpRefused) and refused.closes:
         response.force_close()

@@ -19,11 +19,12 @@ READ = timedelta(seconds=5)
 CHANGE = timedelta(seconds=10)
 
 VERIFY = timedelta(seconds=45)
-"""For what waits for a provider's own answer: a key on its way in is tried first."""
+"""For what takes long: a provider's own answer (a new key is tried first), or much work."""
 
 _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("discussion", "open"): CHANGE,
     ("discussion", "cancel"): CHANGE,
+    ("discussion", "refresh"): VERIFY,
     ("discussion", "retry"): CHANGE,
     ("discussion", "limits"): CHANGE,
     ("key_vault", "add"): VERIFY,
@@ -33,6 +34,10 @@ _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("key_vault", "disable"): CHANGE,
     ("key_vault", "revoke"): CHANGE,
     ("key_vault", "prune"): CHANGE,
+    ("key_vault", "add_endpoint"): CHANGE,
+    ("key_vault", "change_endpoint"): CHANGE,
+    ("key_vault", "remove_endpoint"): CHANGE,
+    ("key_vault", "rewrap"): VERIFY,
     ("key_vault", "issue_token"): CHANGE,
     ("key_vault", "revoke_token"): CHANGE,
 }

@@ -7,6 +7,7 @@ ignored is worse than one that is refused.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
@@ -25,6 +26,7 @@ from contracts.attempts import Parameters
 from contracts.discussion import DiscussionState, Mode, WantedParticipant
 from contracts.ids import is_id
 from contracts.keys import Role
+from contracts.providers import PROVIDERS, Dialect, Reasoning
 
 TOPIC = 100_000
 """Characters of a question."""
@@ -80,6 +82,12 @@ def _name(text: str) -> str:
     return text
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise PydanticCustomError("not_printable", "is one line of text")
+    return text
+
+
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)]
 Question = Annotated[str, Field(min_length=1, max_length=TOPIC), AfterValidator(_visible)]
 Tokens = Annotated[int, Field(ge=1, le=TOKENS)]
@@ -107,7 +115,9 @@ class WhoBody(Body):
 
 
 class OptionsBody(Body):
-    """How the answers are to be made; what a model cannot take is left out for it."""
+    """How the answers are to be made. What would only shape them a little and a model does not take
+    is left out for it, and its turn says so; what it cannot keep is refused.
+    """
 
     max_completion_tokens: Tokens | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -116,7 +126,9 @@ class OptionsBody(Body):
         Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=4)]
         | None
     ) = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
+        None
+    )
     seed: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
 
     def parameters(self) -> Parameters:
@@ -175,13 +187,57 @@ class ListQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
+def _known(*, keyed: bool) -> dict[str, Any]:
+    """What the description says of a provider's name: the built-in ones, or one that was added."""
+    names = [row.name for row in PROVIDERS.values() if row.needs_key or not keyed]
+    return {"anyOf": [{"enum": names}, {"description": "an endpoint that was added here"}]}
+
+
+SEVERAL = 100
+"""Discussions that one connection may follow."""
+
+
+def cursors(told: str) -> dict[str, int] | None:
+    """`<discussion>:<version>,…` as versions by discussion; None if it is anything else."""
+    found: dict[str, int] = {}
+    for part in told.split(","):
+        discussion, _, version = part.partition(":")
+        if not is_id(discussion) or not (version or "0").isdecimal() or len(version) > 18:
+            return None
+        found[discussion] = int(version or "0")
+    return found if len(found) <= SEVERAL else None
+
+
+def _cursors(text: str) -> str:
+    if cursors(text) is None:
+        raise PydanticCustomError(
+            "not_cursors",
+            "names 1 to {most} discussions: <id>:<version>,<id>:<version>; "
+            "the version is the last one seen, 0 for none",
+            {"most": SEVERAL},
+        )
+    return text
+
+
+class FollowQuery(BaseModel):
+    """Which discussions, and how far each was seen."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, frozen=True)
+
+    follow: Annotated[str, Field(max_length=8_000), AfterValidator(_cursors)]
+    """`<id>:<version>,…`; the version is the last one seen, 0 for none."""
+
+    def wanted(self) -> dict[str, int]:
+        return cursors(self.follow) or {}
+
+
 # --- Keys -------------------------------------------------------------------------------------
 
 
 class KeyBody(Body):
     """A provider key on its way into the vault."""
 
-    provider: Name
+    provider: Annotated[Name, Field(json_schema_extra=_known(keyed=True))]
     secret: Annotated[SecretStr, Field(min_length=1)]
     """The key as the provider shows it."""
     label: Annotated[str, Field(max_length=100)] = ""
@@ -190,6 +246,9 @@ class KeyBody(Body):
     shown to the vendor's other host too, once, if the first one refuses it."""
     keep_others: bool = False
     """Keep the former key in use beside this one."""
+    pool: bool = False
+    """Keep the former keys in use and share the work among all of them: worth it where they belong
+    to different accounts."""
 
     @model_validator(mode="after")
     def _looks_like_a_key(self) -> KeyBody:
@@ -212,7 +271,7 @@ class RotateBody(Body):
 class PruneBody(Body):
     """Which keys to look through."""
 
-    provider: Name | None = None
+    provider: Annotated[Name | None, Field(json_schema_extra=_known(keyed=False))] = None
     """Left out: those of every provider."""
 
 
@@ -228,6 +287,94 @@ def _check_secret(given: str) -> None:
         raise PydanticCustomError(
             "odd_secret", "secret has a character that no key has, a space or line break perhaps"
         )
+
+
+# --- Providers --------------------------------------------------------------------------------
+
+MOST = 1_000_000
+MOST_TOKENS = 1_000_000_000
+
+Count = Annotated[int, Field(ge=1, le=MOST)]
+TokenCount = Annotated[int, Field(ge=1, le=MOST_TOKENS)]
+
+
+class LimitsBody(Body):
+    """What an account at the provider may use. What is left out stays as it is; null goes back to
+    what the environment declares, or to what is assumed of the provider.
+    """
+
+    rpm: Count | None = None
+    """Requests a minute."""
+    tpm: TokenCount | None = None
+    """Tokens a minute."""
+    tpd: TokenCount | None = None
+    """Tokens a day."""
+    concurrency: Count | None = None
+    """Answers at the same time."""
+
+    @model_validator(mode="after")
+    def _something(self) -> LimitsBody:
+        if not self.model_fields_set:
+            raise PydanticCustomError(
+                "no_limits",
+                "names at least one of rpm, tpm, tpd and concurrency; null takes it back",
+            )
+        return self
+
+    def over(self, declared: Mapping[str, int], fallback: Mapping[str, int]) -> dict[str, int]:
+        """The limits that come of it, where `declared` are in force."""
+        limits = dict(declared)
+        for kind in self.model_fields_set:
+            wanted: int | None = getattr(self, kind)
+            limit = fallback.get(kind) if wanted is None else wanted
+            if limit is None:
+                limits.pop(kind, None)
+            else:
+                limits[kind] = limit
+        return limits
+
+
+# --- Endpoints --------------------------------------------------------------------------------
+
+
+class EndpointLimits(Body):
+    """What an account may use there; what is left out is not limited."""
+
+    rpm: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    """Requests a minute."""
+    tpm: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    """Tokens a minute."""
+    tpd: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    """Tokens a day."""
+    concurrency: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    """Requests at the same time."""
+
+
+class EndpointSettings(Body):
+    """What is to be known of an endpoint beside the built-in providers."""
+
+    base_url: Annotated[str, Field(min_length=1, max_length=500)]
+    """`https://` and a public name, with the path before `/chat/completions`. Keys do not follow an
+    endpoint to another address."""
+    title: Annotated[str, Field(max_length=100), AfterValidator(_printable)] = ""
+    """What people read; left out: the name."""
+    dialect: Annotated[Dialect, Field(strict=False)] = Dialect.OPENAI_CHAT
+    """How it is spoken to."""
+    needs_key: bool = True
+    limits: EndpointLimits | None = None
+    reasoning: Annotated[Reasoning, Field(strict=False)] = Reasoning.NONE
+    """Where in its stream a model's thinking stands."""
+    token_limit_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    """What it calls the bound of an answer; left out: `max_tokens`."""
+    asks_for_usage: bool = True
+    """It takes `stream_options: {"include_usage": true}`."""
+
+
+class EndpointBody(EndpointSettings):
+    """A new endpoint."""
+
+    name: Name
+    """What stands before the slash in the names of its models: 2 to 31 letters, digits, dashes."""
 
 
 # --- Access tokens ----------------------------------------------------------------------------

@@ -94,7 +94,8 @@ class Call:
         value = self.segments[name]
         if not is_id(value):
             raise NotFound(
-                f"There is no {what} with this id.", next_step=f"Ids of a {what} are UUIDs."
+                f"There is no {what} with this id.",
+                next_step=f"GET /api/v1/{what}s lists those there are.",
             )
         return value
 
@@ -122,7 +123,9 @@ class Call:
         told = self.request.query
         for name in told:
             if len(told.getall(name)) > 1:
-                raise MalformedRequest(f"The parameter {name[:40]!r} is given twice.")
+                raise MalformedRequest(
+                    f"The parameter {name[:40]!r} is given twice.", next_step="Give it once."
+                )
         return model.model_validate({**told}, strict=False)
 
     def idempotency_key(self) -> str:
@@ -166,7 +169,10 @@ async def read(request: web.BaseRequest) -> bytes:
     except TimeoutError as error:
         raise TooSlow("The body of the request stopped coming.") from error
     except (web.RequestPayloadError, HttpProcessingError) as error:
-        raise Unreadable("The body is not framed as HTTP/1.1 wants it.") from error
+        raise Unreadable(
+            "The body does not end where its head says that it ends.",
+            next_step="Let an HTTP library set Content-Length or Transfer-Encoding.",
+        ) from error
     return b"".join(pieces)
 
 
@@ -191,7 +197,10 @@ def _refuse_doubles(raw: bytes) -> None:
         if len(found) != len(pairs):
             names = [name for name, _ in pairs]
             double = next(name for name in names if names.count(name) > 1)
-            raise MalformedRequest(f"The name {double[:40]!r} stands twice in one object.")
+            raise MalformedRequest(
+                f"The name {double[:40]!r} stands twice in one object.",
+                next_step="Keep one of the two.",
+            )
         return found
 
     try:

@@ -62,16 +62,23 @@ INTERRUPTED = WireError(
     code="interrupted",
 )
 CANCELLED = WireError(
-    status=409, message="This discussion was cancelled.", type="server_error", code="cancelled"
+    status=409,
+    message="This discussion was cancelled. Ask again if an answer is still wanted.",
+    type="server_error",
+    code="cancelled",
 )
 STOPPING = WireError(
     status=503,
-    message="Parley is being restarted; the answer goes on and stays in its discussion.",
+    message="Parley is being restarted. The answer goes on and stays in its discussion: read it "
+    "there, or ask again in a minute.",
     type="server_error",
     code="restarting",
 )
 NOTHING = WireError(
-    status=502, message="The discussion ended without an answer.", type="server_error", code="ended"
+    status=502,
+    message="The discussion ended without an answer. Ask again, or choose another model.",
+    type="server_error",
+    code="ended",
 )
 
 

@@ -7,8 +7,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
+from contracts.failures import Refused, TimedOut, Unreachable
+from services.edge import endpoints, openapi
 from services.edge.call import Call
 from services.edge.static import File, send
 
@@ -26,9 +29,28 @@ HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 
 
 async def description(call: Call) -> web.StreamResponse:
-    """The description, as JSON."""
-    document = File.of(call.tools.description.document, "application/json")
-    return send(call.request, document)
+    """The description, as JSON. Whoever is signed in reads of the workspace's endpoints too."""
+    document = call.tools.description.document
+    if names := await _endpoints(call):
+        document = with_endpoints(document, names)
+    return send(call.request, File.of(document, "application/json"))
+
+
+async def _endpoints(call: Call) -> list[str]:
+    """Names of endpoints that the reader may know of; a stranger reads of none."""
+    try:
+        identity = await call.tools.doorkeeper.identify(call.request)
+        found = await endpoints.of_workspace(call, identity.workspace)
+    except (Refused, Unreachable, TimedOut):
+        return []
+    return [each.name for each in found.items if each.needs_key]
+
+
+def with_endpoints(document: bytes, names: list[str]) -> bytes:
+    """The description with these as providers that a key may be of."""
+    described = msgspec.json.decode(document)
+    openapi.name_providers(described, names)
+    return msgspec.json.encode(described)
 
 
 async def page(call: Call) -> web.StreamResponse:

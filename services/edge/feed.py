@@ -2,14 +2,17 @@
 
 Facts and live text reach the edge on different ways, late, twice or not at all. A feed takes them
 in any order and gives out only what comes next; what is missing it names, so that somebody can
-fetch it. There is no clock and no network in here.
+fetch it. Of the facts it keeps the newest; older ones are in the journal for whoever comes late.
+There is no clock and no network in here.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 
 import msgspec
 
@@ -33,6 +36,12 @@ from services.edge.frames import event_frame, fact_frame, live_frame
 EARLY = 1 << 20
 """Bytes of live text kept for attempts whose start has not been heard of yet."""
 
+LOG = 1 << 20
+"""Bytes of facts kept for who joins; the newest one is kept however large it is."""
+
+AHEAD = 64
+"""Facts kept while one before them is missing; the journal has the others."""
+
 TERMINAL = {
     name_of(DiscussionCompleted): DiscussionState.COMPLETED,
     name_of(DiscussionFailed): DiscussionState.FAILED,
@@ -40,6 +49,7 @@ TERMINAL = {
 }
 
 _STARTS = name_of(AttemptStarted)
+_BREAKS_OFF = frozenset(map(name_of, (AttemptFailed, AttemptCut)))
 _ENDS_ATTEMPT = frozenset(map(name_of, (AttemptFailed, AttemptCut, TurnRestarted, TurnCompleted)))
 _ENDS_TURN = frozenset(map(name_of, (TurnCompleted, TurnFailed, TurnCancelled)))
 
@@ -92,6 +102,9 @@ class _Marks(msgspec.Struct):
 
     turn: str = ""
     attempt: str = ""
+    from_char: int = 0
+    """A resumed attempt goes on where the turn's former one broke off: so far was its text."""
+    text: str = ""
 
 
 _marks = msgspec.json.Decoder(_Marks)
@@ -133,10 +146,15 @@ class Feed:
     """A discussion's log so far and the text of what runs."""
 
     def __init__(self) -> None:
-        self.log: list[Fact] = []
         self.state: DiscussionState | None = None
         """How it ended; None while it can still go on."""
+        self._log: deque[Fact] = deque()
+        self._log_bytes = 0
+        self._forgotten = 0
+        """Version up to which facts are no longer kept."""
         self._later: dict[int, tuple[Fact, _Marks]] = {}
+        self._broken: dict[str, str] = {}
+        """By turn: what it had said when its last attempt broke off."""
         self._running: dict[str, _Attempt] = {}
         self._ended: set[str] = set()
         self._early: dict[str, list[tuple[StreamChunk, bytes]]] = {}
@@ -145,7 +163,7 @@ class Feed:
     @property
     def version(self) -> int:
         """Of the last fact known, with none missing before it."""
-        return len(self.log)
+        return self._forgotten + len(self._log)
 
     @property
     def lacks_facts(self) -> bool:
@@ -177,6 +195,8 @@ class Feed:
         """Take in one of the discussion's events; what can be given out now."""
         if version <= self.version:
             return ()
+        if version > self.version + 1 and len(self._later) >= AHEAD:
+            return ()  # something is missing anyway, and will be read together with this
         marks = _marks.decode(data)
         fact = Fact(version, name, data, frame=fact_frame(version, name, data))
         self._later[version] = (fact, marks)
@@ -221,9 +241,24 @@ class Feed:
 
     # --- For who joins ----------------------------------------------------------------------
 
+    def holds(self, version: int) -> bool:
+        """Whether every fact after `version` is still kept here."""
+        return version >= self._forgotten
+
+    @property
+    def forgotten(self) -> int:
+        """Version of the newest fact that only the journal has."""
+        return self._forgotten
+
     def since(self, version: int) -> Iterable[Fact]:
-        """The facts after `version`."""
-        return self.log[version:]
+        """The facts after `version`, which `holds`."""
+        assert self.holds(version), "what is missing is in the journal"
+        return islice(self._log, version - self._forgotten, None)
+
+    def said(self, attempt: str) -> dict[ChunkKind, str] | None:
+        """What a running attempt has said so far; None of one that does not run."""
+        known = self._running.get(attempt)
+        return None if known is None else {kind: said.text() for kind, said in known.said.items()}
 
     def snapshots(self) -> list[TurnText]:
         """One for each turn that is being answered now."""
@@ -239,22 +274,34 @@ class Feed:
     # ----------------------------------------------------------------------------------------
 
     def _follow(self, fact: Fact, marks: _Marks) -> Iterable[Output]:
-        self.log.append(fact)
+        self._keep(fact)
         self.state = TERMINAL.get(fact.name)
         yield fact
+        if fact.name in _BREAKS_OFF:
+            self._broken[marks.turn] = marks.text
         if fact.name == _STARTS:
             self._end_turn(marks.turn)
-            self._running[marks.attempt] = _Attempt(marks.turn, marks.attempt)
+            attempt = self._running[marks.attempt] = _Attempt(marks.turn, marks.attempt)
+            if prefix := self._broken.pop(marks.turn, "")[: marks.from_char]:
+                attempt.said[ChunkKind.TEXT] = _Said(length=len(prefix), pieces=[prefix])
             for chunk, payload in self._drop_early(marks.attempt):
                 yield from self.chunk(chunk, payload)
             return
         if fact.name in _ENDS_TURN:
+            self._broken.pop(marks.turn, None)
             self._end_turn(marks.turn)
         if fact.name in _ENDS_ATTEMPT:
             self._end(marks.attempt)
         if self.state is not None:
             for attempt in list(self._running):
                 self._end(attempt)
+
+    def _keep(self, fact: Fact) -> None:
+        self._log.append(fact)
+        self._log_bytes += len(fact.frame)
+        while self._log_bytes > LOG and len(self._log) > 1:
+            self._log_bytes -= len(self._log.popleft().frame)
+            self._forgotten += 1
 
     def _end_turn(self, turn: str) -> None:
         for attempt in [known for known in self._running.values() if known.turn == turn]:

@@ -57,5 +57,7 @@ def _name(name: str) -> bytes:
 
 
 def chunked(data: bytes) -> bytes:
-    """`data` as one chunk of a chunked HTTP/1.1 body."""
+    """`data` as one chunk of a chunked body; nothing for nothing, as an empty one ends it."""
+    if not data:
+        return b""
     return b"%x\r\n%b\r\n" % (len(data), data)

@@ -72,7 +72,10 @@ async def metrics(call: Call) -> web.StreamResponse:
     if not _from_here(call.request):
         identity = await call.tools.doorkeeper.identify(call.request)
         if identity.role not in {Role.OWNER, Role.ADMIN}:
-            raise Forbidden("The metrics are for administrators.")
+            raise Forbidden(
+                "From elsewhere, the metrics are for owners and admins only.",
+                next_step="Ask from this machine, or with the token of an owner or admin.",
+            )
     return web.Response(
         body=generate_latest(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
     )

@@ -1,8 +1,9 @@
 """Where one discussion's facts and live text arrive once, for everybody who watches it.
 
 A hub listens first and reads the log afterwards, so nothing can fall between the two; what is
-missing later (the bus was away for a moment) it reads in the same way. Joining takes no request
-and no waiting: the hub holds the whole log of the discussion and the text of what runs.
+missing later (the bus was away for a moment) it reads in the same way. It holds the newest facts
+and the text of what runs, never more than so much; whoever comes late is first read the journal,
+and then joins in one go, so that nothing can slip in between.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -27,13 +28,14 @@ from contracts.subjects import (
     discussion_events,
 )
 from services.edge.batch import Batch
-from services.edge.feed import Feed, Output
+from services.edge.feed import Fact, Feed, Output
+from services.edge.frames import fact_frame
 from services.edge.outlet import Ending
 from shared.bus import Bus, Subscription
 from shared.message import Message
 
 HEARTBEAT = 15.0
-"""Seconds of silence after which viewers are shown that the line is alive."""
+"""Seconds of silence at most, before viewers are shown that the line is alive."""
 
 SWEEP = 5.0
 LINGER = 5.0
@@ -69,7 +71,7 @@ class Watcher(Protocol):
         ...
 
     def tick(self, now: float, *, silent: bool) -> None:
-        """Time has passed; `silent` when nothing was offered for `HEARTBEAT` seconds."""
+        """Time has passed; `silent` when nothing was offered for a long while."""
         ...
 
 
@@ -124,6 +126,24 @@ class Hub:
         for subscription in self._subscriptions:
             await subscription.stop()
         self._subscriptions.clear()
+
+    async def missed(self, after: int) -> AsyncIterator[list[Fact]]:
+        """The facts after `after` that are no longer held here, a page at a time.
+
+        Join at once when it ends, after the last one: nothing has been forgotten by then.
+        """
+        while not self.feed.holds(after):
+            history = await self._history(after)
+            page = [
+                Fact(entry.version, entry.name, data, fact_frame(entry.version, entry.name, data))
+                for entry in history.items
+                if entry.version <= self.feed.forgotten
+                for data in (msgspec.json.encode(entry.event),)
+            ]
+            if not page:
+                raise NotFound("The discussion has been deleted.")
+            after = page[-1].version
+            yield page
 
     def join(self, watcher: Watcher, after: int) -> list[Output]:
         """Everything `watcher` has to be told first; what follows is offered to it."""
@@ -229,15 +249,7 @@ class Hub:
     async def _read_facts(self) -> None:
         strangers = self.feed.strangers
         while True:
-            asked = GetHistory(
-                workspace=self._workspace,
-                discussion=self._discussion,
-                after=self.feed.version,
-                limit=PAGE,
-            )
-            history = await self._bus.request(
-                command_subject("discussion", "history"), asked, History, within=WITHIN
-            )
+            history = await self._history(self.feed.version)
             for entry in history.items:
                 data = msgspec.json.encode(entry.event)
                 self._take(self.feed.fact(entry.version, entry.name, data))
@@ -246,6 +258,14 @@ class Hub:
         for attempt in set(strangers) & set(self.feed.strangers):
             # Its start is journaled before anything is asked of a provider.
             self.feed.forget(attempt)
+
+    async def _history(self, after: int) -> History:
+        asked = GetHistory(
+            workspace=self._workspace, discussion=self._discussion, after=after, limit=PAGE
+        )
+        return await self._bus.request(
+            command_subject("discussion", "history"), asked, History, within=WITHIN
+        )
 
     async def _read_text(self, attempts: Sequence[str]) -> None:
         for attempt in attempts:
@@ -268,7 +288,7 @@ class Hub:
 
     def _tick(self) -> None:
         now = asyncio.get_running_loop().time()
-        silent = now - self._spoke_at >= HEARTBEAT - 0.5
+        silent = now - self._spoke_at > HEARTBEAT - SWEEP  # the next look would be too late
         if silent:
             self._spoke_at = now
         for watcher in list(self._watchers):
@@ -319,6 +339,13 @@ class Hubs:
             raise
         return hub
 
+    def here(self, workspace: str, discussion: str) -> Hub | None:
+        """The discussion's hub, if somebody watches it already."""
+        task = self._hubs.get((workspace, discussion))
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+            return None
+        return task.result()
+
     def release(self, workspace: str, discussion: str) -> None:
         """Somebody has left; a hub that nobody uses ends after a moment."""
         key = (workspace, discussion)
@@ -360,9 +387,9 @@ class Hubs:
 
     def _reconnected(self) -> None:
         """Core messages of the time in between are lost: every hub reads on."""
-        for task in self._hubs.values():
-            if task.done() and not task.cancelled() and task.exception() is None:
-                task.result().refill()
+        for key in self._hubs:
+            if (hub := self.here(*key)) is not None:
+                hub.refill()
 
     async def stop(self) -> None:
         """Send every viewer away with a time to come back."""

@@ -140,7 +140,15 @@ async def _follow(call: Call, discussion: str, completing: Completing) -> None:
     """
     tools, workspace, by = call.tools, call.workspace, call.who.token
     hub = await tools.hubs.get(workspace, discussion)
-    completing.hear(hub.join(completing, 0))
+    seen = 0
+    try:
+        async for page in hub.missed(seen):
+            completing.hear(page)
+            seen = page[-1].version
+    except BaseException:
+        tools.hubs.release(workspace, discussion)
+        raise
+    completing.hear(hub.join(completing, seen))
     if hub.feed.state is not None:
         completing.over(hub.feed.state)
     elif hub.closed:

@@ -179,7 +179,7 @@ def error_of(problem: Problem) -> WireError:
     near = f" Did you mean {', '.join(problem.nearest)}?" if problem.nearest else ""
     told = problem.detail or problem.title
     message = f"{told}{near} {problem.next_step}".strip()
-    param = problem.errors[0]["field"] if problem.errors else None
+    param = problem.errors[0]["field"].removeprefix("options.") if problem.errors else None
     if problem.type in UNKNOWN_MODEL:
         return WireError(
             status=404,

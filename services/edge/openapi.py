@@ -21,6 +21,9 @@ VERSION = "1"
 _REF = "#/components/schemas/{name}"
 _STEP = re.compile(r"\{(\w+)(?:\.\.\.)?\}")
 
+NAMING_A_PROVIDER = frozenset({"KeyBody"})
+"""Bodies with a field for a provider that takes keys."""
+
 PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "A refusal (RFC 9457): what is wrong, and what to do about it.",
@@ -68,7 +71,10 @@ version as `id` and its name as `event`; send the last id back as Last-Event-ID 
 Between them comes live text: `StreamChunk` (no id; `offset` counts Unicode code points of the
 attempt and kind) and, on connecting, `TurnText` for each turn that is running: all its text so far.
 `event: resync` says that the id you came with is unknown and everything follows from the start.
-`event: end` is the last; after it the same request answers 204."""
+`event: end` is the last; after it the same request answers 204.
+Where several are followed together, `event: discussion` says of which one the next ones are,
+`event: missing` that there is none; the id to come back with comes alone, in the form of `follow`.
+"""
 
 
 def describe(routes: Sequence[Route]) -> dict[str, Any]:
@@ -98,6 +104,13 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
             },
         },
     }
+
+
+def name_providers(document: dict[str, Any], names: Sequence[str]) -> None:
+    """Say, wherever a provider with keys is to be named, that these are such providers too."""
+    for body in NAMING_A_PROVIDER:
+        built_in, _ = document["components"]["schemas"][body]["properties"]["provider"]["anyOf"]
+        built_in["enum"] = [*built_in["enum"], *names]
 
 
 def _operation(route: Route) -> dict[str, Any]:

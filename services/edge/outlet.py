@@ -76,7 +76,7 @@ class Outlet:
 
     def replay(self, data: bytes) -> None:
         """What the viewer missed; it does not count as slow while it takes that."""
-        self._allowance = QUEUE + len(data)
+        self._allowance = QUEUE + self._transport.get_write_buffer_size() + len(data)
         self.write(data)
 
     def _write(self, data: bytes) -> None:

@@ -14,7 +14,7 @@ import msgspec
 import pydantic
 import structlog
 from aiohttp import web
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from contracts.failures import (
     Internal,
@@ -26,6 +26,7 @@ from contracts.failures import (
     Unavailable,
     Unreachable,
 )
+from shared.redaction import redact
 
 URN = "urn:parley:problem:"
 """Prefix of a problem's `type`; the slug after it never changes its meaning."""
@@ -129,7 +130,8 @@ def refused_by(error: Exception) -> Refused:
             return Internal(
                 "Something unexpected happened here.",
                 incident=incident,
-                next_step=f"The edge's log has the rest under incident {incident}.",
+                next_step="Try again; if it stays so, tell whoever runs this Parley: its log "
+                f"has the rest under the incident {incident}.",
             )
 
 
@@ -163,9 +165,26 @@ def _said(message: str) -> str:
 # --- Into an answer ---------------------------------------------------------------------------
 
 
+def harmless(problem: Problem) -> Problem:
+    """Fit to be shown: a key that was sent where no key belongs is not repeated."""
+    return replace(
+        problem,
+        detail=redact(problem.detail),
+        next_step=redact(problem.next_step),
+        errors=[{name: redact(said) for name, said in error.items()} for error in problem.errors],
+    )
+
+
 USUAL_STEPS: Mapping[int, str] = {
-    401: "Send Authorization: Bearer <token>; the owner's is in $PARLEY_HOME/owner-token.",
-    404: "/docs lists every address.",
+    401: "On the page, open the link with the token that Parley printed when it started; elsewhere "
+    "send Authorization: Bearer <token>. The first owner's is in $PARLEY_HOME/owner-token.",
+    403: "Ask an owner or admin of the workspace.",
+    404: "The same address without the id lists those there are.",
+    405: "Use one of these; /docs describes them.",
+    408: "Send the whole request without a pause.",
+    413: "Send less at once.",
+    431: "Send large values in the body.",
+    500: "Try again; if it stays so, tell whoever runs this Parley.",
     503: "Try again in a few seconds; GET /readyz says what is missing.",
 }
 """What helps against a refusal that says nothing better."""
@@ -174,7 +193,7 @@ USUAL_STEPS: Mapping[int, str] = {
 def document(problem: Problem) -> dict[str, Any]:
     """The problem as it goes out: `type` is a URI, what is empty is left out."""
     empty: tuple[Any, ...] = ("", [], None)
-    told = {name: value for name, value in asdict(problem).items() if value not in empty}
+    told = {name: value for name, value in asdict(harmless(problem)).items() if value not in empty}
     if (usual := USUAL_STEPS.get(problem.status)) is not None:
         told.setdefault("next_step", usual)
     return told | {"type": URN + problem.type, "status": problem.status}

@@ -11,26 +11,41 @@ from urllib.parse import unquote
 
 from rapidfuzz import process
 
-from contracts.discussion import ModelList
+from contracts.discussion import CatalogsRefreshed, ModelList
 from contracts.failures import NotFound
-from contracts.keys import KeyList, KeyView, Role, TokenList
+from contracts.keys import (
+    EndpointList,
+    EndpointView,
+    KeyList,
+    KeyView,
+    Rewrapped,
+    Role,
+    TokenList,
+)
 from contracts.personas import PersonaList, PersonaView
 from services.edge import (
     discussions,
     docs,
+    endpoints,
     health,
     keys,
     models,
     openai,
     personas,
     sessions,
+    several,
     sse,
     static,
     tokens,
+    vault,
 )
-from services.edge.answers import DiscussionAnswer, OpenedAnswer
+from services.edge.answers import DiscussionAnswer, EstimateAnswer, OpenedAnswer
 from services.edge.bodies import (
+    EndpointBody,
+    EndpointSettings,
+    FollowQuery,
     KeyBody,
+    LimitsBody,
     ListQuery,
     OpenBody,
     PruneBody,
@@ -48,6 +63,7 @@ ANYBODY = None
 READERS = frozenset(Role)
 ASKERS = READERS - {Role.VIEWER}
 MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
+OWNERS = frozenset({Role.OWNER})
 
 API = "/api/v1"
 
@@ -66,6 +82,16 @@ ROUTES: tuple[Route, ...] = (
         idempotent=True,
     ),
     Route(
+        method="POST",
+        path=f"{API}/estimates",
+        answer=discussions.estimate_one,
+        roles=ASKERS,
+        summary="Estimate what a discussion would take; begins nothing",
+        tag="discussions",
+        body=OpenBody,
+        gives=EstimateAnswer,
+    ),
+    Route(
         method="GET",
         path=f"{API}/discussions",
         answer=discussions.list_them,
@@ -74,6 +100,16 @@ ROUTES: tuple[Route, ...] = (
         tag="discussions",
         query=ListQuery,
         gives=DiscussionsAnswer,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/discussions/events",
+        answer=several.follow,
+        roles=READERS,
+        summary="Follow several discussions over one connection (server-sent events)",
+        tag="discussions",
+        query=FollowQuery,
+        media="text/event-stream",
     ),
     Route(
         method="GET",
@@ -134,6 +170,15 @@ ROUTES: tuple[Route, ...] = (
         gives=KeyList,
     ),
     Route(
+        method="GET",
+        path=f"{API}/keys/{{id}}",
+        answer=keys.read_one,
+        roles=MANAGERS,
+        summary="Read a provider key's state",
+        tag="keys",
+        gives=KeyView,
+    ),
+    Route(
         method="POST",
         path=f"{API}/keys/{{id}}/verify",
         answer=keys.verify_one,
@@ -188,6 +233,55 @@ ROUTES: tuple[Route, ...] = (
         tag="keys",
         body=PruneBody,
         gives=KeyList,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/vault/rewrap",
+        answer=vault.rewrap_it,
+        roles=OWNERS,
+        summary="Change the key that encrypts all keys at rest",
+        tag="keys",
+        gives=Rewrapped,
+    ),
+    # --- Endpoints beside the built-in providers
+    Route(
+        method="POST",
+        path=f"{API}/endpoints",
+        answer=endpoints.add_one,
+        roles=MANAGERS,
+        summary="Add an OpenAI-compatible endpoint as a provider of your own",
+        tag="endpoints",
+        body=EndpointBody,
+        gives=EndpointView,
+        status=201,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/endpoints",
+        answer=endpoints.list_them,
+        roles=READERS,
+        summary="List the endpoints beside the built-in providers",
+        tag="endpoints",
+        gives=EndpointList,
+    ),
+    Route(
+        method="PUT",
+        path=f"{API}/endpoints/{{name}}",
+        answer=endpoints.change_one,
+        roles=MANAGERS,
+        summary="Change an endpoint; keys do not follow it to another address",
+        tag="endpoints",
+        body=EndpointSettings,
+        gives=EndpointView,
+    ),
+    Route(
+        method="DELETE",
+        path=f"{API}/endpoints/{{name}}",
+        answer=endpoints.remove_one,
+        roles=MANAGERS,
+        summary="Remove an endpoint; nobody is lent its keys any more",
+        tag="endpoints",
+        status=204,
     ),
     # --- Access tokens
     Route(
@@ -248,6 +342,15 @@ ROUTES: tuple[Route, ...] = (
         gives=ModelList,
     ),
     Route(
+        method="POST",
+        path=f"{API}/models/refresh",
+        answer=models.refresh_models,
+        roles=MANAGERS,
+        summary="Look at the providers' lists of models now",
+        tag="models",
+        gives=CatalogsRefreshed,
+    ),
+    Route(
         method="GET",
         path=f"{API}/providers",
         answer=models.list_providers,
@@ -255,6 +358,16 @@ ROUTES: tuple[Route, ...] = (
         summary="List providers, their limits and what waits",
         tag="models",
         gives=models.ProvidersAnswer,
+    ),
+    Route(
+        method="PUT",
+        path=f"{API}/providers/{{provider}}/limits",
+        answer=models.set_limits,
+        roles=MANAGERS,
+        summary="Change what a provider's accounts may use, at once",
+        tag="models",
+        body=LimitsBody,
+        gives=models.ProviderAnswer,
     ),
     # --- Session
     Route(

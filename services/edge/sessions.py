@@ -18,7 +18,7 @@ async def sign_in(call: Call) -> web.StreamResponse:
     check_origin(call.request, needed=False)
     token = bearer(call.request)
     if token is None:
-        raise Unauthenticated("A session is opened with a token.")
+        raise Unauthenticated("A session is opened with an access token.")
     token_hash = hashlib.sha256(token.encode()).digest()
     identity = await call.tools.doorkeeper.introspect(token_hash)
     response = plain(_told(identity), status=201)

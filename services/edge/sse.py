@@ -8,21 +8,22 @@ what is being said, then what comes next. A browser treats every answer but 200 
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
+from collections.abc import Callable
 from contextlib import suppress
 
 from aiohttp import web
 from prometheus_client import Counter
 
 from contracts.discussion import DiscussionState
-from contracts.failures import TimedOut, Unavailable, Unreachable
-from contracts.keys import Identity
+from contracts.failures import NotFound, TimedOut, Unavailable, Unreachable
 from services.edge.batch import Batch
 from services.edge.call import Call
 from services.edge.frames import CONNECTED, HEARTBEAT, RESYNC, event_frame, retry_frame
-from services.edge.hub import Hub
-from services.edge.outlet import Ending, Outlet
+from services.edge.hub import Hub, Watcher
+from services.edge.outlet import PATIENCE, Ending, Outlet
 from services.edge.problems import NotAcceptable
 
 RETRY = (3000, 6000)
@@ -79,10 +80,7 @@ def last_seen(request: web.BaseRequest) -> int | None:
 
 async def follow(call: Call) -> web.StreamResponse:
     """Follow a discussion."""
-    if call.request.method == "HEAD" or not _takes_events(call.request):
-        raise NotAcceptable(
-            "This is a stream of events.", next_step="Send GET with Accept: text/event-stream."
-        )
+    check_accepted(call.request)
     discussion = call.id("id", "discussion")
     hubs, who = call.tools.hubs, call.who
     if hubs.stopping or not call.tools.turnstile.admits(who.token):
@@ -92,57 +90,120 @@ async def follow(call: Call) -> web.StreamResponse:
     except (Unavailable, Unreachable, TimedOut):
         return await come_back(call.request)
     try:
-        after = await _known(hub, last_seen(call.request))
-        if hub.feed.state is not None and after is not None and after >= hub.feed.version:
+        after = await known(hub, last_seen(call.request))
+        if has_seen_all(hub, after):
             return web.Response(status=204)
-        return await _show(call, hub, after, who)
+        return await _show(call, hub, after)
     finally:
         hubs.release(call.workspace, discussion)
 
 
-async def _known(hub: Hub, after: int | None) -> int | None:
+async def known(hub: Hub, after: int | None) -> int | None:
     """`after`, unless the discussion has not got that far."""
-    if after is None or after <= hub.feed.version or hub.feed.state is not None:
+    if after is None or after <= hub.feed.version:
         return after
     with suppress(Unavailable, Unreachable, TimedOut):
         await hub.catch_up()  # another replica may have heard of it before us
-    return after if after <= hub.feed.version else None
+    return after if after <= hub.feed.version or hub.feed.state is not None else None
 
 
-async def _show(call: Call, hub: Hub, after: int | None, who: Identity) -> web.StreamResponse:
-    response = await _begin(call.request)
-    outlet = Outlet(call.request, response, parting=retry())
-    viewer = Viewer(outlet)
-    call.tools.turnstile.enter(who.token)
-    stop_listening = call.tools.doorkeeper.on_revocation(
-        who.token, lambda: outlet.end(Ending.REVOKED)
-    )
-    try:
-        first = b"".join([item.frame for item in hub.join(viewer, after or 0)])
-        outlet.replay((RESYNC if after is None else b"") + first)
-        if hub.feed.state is not None:
-            viewer.over(hub.feed.state)
-        elif hub.closed:
-            viewer.dismiss(Ending.STOPPING)
-        ENDED.labels(await outlet.wait()).inc()
-    finally:
-        stop_listening()
-        hub.leave(viewer)
-        call.tools.turnstile.leave(who.token)
+def has_seen_all(hub: Hub, after: int | None) -> bool:
+    """It has ended, and who comes with `after` has seen how."""
+    return hub.feed.state is not None and after is not None and after >= hub.feed.version
+
+
+async def _show(call: Call, hub: Hub, after: int | None) -> web.StreamResponse:
+    response = await begin(call.request)
+    with Seat(call, response) as outlet:
+        viewer = Viewer(outlet)
+        try:
+            if after is None:
+                outlet.write(RESYNC)
+            seen = await bring(hub, after or 0, outlet, response)
+            if not outlet.ended:
+                outlet.replay(b"".join([item.frame for item in hub.join(viewer, seen)]))
+                settle(hub, viewer)
+            ENDED.labels(await outlet.wait()).inc()
+        finally:
+            hub.leave(viewer)
     return response
+
+
+class Seat:
+    """A place for one connection: counted, and taken away with the right to it."""
+
+    def __init__(self, call: Call, response: web.StreamResponse) -> None:
+        self._turnstile, self._doorkeeper, self._who = (
+            call.tools.turnstile,
+            call.tools.doorkeeper,
+            call.who,
+        )
+        self._outlet = Outlet(call.request, response, parting=retry())
+        self._stop_listening: Callable[[], None] = lambda: None
+
+    def __enter__(self) -> Outlet:
+        self._turnstile.enter(self._who.token)
+        outlet = self._outlet
+        self._stop_listening = self._doorkeeper.on_revocation(
+            self._who, lambda: outlet.end(Ending.REVOKED)
+        )
+        return outlet
+
+    def __exit__(self, *_: object) -> None:
+        self._stop_listening()
+        self._turnstile.leave(self._who.token)
+
+
+async def bring(
+    hub: Hub, after: int, outlet: Outlet, response: web.StreamResponse, *, prefix: bytes = b""
+) -> int:
+    """Write what only the journal has of the facts after `after`: up to which one it has come.
+
+    `prefix` goes before each page. The stream has begun, so whatever is amiss ends it with a time
+    to come back.
+    """
+    try:
+        async for page in hub.missed(after):
+            async with asyncio.timeout(PATIENCE):
+                await response.write(prefix + b"".join([fact.frame for fact in page]))
+            after = page[-1].version
+            if outlet.ended:
+                break
+    except TimeoutError:
+        outlet.end(Ending.SLOW)
+    except (Unavailable, Unreachable, TimedOut, NotFound):
+        outlet.end(Ending.STOPPING)
+    return after
+
+
+def settle(hub: Hub, viewer: Watcher) -> None:
+    """Tell who has just joined what it came too late to be told by the hub."""
+    if hub.feed.state is not None:
+        viewer.over(hub.feed.state)
+    elif hub.closed:
+        viewer.dismiss(Ending.STOPPING)
 
 
 async def come_back(request: web.BaseRequest) -> web.StreamResponse:
     """Not now: an empty stream that says when."""
-    return await _begin(request, b": wait\n\n")
+    return await begin(request, b": wait\n\n")
 
 
-async def _begin(request: web.BaseRequest, more: bytes = b"") -> web.StreamResponse:
+async def begin(request: web.BaseRequest, more: bytes = b"") -> web.StreamResponse:
+    """The head of a stream and its first bytes."""
     response = web.StreamResponse(headers=HEADERS)
     response.force_close()
     await response.prepare(request)
     await response.write(CONNECTED + retry() + more)
     return response
+
+
+def check_accepted(request: web.BaseRequest) -> None:
+    """This is for readers of events only."""
+    if request.method == "HEAD" or not _takes_events(request):
+        raise NotAcceptable(
+            "This is a stream of events.", next_step="Send GET with Accept: text/event-stream."
+        )
 
 
 def _takes_events(request: web.BaseRequest) -> bool:

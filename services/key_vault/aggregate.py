@@ -13,8 +13,9 @@ from functools import reduce
 from types import MappingProxyType
 from typing import Any, assert_never
 
-from contracts.failures import Evidence
+from contracts.failures import Balance, Evidence
 from contracts.keys import (
+    KeyAccountSeen,
     KeyActivated,
     KeyAdded,
     KeyDisabled,
@@ -35,6 +36,7 @@ Staying = (
     | KeyVerified
     | KeyNotVerified
     | KeyActivated
+    | KeyAccountSeen
     | KeyProven
     | KeyRotated
     | KeyNotRotated
@@ -56,6 +58,7 @@ class Accepted:
     """The provider took it."""
 
     models: int = 0
+    balance: Balance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,16 @@ class Add:
     label: str = ""
     by: str = ""
     keep_others: bool = False
+    pool: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recognise:
+    """The provider has named the account of this version of the key."""
+
+    key: str
+    version: int
+    account: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +132,20 @@ class Rotate:
     version: int
     fingerprint: str
     verdict: Verdict
+    endpoint: str = ""
+    """Where it was tried, and what it is bound to from now on; empty: where the key is bound to."""
+    account: str = ""
+    """Whose it is, if the provider said so; taken for the former one's until it does."""
     by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strand:
+    """The provider is at another address than the one that this key is for, or gone."""
+
+    key: str
+    reason: str
+    next_step: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +173,7 @@ class Prune:
     by: str = ""
 
 
-Command = Add | Judge | Report | Rotate | Disable | Enable | Revoke | Prune
+Command = Add | Recognise | Judge | Report | Rotate | Strand | Disable | Enable | Revoke | Prune
 
 # --- State: only what a decision needs ------------------------------------------------------
 
@@ -160,6 +186,8 @@ class Record:
     version: int
     endpoint: str
     fingerprint: str
+    account: str = ""
+    """The account whose limits it uses; its own id as long as nobody has named it."""
     keep_others: bool = False
     used: bool = False
     """It has been active before."""
@@ -263,6 +291,11 @@ def decide(command: Command, ring: KeyRing, *, now: datetime) -> Sequence[RingEv
     match command:
         case Add():
             return [_added(command, ring, now)]
+        case Recognise(key=name, version=version, account=account):
+            key = _find(ring, name)
+            if key.record.version != version or key.record.account == account:
+                return []
+            return [KeyAccountSeen(**_about(ring, key.record, now), account=account)]
         case Judge(key=name, version=version, verdict=verdict):
             key = _find(ring, name)
             return _judge(ring, key, verdict, now) if key.record.version == version else []
@@ -272,6 +305,8 @@ def decide(command: Command, ring: KeyRing, *, now: datetime) -> Sequence[RingEv
             return _report(ring, key, command, now) if key.record.version == version else []
         case Rotate(key=name):
             return _rotate(ring, _find(ring, name), command, now)
+        case Strand(key=name):
+            return _strand(ring, _find(ring, name), command, now)
         case Disable(key=name, by=by):
             return _disable(ring, _find(ring, name), by, now)
         case Enable(key=name, by=by):
@@ -296,19 +331,20 @@ def _added(command: Add, ring: KeyRing, now: datetime) -> KeyAdded:
         label=command.label,
         added_by=command.by,
         keep_others=command.keep_others,
+        pool=command.pool,
     )
 
 
 def _judge(ring: KeyRing, key: Key, verdict: Verdict, now: datetime) -> Sequence[RingEvent]:
     about = _about(ring, key.record, now)
     match key, verdict:
-        case Active(), Accepted(models):
-            return [KeyVerified(**about, models=models)]
-        case ((Pending() | Suspect() | Quarantined()), Accepted(models)):
+        case Active(), Accepted(models, balance):
+            return [KeyVerified(**about, models=models, balance=balance)]
+        case ((Pending() | Suspect() | Quarantined()), Accepted(models, balance)):
             return [
-                KeyVerified(**about, models=models),
+                KeyVerified(**about, models=models, balance=balance),
                 # Before the others go, so that there is no moment without an active key.
-                KeyActivated(**about, account=key.record.key),
+                KeyActivated(**about, account=key.record.account),
                 *_replaced(ring, key.record, now),
             ]
         case Active(Record(proven=True)), Denied(reason, next_step, evidence):
@@ -351,14 +387,18 @@ def _rotate(ring: KeyRing, key: Key, wish: Rotate, now: datetime) -> Sequence[Ri
     if wish.version <= record.version:
         raise Overtaken(record.version)
     about: dict[str, Any] = {**_about(ring, record, now), "version": wish.version}
+    moved = wish.endpoint not in {"", record.endpoint}
+    # At another address it is another account, the key's own until the provider names it.
+    account = wish.account or (record.key if moved else record.account)
     match wish.verdict:
         case Accepted(models):
-            _refuse_double(ring, wish.fingerprint, record.endpoint, but=record.key)
+            about["endpoint"] = wish.endpoint or record.endpoint
+            _refuse_double(ring, wish.fingerprint, about["endpoint"], but=record.key)
             return [
                 KeyVerified(**about, models=models),
-                KeyActivated(**about, account=record.key),
+                KeyActivated(**about, account=account),
                 KeyRotated(
-                    **about, fingerprint=wish.fingerprint, account=record.key, rotated_by=wish.by
+                    **about, fingerprint=wish.fingerprint, account=account, rotated_by=wish.by
                 ),
                 *_replaced(ring, record, now),
             ]
@@ -372,6 +412,17 @@ def _rotate(ring: KeyRing, key: Key, wish: Rotate, now: datetime) -> Sequence[Ri
                     rotated_by=wish.by,
                 )
             ]
+
+
+def _strand(ring: KeyRing, key: Key, wish: Strand, now: datetime) -> Sequence[RingEvent]:
+    match key:
+        case Quarantined(reason=former) if former == wish.reason:
+            return []
+        case Pending() | Active() | Suspect() | Quarantined():
+            about = _about(ring, key.record, now)
+            return [KeyQuarantined(**about, reason=wish.reason, next_step=wish.next_step)]
+        case Disabled() | Revoked():
+            return []  # out of use already, and not enabled again while it is for another address
 
 
 def _disable(ring: KeyRing, key: Key, by: str, now: datetime) -> Sequence[RingEvent]:
@@ -469,7 +520,7 @@ def evolve(ring: KeyRing, event: RingEvent) -> KeyRing:
     return replace(ring, keys=MappingProxyType(keys))
 
 
-def _next(ring: KeyRing, event: Staying) -> Key:
+def _next(ring: KeyRing, event: Staying) -> Key:  # noqa: C901, PLR0912 - one case for each fact
     if isinstance(event, KeyAdded):
         return Pending(
             Record(
@@ -477,7 +528,8 @@ def _next(ring: KeyRing, event: Staying) -> Key:
                 version=event.version,
                 endpoint=event.endpoint,
                 fingerprint=event.fingerprint,
-                keep_others=event.keep_others,
+                account=event.key,
+                keep_others=event.keep_others or event.pool,
             )
         )
     key = ring.keys[event.key]
@@ -487,13 +539,22 @@ def _next(ring: KeyRing, event: Staying) -> Key:
             return key
         case KeyNotVerified(reason=reason):
             return Pending(record, reason) if isinstance(key, Pending) else key
-        case KeyActivated():
-            return Active(replace(record, used=True))
+        case KeyActivated(account=account):
+            return Active(replace(record, used=True, account=account or record.account))
+        case KeyAccountSeen(account=account):
+            return replace(key, record=replace(record, account=account))
         case KeyProven():
             return replace(key, record=replace(record, proven=True))
-        case KeyRotated(version=version, fingerprint=fingerprint):
+        case KeyRotated(version=version, fingerprint=fingerprint, endpoint=endpoint):
             return Active(
-                replace(record, version=version, fingerprint=fingerprint, used=True, proven=False)
+                replace(
+                    record,
+                    version=version,
+                    fingerprint=fingerprint,
+                    endpoint=endpoint,
+                    used=True,
+                    proven=False,
+                )
             )
         case KeySuspected():
             return Suspect(record)

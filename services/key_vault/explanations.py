@@ -24,7 +24,7 @@ _MAY_PASS = frozenset(
 )
 """After these the same question may have another answer later."""
 
-_VERIFY = "verify the key again"
+_VERIFY = "verify the key again (on the page under Keys, or with `parley keys verify`)"
 
 _ABOUT_ADDRESSES = re.compile(r"\bIP\b.*\bnot (?:allowed|authorized|permitted)\b", re.IGNORECASE)
 """Moonshot: “Your IP is not allowed to access this organization” (errors page)."""
@@ -33,7 +33,7 @@ _ABOUT_ADDRESSES = re.compile(r"\bIP\b.*\bnot (?:allowed|authorized|permitted)\b
 def verdict(row: Provider, key: KeyView, result: ProbeResult, form: str | None) -> Verdict:
     """What `GET /models` says of the key; `form` is the region that the key looks made for."""
     if result.failure is None:
-        return Accepted(models=len(result.models))
+        return Accepted(models=len(result.models), balance=result.balance)
     if result.failure is FailureClass.AUTH and result.sent:
         return denied(row, key, result.evidence, result.hint, form)
     return _unanswered(row, key, result)
@@ -43,6 +43,9 @@ def may_pass(result: ProbeResult) -> bool:
     """Whether asking again by itself makes sense."""
     return result.failure in _MAY_PASS or not result.sent
 
+
+EMPTY = f"Top up the account: without a balance the provider answers nothing. Then {_VERIFY}."
+"""What to do where a good key's account cannot pay."""
 
 NOBODY_TO_ASK = NoAnswer(
     "The provider has not been asked yet: the part of Parley that does this does not answer.",
@@ -145,15 +148,24 @@ def _unanswered(row: Provider, key: KeyView, result: ProbeResult) -> NoAnswer:
     later = f"It is asked again by itself; to ask now, {_VERIFY}."
     match result.failure:
         case FailureClass.BILLING:
+            balance = f" {result.balance}" if result.balance else ""
             return NoAnswer(
-                f"{host} says that the account has no balance or quota left{said}.",
+                f"{host} says that the account has no balance or quota left{said}.{balance}",
                 f"Top up the account, then {_VERIFY}.",
+                clean,
+            )
+        case FailureClass.REQUEST if result.hint == "address":
+            return NoAnswer(
+                f"{host} was not asked, and the key was not sent: {clean.message}",
+                f"Correct the endpoint's address, or where its name leads; then {_VERIFY}. A "
+                "private address is the operator's to allow, see docs/endpoints.md.",
                 clean,
             )
         case FailureClass.MODEL | FailureClass.REQUEST:
             return NoAnswer(
                 f"There is no list of models at {key.endpoint}/models{said}.",
-                f"Is that the address of {row.title}? The operator can change it; then {_VERIFY}.",
+                f"Is that the address of {row.title}? Whoever runs this Parley can change it; "
+                f"then {_VERIFY}.",
                 clean,
             )
         case FailureClass.THROTTLED:

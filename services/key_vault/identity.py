@@ -10,20 +10,16 @@ import hashlib
 import hmac
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from msgspec import Struct, msgpack
 
 from contracts.keys import VaultIdentity as PublicIdentity
 from services.key_vault.at_rest import (
-    Kek,
     WrongKek,
     bound_to_identity,
-    decrypt,
     encrypt,
-    make_kek,
-    read_kek,
 )
+from services.key_vault.keks import Keks
 from services.key_vault.sql import SQL
 from shared.database import Pool, transaction
 from shared.sealing import RecipientKey, SigningKey
@@ -44,7 +40,7 @@ class _Kept(Struct, frozen=True):
 class VaultIdentity:
     """What makes this vault this vault."""
 
-    kek: Kek
+    keks: Keks
     recipient: RecipientKey
     signing: SigningKey
     salt: bytes = field(repr=False)
@@ -58,6 +54,10 @@ class VaultIdentity:
         """Tells equal keys; tells nothing of the key to who does not have this vault's salt."""
         return self.mac("fingerprint", secret).hex()[:_SHORT]
 
+    def account(self, provider: str, endpoint: str, told: str) -> str:
+        """Our name for an account that the provider has named; the same for all its keys."""
+        return f"acct-{self.mac('account', provider, endpoint, told).hex()[:_SHORT]}"
+
     def mac(self, purpose: str, *parts: str) -> bytes:
         """HMAC-SHA256 of the parts; another purpose gives other values."""
         encoded = [part.encode() for part in (purpose, *parts)]
@@ -65,43 +65,45 @@ class VaultIdentity:
         return hmac.digest(self.salt, data, hashlib.sha256)
 
 
-async def open_identity(pool: Pool, kek_file: Path) -> VaultIdentity:
+async def open_identity(pool: Pool, keks: Keks) -> VaultIdentity:
     """The vault's identity; made now if this is the first start.
 
-    WrongKek, UnusableKek: the KEK file is not the one that this database needs.
+    WrongKek, UnusableKek: the KEK is not the one that this database needs.
     """
     stored: bytes | None = await pool.fetchval(SQL["find_identity"])
     if stored is None:
-        stored = await _make(pool, make_kek(kek_file))
-    return _opened(read_kek(kek_file), stored, kek_file)
+        stored = await _make(pool, keks)
+    keks.read()
+    return _opened(keks, stored)
 
 
-async def _make(pool: Pool, kek: Kek) -> bytes:
+async def _make(pool: Pool, keks: Keks) -> bytes:
     """Write down new keys, unless another replica was faster; answer what is written."""
+    keks.make()
     new = _Kept(
         recipient=RecipientKey.generate().private_bytes(),
         signing=SigningKey.generate().private_bytes(),
         salt=os.urandom(32),
     )
+    sealed = encrypt(keks.read()[0], msgpack.encode(new), bound_to_identity())
     async with transaction(pool) as conn:
-        await conn.execute(
-            SQL["keep_identity"], encrypt(kek, msgpack.encode(new), bound_to_identity())
-        )
+        await conn.execute(SQL["keep_identity"], sealed)
     # In a statement of its own: it sees what another replica has committed meanwhile.
     stored: bytes = await pool.fetchval(SQL["find_identity"])
     return stored
 
 
-def _opened(kek: Kek, stored: bytes, kek_file: Path) -> VaultIdentity:
+def _opened(keks: Keks, stored: bytes) -> VaultIdentity:
     try:
-        kept = msgpack.decode(decrypt(kek, stored, bound_to_identity()), type=_Kept)
+        kept = msgpack.decode(keks.decrypt(stored, bound_to_identity()), type=_Kept)
     except WrongKek as error:
         raise WrongKek(
-            f"{kek_file} is not the key that this database was encrypted with. {error} "
-            "Put the right file back, or use the database that belongs to it."
+            f"{keks.where} is not the key that this database was encrypted with. {error} "
+            "Put the right one back, or use the database that belongs to it."
         ) from error
+    keks.use(stored)
     return VaultIdentity(
-        kek=kek,
+        keks=keks,
         recipient=RecipientKey.from_private(kept.recipient),
         signing=SigningKey.from_private(kept.signing),
         salt=kept.salt,

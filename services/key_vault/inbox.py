@@ -8,17 +8,23 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import structlog
 from msgspec.structs import replace
 
 from contracts.failures import Conflict, Invalid, NotFound
 from contracts.ids import BadToken, token
 from contracts.keys import (
     AUTO,
+    AddEndpoint,
     AddKey,
+    ChangeEndpoint,
     DescribeVault,
     DisableKey,
     Done,
     EnableKey,
+    EndpointList,
+    EndpointView,
+    GetKey,
     Identity,
     Introspect,
     IssueToken,
@@ -27,20 +33,23 @@ from contracts.keys import (
     KeyState,
     KeyView,
     LeaseKey,
+    ListEndpoints,
     ListKeys,
     ListTokens,
     PruneKeys,
+    RemoveEndpoint,
     ReportKey,
     RevokeKey,
     RevokeToken,
+    Rewrapped,
+    RewrapVault,
     RotateKey,
     TokenList,
     TokenView,
     VaultIdentity,
     VerifyKey,
 )
-from contracts.providers import PROVIDERS
-from services.key_vault import lending, tokens, trial
+from services.key_vault import addressbook, lending, tokens, trial
 from services.key_vault.aggregate import (
     Accepted,
     Add,
@@ -48,13 +57,17 @@ from services.key_vault.aggregate import (
     Command,
     Disable,
     Enable,
+    Judge,
     NoSuchKey,
     NotAsItIs,
     Prune,
+    Recognise,
     Report,
     Revoke,
 )
 from services.key_vault.explanations import denied
+from services.key_vault.keks import CannotAdd
+from services.key_vault.rewrapping import rewrap, rewrapped
 from services.key_vault.store import Once, Store
 from services.key_vault.submission import (
     cleaned,
@@ -69,6 +82,8 @@ from shared.ids import fresh
 from shared.redaction import REDACTOR
 from shared.sealing import CannotOpen, Info, rotation_info, submission_info
 
+log = structlog.stdlib.get_logger("inbox")
+
 
 class Inbox:
     """One method for each verb of contracts.subjects."""
@@ -82,18 +97,24 @@ class Inbox:
             Verb("identity", DescribeVault, self.identity),
             Verb("add", AddKey, self.add),
             Verb("list", ListKeys, self.list),
+            Verb("get", GetKey, self.get),
             Verb("verify", VerifyKey, self.verify),
             Verb("rotate", RotateKey, self.rotate),
             Verb("disable", DisableKey, self.disable),
             Verb("enable", EnableKey, self.enable),
             Verb("revoke", RevokeKey, self.revoke),
             Verb("prune", PruneKeys, self.prune),
+            Verb("rewrap", RewrapVault, self.rewrap),
             Verb("lease", LeaseKey, self.lease),
             Verb("report", ReportKey, self.report),
             Verb("introspect", Introspect, self.introspect),
             Verb("issue_token", IssueToken, self.issue_token),
             Verb("list_tokens", ListTokens, self.list_tokens),
             Verb("revoke_token", RevokeToken, self.revoke_token),
+            Verb("add_endpoint", AddEndpoint, self.add_endpoint),
+            Verb("change_endpoint", ChangeEndpoint, self.change_endpoint),
+            Verb("remove_endpoint", RemoveEndpoint, self.remove_endpoint),
+            Verb("list_endpoints", ListEndpoints, self.list_endpoints),
         )
 
     async def identity(self, _: DescribeVault) -> VaultIdentity:
@@ -102,8 +123,11 @@ class Inbox:
     async def list(self, wish: ListKeys) -> KeyList:
         return KeyList(await self._store.keys(wish.workspace, wish.provider))
 
+    async def get(self, wish: GetKey) -> KeyView:
+        return await self._store.key(wish.workspace, wish.key)
+
     async def verify(self, wish: VerifyKey) -> KeyView:
-        return await self._verification.verify(wish.workspace, wish.key)
+        return await self._verification.verify(wish.workspace, wish.key, thoroughly=True)
 
     async def lease(self, wish: LeaseKey) -> KeyLease:
         return await lending.lend(self._store, wish)
@@ -121,11 +145,29 @@ class Inbox:
         await tokens.revoke(self._store, wish)
         return Done()
 
+    # --- Endpoints beside the built-in providers --------------------------------------------
+
+    async def add_endpoint(self, wish: AddEndpoint) -> EndpointView:
+        _check_workspace(wish.workspace)
+        return await addressbook.add(self._store, wish)
+
+    async def change_endpoint(self, wish: ChangeEndpoint) -> EndpointView:
+        return await addressbook.change(self._store, wish)
+
+    async def remove_endpoint(self, wish: RemoveEndpoint) -> Done:
+        await addressbook.remove(self._store, wish)
+        return Done()
+
+    async def list_endpoints(self, wish: ListEndpoints) -> EndpointList:
+        return EndpointList(await addressbook.listed(self._store, wish.workspace))
+
     # --- A new key --------------------------------------------------------------------------
 
     async def add(self, wish: AddKey) -> KeyView:
         """Keep it, then verify it: whatever comes of that, the key is kept and the answer says."""
-        row = provider_named(wish.provider)
+        row = provider_named(
+            wish.provider, (await addressbook.known(self._store.pool, wish.workspace)).rows
+        )
         region = region_named(row, None if wish.region == AUTO else wish.region)
         _check_workspace(wish.workspace)
         info = submission_info(
@@ -143,20 +185,22 @@ class Inbox:
                 label=wish.label,
                 by=wish.by,
                 keep_others=wish.keep_others,
+                pool=wish.pool,
             )
-            if wish.region == AUTO:
+            once = self._once(wish, command, clean.secret)
+            key = await self._store.made_before(once)
+            if key is None and wish.region == AUTO:
                 found = await self._find_region(wish, command, clean.secret)
                 command = dataclasses.replace(
                     command,
                     region=found.region.name,
                     endpoint=endpoint_of(found.region, os.environ),
                 )
-            key = await self._keep(wish, command, clean.secret)
+            if key is None:
+                key = await self._keep(wish, command, clean.secret, once)
         view = await self._store.key(wish.workspace, key)
         if view.state is KeyState.PENDING and found is not None:
-            view = await self._verification.conclude(
-                wish.workspace, view, found.said, again=found.again
-            )
+            view = await self._verification.conclude(wish.workspace, view, found.heard)
         elif view.state is KeyState.PENDING:
             view = await self._verification.verify(wish.workspace, key)
         notes = (clean.note, found.note if found else "", view.reason)
@@ -181,20 +225,27 @@ class Inbox:
             return self._store.identity.recipient.open(sealed, info)
         except CannotOpen as error:
             raise Invalid(
-                "The secret was not sealed for this vault and this request.",
-                next_step="Try again: the vault may have been set up anew meanwhile.",
+                "The key was not taken in: the vault that keeps keys was set up anew meanwhile.",
+                next_step="Try again.",
                 slug="not-sealed-for-us",
             ) from error
 
-    async def _keep(self, wish: AddKey, command: Add, secret: str) -> str:
-        once = None
-        if wish.idempotency_key:
-            # Sealing is different each time, so what was sealed is compared.
-            body = self._store.identity.mac(
-                "add", wish.region or command.region, wish.label, str(wish.keep_others), secret
-            )
-            name = f"add {wish.workspace} {wish.provider} {wish.idempotency_key}"
-            once = Once(name, body)
+    def _once(self, wish: AddKey, command: Add, secret: str) -> Once | None:
+        if not wish.idempotency_key:
+            return None
+        # Sealing is different each time, so what was sealed is compared.
+        body = self._store.identity.mac(
+            "add",
+            wish.provider,
+            wish.region or command.region,
+            wish.label,
+            str(wish.keep_others),
+            str(wish.pool),
+            secret,
+        )
+        return Once(f"add {wish.workspace} {wish.idempotency_key}", body)
+
+    async def _keep(self, wish: AddKey, command: Add, secret: str, once: Once | None) -> str:
         try:
             return await self._store.add(wish.workspace, wish.provider, command, secret, once)
         except AlreadyHere as error:
@@ -226,6 +277,8 @@ class Inbox:
 
     async def enable(self, wish: EnableKey) -> KeyView:
         """Wanted again, and verified before anybody may use it."""
+        key = await self._store.key(wish.workspace, wish.key)
+        await addressbook.check(self._store.pool, wish.workspace, key)
         view = await self._change(wish.workspace, wish.key, Enable(key=wish.key, by=wish.by))
         if view.state is not KeyState.PENDING:
             return view
@@ -258,13 +311,33 @@ class Inbox:
             raise NotFound("There is no such key.") from error
         return await self._store.key(workspace, name)
 
+    async def rewrap(self, wish: RewrapVault) -> Rewrapped:
+        log.info("the KEK is changed", by=wish.by)
+        keks = self._store.identity.keks
+        try:
+            *_, last = [step async for step in rewrap(self._store.pool, keks)]
+        except CannotAdd as error:
+            raise Conflict(str(error), next_step=error.next_step, slug="kek-not-changed") from error
+        return rewrapped(keks, last)
+
     # --- What a provider said of a key in use -----------------------------------------------
 
     async def report(self, wish: ReportKey) -> Done:
         key = await self._store.key(wish.workspace, wish.key)
         if key.version != wish.version:
             return Done()  # what was said of an earlier version says nothing of this one
-        row = PROVIDERS[key.provider]
+        if wish.account:
+            account = self._store.identity.account(key.provider, key.endpoint, wish.account)
+            command = Recognise(key=wish.key, version=wish.version, account=account)
+            with suppress(NoSuchKey):
+                await self._store.change(wish.workspace, key.provider, command)
+        if wish.balance is not None:
+            said = Judge(key=wish.key, version=wish.version, verdict=Accepted(balance=wish.balance))
+            with suppress(NoSuchKey):
+                await self._store.change(wish.workspace, key.provider, said)
+        row = (await addressbook.known(self._store.pool, wish.workspace)).rows.get(key.provider)
+        if wish.accepted is None or row is None:  # its endpoint is gone, and nobody is lent it
+            return Done()
         verdict = Accepted()
         if not wish.accepted:
             form = region_by_form(row, await self._store.secret(key, wish.workspace))

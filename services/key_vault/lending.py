@@ -11,7 +11,8 @@ import structlog
 
 from contracts.failures import Conflict, Forbidden, Invalid, NotFound
 from contracts.keys import KeyLease, KeyState, KeyView, LeaseKey
-from services.key_vault.at_rest import bound_to_key, decrypt
+from services.key_vault import addressbook
+from services.key_vault.at_rest import AtRestError, bound_to_key
 from services.key_vault.projections import key_view
 from services.key_vault.sql import SQL
 from services.key_vault.store import Store
@@ -42,7 +43,11 @@ async def lend(store: Store, wish: LeaseKey) -> KeyLease:
     expires_at = datetime.now(UTC) + LASTS
     bound = bound_to_key(wish.workspace, wish.key, wish.version, wish.endpoint)
     stored = await _write_down(store, wish, expires_at)
-    secret = decrypt(store.identity.kek, stored, bound).decode()
+    try:
+        secret = store.identity.keks.decrypt(stored, bound).decode()
+    except AtRestError:
+        log.exception("a key cannot be read", alert=True, key=wish.key)
+        raise
     try:
         sealed = seal(wish.recipient, secret.encode(), info)
     except BadKey as error:
@@ -85,6 +90,7 @@ async def _in_use(conn: Connection, wish: LeaseKey) -> bytes:
         log.warning("refused a loan", key=wish.key, request=wish.request, why="no such key")
         raise NotFound("There is no such key.")
     _check(key_view(row), wish)
+    await addressbook.check(conn, wish.workspace, key_view(row))
     stored: bytes | None = await conn.fetchval(SQL["find_secret"], wish.key, wish.version)
     if stored is None:
         raise NotFound("The key's secret has been destroyed.")

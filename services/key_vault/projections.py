@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import assert_never, cast
 
+import msgspec
 from asyncpg import Record
 
 from contracts.event import Event
 from contracts.keys import (
     EndpointChanged,
     Identity,
+    KeyAccountSeen,
     KeyActivated,
     KeyAdded,
     KeyDisabled,
@@ -33,6 +35,8 @@ from contracts.keys import (
     TokenRevoked,
     TokenView,
 )
+from services.key_vault.endpoints import row_in
+from services.key_vault.explanations import EMPTY
 from services.key_vault.sql import SQL
 from shared.database import Connection
 
@@ -42,13 +46,20 @@ NEW_KEY = (
 )
 
 
+CONFIRMED = (
+    "Nothing yet: the provider is asked once more within a minute, and what needs the key waits "
+    "for that."
+)
+REPLACED = "Nothing, unless you want it back: then enable it. Pruning takes it off the list."
+
+
 async def project(conn: Connection, events: Iterable[Event]) -> None:
-    """Bring the tables `keys` and `tokens` up to these events."""
+    """Bring the tables `keys`, `endpoints` and `tokens` up to these events."""
     for event in events:
         await _project(conn, cast(KeyEvent, event))
 
 
-async def _project(conn: Connection, event: KeyEvent) -> None:
+async def _project(conn: Connection, event: KeyEvent) -> None:  # noqa: C901, PLR0912 - one for each
     match event:
         case KeyAdded():
             await conn.execute(
@@ -63,6 +74,7 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
                 event.fingerprint,
                 event.label,
                 event.at,
+                event.pool,
             )
             await conn.execute(SQL["explain_key"], event.key, *NEW_KEY)
         case KeyNotVerified():
@@ -71,19 +83,40 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
             await conn.execute(
                 SQL["activate_key"], event.key, KeyState.ACTIVE, event.at, event.account
             )
+        case KeyAccountSeen():
+            await conn.execute(SQL["name_account"], event.key, event.account)
         case KeyProven():
             await conn.execute(SQL["prove_key"], event.key)
         case KeyRotated():
             await conn.execute(
-                SQL["rotate_key"], event.key, event.version, event.fingerprint, event.account
+                SQL["rotate_key"],
+                event.key,
+                event.version,
+                event.fingerprint,
+                event.account,
+                event.endpoint,
             )
         case KeySuspected() | KeyQuarantined() | KeyDisabled() | KeyEnabled() | KeyRevoked():
             state, *words = _put_aside(event)
             await conn.execute(SQL["move_key"], event.key, state, event.at, *words)
         case KeyRemoved():
             await conn.execute(SQL["remove_key"], event.key)
-        case KeyVerified() | KeyNotRotated() | EndpointChanged():
+        case KeyVerified(balance=balance):
+            if balance is not None:
+                told = "" if balance.enough else str(balance)
+                await conn.execute(SQL["tell_balance"], event.key, told)
+        case KeyNotRotated():
             pass  # no row depends on these
+        case EndpointChanged():
+            await _project_endpoint(conn, event)
+        case TokenIssued() | TokenRevoked():
+            await _project_token(conn, event)
+        case _:
+            assert_never(event)
+
+
+async def _project_token(conn: Connection, event: TokenIssued | TokenRevoked) -> None:
+    match event:
         case TokenIssued():
             await conn.execute(
                 SQL["add_token"],
@@ -97,8 +130,14 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
             )
         case TokenRevoked():
             await conn.execute(SQL["revoke_token"], event.token, event.at)
-        case _:
-            assert_never(event)
+
+
+async def _project_endpoint(conn: Connection, event: EndpointChanged) -> None:
+    if event.removed:
+        await conn.execute(SQL["drop_endpoint"], event.workspace, event.provider)
+        return
+    row = msgspec.json.encode(row_in(event))
+    await conn.execute(SQL["save_endpoint"], event.workspace, event.provider, row, event.at)
 
 
 def _put_aside(
@@ -107,11 +146,11 @@ def _put_aside(
     """The state that takes a key out of use, why, and what to do."""
     match event:
         case KeySuspected():
-            return KeyState.SUSPECT, event.reason, event.next_step
+            return KeyState.SUSPECT, event.reason, CONFIRMED
         case KeyQuarantined():
             return KeyState.QUARANTINED, event.reason, event.next_step
         case KeyDisabled(cause="replaced"):
-            return KeyState.DISABLED, f"Replaced by the key {event.replaced_by}.", ""
+            return KeyState.DISABLED, f"Replaced by the key {event.replaced_by}.", REPLACED
         case KeyDisabled():
             return KeyState.DISABLED, "Disabled by hand.", "Enable it to use it again."
         case KeyEnabled():
@@ -124,6 +163,7 @@ def _put_aside(
 
 
 def key_view(row: Record) -> KeyView:
+    empty = row["state"] == KeyState.ACTIVE and row["balance"]
     return KeyView(
         id=row["key"],
         version=row["version"],
@@ -137,8 +177,10 @@ def key_view(row: Record) -> KeyView:
         since=row["since"],
         activated_at=row["activated_at"],
         proven=row["proven"],
-        reason=row["reason"],
-        next_step=row["next_step"],
+        reason=row["balance"] if empty else row["reason"],
+        next_step=EMPTY if empty else row["next_step"],
+        pool=row["pool"],
+        shares_limits_with=row.get("shares", []),
     )
 
 

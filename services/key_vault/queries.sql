@@ -6,6 +6,39 @@ SELECT sealed FROM identity;
 -- name: keep_identity
 INSERT INTO identity (sealed) VALUES ($1) ON CONFLICT DO NOTHING;
 
+-- The KEK, see rewrapping.py. Seven bytes at the front of whatever is encrypted say which one it is.
+
+-- name: hold_kek
+SELECT substring(sealed FROM 1 FOR 7) FROM identity FOR SHARE;
+
+-- name: lock_keks
+SELECT pg_advisory_xact_lock(
+    hashtextextended(format('parley %s keks', current_schema()), 0));
+
+-- name: rewrap_identity
+UPDATE identity SET sealed = $1;
+
+-- name: secrets_to_rewrap
+SELECT key, version, '' AS endpoint, sealed FROM secrets
+WHERE substring(sealed FROM 1 FOR 7) <> $1 AND (key, version, '') > ($3, $4, $5)
+ORDER BY key, version LIMIT $2;
+
+-- name: trials_to_rewrap
+SELECT key, version, endpoint, sealed FROM trials
+WHERE substring(sealed FROM 1 FOR 7) <> $1 AND (key, version, endpoint) > ($3, $4, $5)
+ORDER BY key, version, endpoint LIMIT $2;
+
+-- Unless it has been replaced or destroyed meanwhile.
+-- name: rewrap_secrets
+UPDATE secrets SET sealed = $5 WHERE key = $1 AND version = $2 AND $3 = '' AND sealed = $4;
+
+-- name: rewrap_trials
+UPDATE trials SET sealed = $5 WHERE key = $1 AND version = $2 AND endpoint = $3 AND sealed = $4;
+
+-- name: any_to_rewrap
+SELECT EXISTS (SELECT FROM secrets WHERE substring(sealed FROM 1 FOR 7) <> $1)
+    OR EXISTS (SELECT FROM trials WHERE substring(sealed FROM 1 FOR 7) <> $1);
+
 -- Where a stream stands
 
 -- name: stream_version
@@ -62,22 +95,28 @@ DELETE FROM trials WHERE until < now() - $1::interval;
 -- Keys: the projection
 
 -- name: find_key
-SELECT * FROM keys WHERE key = $1 AND workspace = $2;
+SELECT keys.*, shares_of(keys) AS shares FROM keys WHERE key = $1 AND workspace = $2;
 
 -- The state cannot change between the check and the note of the loan.
 -- name: find_key_to_lend
 SELECT * FROM keys WHERE key = $1 AND workspace = $2 FOR SHARE;
 
 -- name: list_keys
-SELECT * FROM keys WHERE workspace = $1 AND ($2::text IS NULL OR provider = $2) ORDER BY key DESC;
+SELECT keys.*, shares_of(keys) AS shares FROM keys WHERE workspace = $1 AND ($2::text IS NULL OR provider = $2) ORDER BY key DESC;
 
 -- name: fingerprints
 SELECT provider, fingerprint FROM keys WHERE workspace = $1 AND state <> 'revoked';
 
 -- name: add_key
 INSERT INTO keys
-    (key, workspace, provider, version, state, endpoint, region, fingerprint, label, since)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+    (key, workspace, provider, version, state, endpoint, region, fingerprint, label, since, pool)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
+-- name: tell_balance
+UPDATE keys SET balance = $2 WHERE key = $1;
+
+-- name: name_account
+UPDATE keys SET account = $2 WHERE key = $1;
 
 -- name: move_key
 UPDATE keys SET state = $2, since = $3, reason = $4, next_step = $5 WHERE key = $1;
@@ -94,10 +133,27 @@ UPDATE keys SET reason = $2, next_step = $3 WHERE key = $1;
 UPDATE keys SET proven = true WHERE key = $1;
 
 -- name: rotate_key
-UPDATE keys SET version = $2, fingerprint = $3, account = $4, proven = false WHERE key = $1;
+UPDATE keys
+SET version = $2, fingerprint = $3, account = $4, endpoint = $5, proven = false
+WHERE key = $1;
 
 -- name: remove_key
 DELETE FROM keys WHERE key = $1;
+
+-- Endpoints beside the built-in providers: the projection
+
+-- name: list_endpoints
+SELECT name, row, since FROM endpoints WHERE workspace = $1 ORDER BY name;
+
+-- name: save_endpoint
+INSERT INTO endpoints (workspace, name, row, since) VALUES ($1, $2, $3, $4)
+ON CONFLICT (workspace, name) DO UPDATE SET row = excluded.row, since = excluded.since;
+
+-- name: drop_endpoint
+DELETE FROM endpoints WHERE workspace = $1 AND name = $2;
+
+-- name: providers_with_keys
+SELECT DISTINCT workspace, provider FROM keys WHERE provider <> ALL ($1::text[]);
 
 -- Loans
 
@@ -125,6 +181,19 @@ DELETE FROM checks WHERE key = $1;
 UPDATE checks SET due = now() + $1::interval, tries = tries + 1
 WHERE key = (SELECT key FROM checks WHERE due <= now() ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING key, workspace, tries;
+
+-- Questions that are being put
+
+-- name: begin_question
+INSERT INTO questions (key, until) VALUES ($1, clock_timestamp() + $2::interval)
+ON CONFLICT (key) DO UPDATE SET until = excluded.until WHERE questions.until < clock_timestamp()
+RETURNING until;
+
+-- name: is_asked_about
+SELECT EXISTS (SELECT FROM questions WHERE key = $1 AND until > clock_timestamp());
+
+-- name: end_question
+DELETE FROM questions WHERE key = $1 AND until = $2;
 
 -- Access tokens
 

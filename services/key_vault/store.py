@@ -39,9 +39,10 @@ from services.key_vault.aggregate import (
     decide,
     replay,
 )
-from services.key_vault.at_rest import bound_to_key, decrypt, encrypt
+from services.key_vault.at_rest import bound_to_key
 from services.key_vault.identity import VaultIdentity
 from services.key_vault.projections import key_view, project
+from services.key_vault.rewrapping import seal_for_keeps
 from services.key_vault.sql import SQL
 from shared.database import Connection, Pool, transaction
 from shared.idempotency import remember, remembered
@@ -52,6 +53,10 @@ UNASKED = timedelta(seconds=30)
 
 CONFIRM = (timedelta(seconds=30), timedelta(seconds=60))
 """A refusal of a key that has worked is confirmed once, not at once: a gateway may hiccup."""
+
+REFUSED = timedelta(hours=1)
+"""A refused key is asked about again by itself, at first after this long: it costs nothing, and
+what was wrong may have been mended over there."""
 
 TRIAL = timedelta(minutes=1)
 """Longer than any provider is waited for; by then a secret on trial is gone, whoever died."""
@@ -87,7 +92,13 @@ class Store:
 
     async def keys(self, workspace: str, provider: str | None = None) -> list[KeyView]:
         """The newest first."""
-        rows = await self.pool.fetch(SQL["list_keys"], workspace, provider)
+        return await self.keys_in(self.pool, workspace, provider)
+
+    async def keys_in(
+        self, conn: Connection | Pool, workspace: str, provider: str | None = None
+    ) -> list[KeyView]:
+        """The same, in the caller's transaction."""
+        rows = await conn.fetch(SQL["list_keys"], workspace, provider)
         return [key_view(row) for row in rows]
 
     async def add(
@@ -97,34 +108,40 @@ class Store:
 
         AlreadyHere: the ring has it already.
         """
-        sealed = encrypt(
-            self.identity.kek,
-            secret.encode(),
-            bound_to_key(workspace, command.key, 1, command.endpoint),
-        )
+        bound = bound_to_key(workspace, command.key, 1, command.endpoint)
 
         async def work(conn: Connection) -> str:
             if once is not None:
                 former = await remembered(conn, once.name, once.body)
                 if former is not None:
                     return former.decode()
+            sealed = await seal_for_keeps(conn, self.identity.keks, secret, bound)
             await conn.execute(SQL["keep_secret"], command.key, 1, sealed)
-            await self._change(conn, workspace, provider, command)
+            await self.change_in(conn, workspace, provider, command)
             if once is not None:
                 await remember(conn, once.name, once.body, command.key.encode())
             return command.key
 
-        return await self._in_transaction(work)
+        return await self.in_transaction(work)
+
+    async def made_before(self, once: Once | None) -> str | None:
+        """The key that the same command made; IdempotencyMismatch if it was another one."""
+        if once is None:
+            return None
+        async with transaction(self.pool) as conn:
+            former = await remembered(conn, once.name, once.body)
+        return former.decode() if former is not None else None
 
     async def change(self, workspace: str, provider: str, command: Command) -> Sequence[RingEvent]:
         """Load, decide, append; again if somebody else was faster."""
-        return await self._in_transaction(
-            lambda conn: self._change(conn, workspace, provider, command)
+        return await self.in_transaction(
+            lambda conn: self.change_in(conn, workspace, provider, command)
         )
 
-    async def _change(
+    async def change_in(
         self, conn: Connection, workspace: str, provider: str, command: Command
     ) -> Sequence[RingEvent]:
+        """The same in the caller's transaction; WrongVersion: somebody else was faster."""
         stream = ring_name(workspace, provider)
         recorded = await self.journal.load(conn, stream)
         facts = [cast(RingEvent, fact.event) for fact in recorded]
@@ -148,7 +165,8 @@ class Store:
         await self.journal.append(conn, stream, expected, events, workspace=workspace)
         await project(conn, events)
 
-    async def _in_transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def in_transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do it as a whole; again if somebody else was faster."""
         while True:
             try:
                 async with transaction(self.pool) as conn:
@@ -166,7 +184,7 @@ class Store:
         if sealed is None:
             raise NotFound("The key's secret has been destroyed.")
         bound = bound_to_key(workspace, key.id, key.version, key.endpoint)
-        return decrypt(self.identity.kek, sealed, bound).decode()
+        return self.identity.keks.decrypt(sealed, bound).decode()
 
     # --- Secrets on trial -------------------------------------------------------------------
 
@@ -181,30 +199,33 @@ class Store:
             return version
 
     @asynccontextmanager
-    async def trial(self, workspace: str, key: KeyView, secret: str) -> AsyncGenerator[bytes]:
+    async def trial(self, workspace: str, key: KeyView, secret: str) -> AsyncGenerator[None]:
         """Meanwhile the secret is lent for probes, as this version of the key at its address."""
         bound = bound_to_key(workspace, key.id, key.version, key.endpoint)
-        sealed = encrypt(self.identity.kek, secret.encode(), bound)
-        await self.pool.execute(
-            SQL["begin_trial"], key.id, key.version, key.endpoint, workspace, sealed, TRIAL
-        )
+        async with transaction(self.pool) as conn:
+            sealed = await seal_for_keeps(conn, self.identity.keks, secret, bound)
+            await conn.execute(
+                SQL["begin_trial"], key.id, key.version, key.endpoint, workspace, sealed, TRIAL
+            )
         try:
-            yield sealed
+            yield
         finally:
             await self.pool.execute(SQL["end_trial"], key.id, key.version, key.endpoint)
 
     async def rotate(
-        self, workspace: str, provider: str, command: Rotate, sealed: bytes
+        self, workspace: str, key: KeyView, command: Rotate, secret: str
     ) -> Sequence[RingEvent]:
-        """What became of a new secret; it is kept if its provider has taken it."""
+        """What became of the new secret of a key; it is kept if its provider has taken it."""
+        bound = bound_to_key(workspace, command.key, command.version, key.endpoint)
 
         async def work(conn: Connection) -> Sequence[RingEvent]:
-            events = await self._change(conn, workspace, provider, command)
+            events = await self.change_in(conn, workspace, key.provider, command)
             if any(isinstance(event, KeyRotated) for event in events):
+                sealed = await seal_for_keeps(conn, self.identity.keks, secret, bound)
                 await conn.execute(SQL["keep_secret"], command.key, command.version, sealed)
             return events
 
-        return await self._in_transaction(work)
+        return await self.in_transaction(work)
 
     # --- Questions still to be put ----------------------------------------------------------
 
@@ -217,6 +238,21 @@ class Store:
 
     async def postpone_check(self, key: str, after: timedelta) -> None:
         await self.pool.execute(SQL["postpone_check"], key, after)
+
+    @asynccontextmanager
+    async def asking(self, key: str, busy: timedelta) -> AsyncGenerator[bool]:
+        """Meanwhile nobody else asks about the key; False if somebody does already."""
+        until: datetime | None = await self.pool.fetchval(SQL["begin_question"], key, busy)
+        try:
+            yield until is not None
+        finally:
+            if until is not None:
+                await self.pool.execute(SQL["end_question"], key, until)
+
+    async def is_asked_about(self, key: str) -> bool:
+        """Somebody is asking its provider about it right now."""
+        found: bool = await self.pool.fetchval(SQL["is_asked_about"], key)
+        return found
 
     async def drop_check(self, key: str) -> None:
         await self.pool.execute(SQL["drop_check"], key)
@@ -236,7 +272,9 @@ async def _plan(conn: Connection, event: RingEvent) -> None:
             soonest, latest = CONFIRM
             pause = soonest + (latest - soonest) * random.random()  # noqa: S311 - no secret
             await conn.execute(SQL["plan_check"], event.key, event.workspace, pause)
-        case KeyActivated() | KeyQuarantined() | KeyDisabled() | KeyRevoked():
+        case KeyQuarantined():
+            await conn.execute(SQL["plan_check"], event.key, event.workspace, REFUSED)
+        case KeyActivated() | KeyDisabled() | KeyRevoked():
             await conn.execute(SQL["drop_check"], event.key)
         case _:
             pass  # these leave the question as open as it was

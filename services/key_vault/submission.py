@@ -72,21 +72,22 @@ def _refused(message: str) -> Invalid:
 # --- Where it belongs -----------------------------------------------------------------------
 
 
-def provider_named(name: str) -> Provider:
+def provider_named(name: str, rows: Mapping[str, Provider] = PROVIDERS) -> Provider:
     """The provider's row; Invalid names those there are."""
-    row = PROVIDERS.get(name)
-    takes_keys = [row.name for row in PROVIDERS.values() if row.needs_key]
+    row = rows.get(name)
+    takes_keys = [row.name for row in rows.values() if row.needs_key]
     if row is None:
         raise Invalid(
             f"There is no provider {name[:40]!r}. There are: {', '.join(takes_keys)}.",
             slug="unknown-provider",
+            next_step="Name one of these.",
             errors=[{"field": "provider", "message": "unknown"}],
             nearest=get_close_matches(name[:40].lower(), takes_keys, n=3),
         )
     if not row.needs_key:
         raise Invalid(
             f"{row.title} takes no key.",
-            next_step="It can be used as it is.",
+            next_step="Nothing needs to be added: it can be used as it is.",
             errors=[{"field": "provider", "message": "takes no key"}],
         )
     return row
@@ -101,6 +102,7 @@ def region_named(row: Provider, name: str | None) -> Region:
         raise Invalid(
             f"{row.title} has no region {(name or '')[:40]!r}. It has: {', '.join(names)}.",
             slug="unknown-region",
+            next_step="Name one of these, or none for the usual one.",
             errors=[{"field": "region", "message": "unknown"}],
             nearest=get_close_matches((name or "")[:40], names, n=3),
         ) from error

@@ -69,9 +69,13 @@ async def introspect(store: Store, token_hash: bytes) -> Identity:
     """Who holds the token; Unauthenticated if nobody does, or no longer."""
     row = await store.pool.fetchrow(SQL["find_token"], token_hash)
     if row is None or row["revoked_at"] is not None:
-        raise Unauthenticated("This access token is not valid.")
+        raise Unauthenticated("This access token is not valid: it is mistyped, or was revoked.")
     if row["expires_at"] is not None and row["expires_at"] <= datetime.now(UTC):
-        raise Unauthenticated("This access token has expired.", slug="token-expired")
+        raise Unauthenticated(
+            "This access token has expired.",
+            slug="token-expired",
+            next_step="Ask an owner or admin of the workspace for a new one.",
+        )
     return identity(row)
 
 

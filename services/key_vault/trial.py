@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from contracts.failures import Conflict, Invalid, Unavailable
 from contracts.keys import KeyState, KeyView
 from contracts.providers import PROVIDERS, Provider, Region
+from services.key_vault import addressbook
 from services.key_vault.aggregate import (
     Accepted,
     AlreadyHere,
@@ -22,12 +23,11 @@ from services.key_vault.aggregate import (
     NotAsItIs,
     Overtaken,
     Rotate,
-    Verdict,
 )
 from services.key_vault.explanations import bound_to, refused_by_both
 from services.key_vault.store import Store
 from services.key_vault.submission import endpoint_of, region_by_form, region_named
-from services.key_vault.verification import Verification
+from services.key_vault.verification import Heard, Verification
 
 # --- The next secret of a key ---------------------------------------------------------------
 
@@ -37,22 +37,33 @@ async def rotate(
 ) -> KeyView:
     """The key with its new secret; Conflict, Invalid, Unavailable say why it has the old one."""
     fingerprint = store.identity.fingerprint(secret)
-    if fingerprint == key.fingerprint and key.state not in _ASIDE:
+    present = await _present(store, workspace, key)
+    if fingerprint == key.fingerprint and key.state not in _ASIDE and key.endpoint == present:
         # It has this secret: sent twice, perhaps. All there is to find out is whether it works.
         return key if key.state is KeyState.ACTIVE else await verification.verify(workspace, key.id)
     _check(key)
     version = await store.next_version(workspace, key.id)
-    candidate = replace(key, version=version, fingerprint=fingerprint, proven=False)
-    async with store.trial(workspace, candidate, secret) as sealed:
-        said, again = await verification.ask(workspace, candidate, secret)
-        command = Rotate(key=key.id, version=version, fingerprint=fingerprint, verdict=said, by=by)
+    candidate = replace(
+        key, version=version, endpoint=present, fingerprint=fingerprint, proven=False
+    )
+    async with store.trial(workspace, candidate, secret):
+        heard = await verification.ask(workspace, candidate, secret)
+        command = Rotate(
+            key=key.id,
+            version=version,
+            fingerprint=fingerprint,
+            verdict=heard.said,
+            endpoint=present,
+            account=heard.account,
+            by=by,
+        )
         try:
-            await store.rotate(workspace, key.provider, command, sealed)
+            await store.rotate(workspace, candidate, command, secret)
         except NotAsItIs as error:
             raise _aside(await store.key(workspace, error.key)) from error
         except Overtaken as error:
             raise Conflict(
-                "Another new secret for this key was faster.",
+                "Somebody has rotated this key at the same time, and was faster.",
                 next_step="Look at the key; rotate it again if it is not as you want it.",
             ) from error
         except AlreadyHere as error:
@@ -61,9 +72,23 @@ async def rotate(
                 next_step="Use that key, or take another secret for this one.",
                 slug="key-already-here",
             ) from error
-    if isinstance(said, Accepted):
+    if isinstance(heard.said, Accepted):
         return await store.key(workspace, key.id)
-    raise _not_rotated(said, again=again)
+    raise _not_rotated(heard.said, again=heard.again)
+
+
+async def _present(store: Store, workspace: str, key: KeyView) -> str:
+    """Where the new secret is for: an endpoint may have moved since the key was added.
+
+    Whoever enters a secret now means the address of now.
+    """
+    if key.provider in PROVIDERS:
+        return key.endpoint
+    row = (await addressbook.known(store.pool, workspace)).custom.get(key.provider)
+    if row is None:
+        await addressbook.check(store.pool, workspace, key)
+        return key.endpoint
+    return row.base_url
 
 
 def _not_rotated(said: Denied | NoAnswer, *, again: bool) -> Exception:
@@ -106,11 +131,10 @@ def _aside(key: KeyView) -> Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where the key belongs, what was said of it there, and whether asking again makes sense."""
+    """Where the key belongs, and what was said of it there."""
 
     region: Region
-    said: Verdict
-    again: bool
+    heard: Heard
     note: str = ""
 
 
@@ -121,19 +145,20 @@ async def find_region(
 
     Only called with the person's consent: it shows the key to a second host.
     """
-    row = PROVIDERS[key.provider]
+    row = (await addressbook.known(store.pool, workspace)).rows[key.provider]
     first = region_named(row, region_by_form(row, secret))
-    said, again = await _try(store, verification, workspace, key, secret, first)
+    heard = await _try(store, verification, workspace, key, secret, first)
+    said = heard.said
     other = _other(row, first, os.environ)
     if other is None or not isinstance(said, Denied) or said.evidence.status != _UNKNOWN_KEY:
-        return Found(first, said, again)
-    there, again_there = await _try(store, verification, workspace, key, secret, other)
+        return Found(first, heard)
+    there = await _try(store, verification, workspace, key, secret, other)
     hosts = endpoint_of(first, os.environ), endpoint_of(other, os.environ)
-    match there:
+    match there.said:
         case Accepted():
-            return Found(other, there, again_there, bound_to(*hosts))
+            return Found(other, there, bound_to(*hosts))
         case Denied() | NoAnswer():
-            return Found(first, refused_by_both(row, *hosts, said, there), again=False)
+            return Found(first, Heard(refused_by_both(row, *hosts, said, there.said)))
 
 
 _UNKNOWN_KEY = 401
@@ -147,7 +172,7 @@ async def _try(
     key: KeyView,
     secret: str,
     region: Region,
-) -> tuple[Verdict, bool]:
+) -> Heard:
     candidate = replace(key, region=region.name, endpoint=endpoint_of(region, os.environ))
     async with store.trial(workspace, candidate, secret):
         return await verification.ask(workspace, candidate, secret)

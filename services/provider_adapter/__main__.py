@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 
 from pydantic import Field
 
@@ -14,7 +15,7 @@ from services.provider_adapter.inbox import Inbox
 from services.provider_adapter.keys import Keyring
 from services.provider_adapter.outbox import Outbox
 from services.provider_adapter.running import Rules, Running
-from services.provider_adapter.session import open_session
+from services.provider_adapter.ways import Ways
 from shared.service import Service, main
 from shared.settings import ServiceSettings
 
@@ -34,11 +35,11 @@ class Settings(ServiceSettings):
 async def wire(service: Service[Settings]) -> None:
     """Connect the rooms."""
     bus = await service.connect_bus()
-    session = open_session()
+    ways = Ways.open(os.environ)
     keys = Keyring(bus)
     outbox = Outbox(bus)
     around = Surroundings(
-        session=session,
+        ways=ways,
         keys=keys,
         outbox=outbox,
         beat=Beat(),
@@ -46,11 +47,11 @@ async def wire(service: Service[Settings]) -> None:
         connected=lambda: bus.connected,
     )
     running = Running(around, Rules(at_once=service.settings.max_attempts))
-    inbox = Inbox(running, session, keys)
+    inbox = Inbox(running, ways, keys)
 
     async def leave() -> None:
         await running.leave()
-        await session.close()
+        await ways.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_POST):
                 await outbox.emptied()

@@ -18,6 +18,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from contracts.addresses import BadAddress
 from contracts.attempts import RunAttempt
 from contracts.failures import Evidence, FailureClass
 from contracts.providers import Provider
@@ -40,7 +41,9 @@ from services.provider_adapter.listener import Foreign, Interrupted, Listener, T
 from services.provider_adapter.outbox import Outbox
 from services.provider_adapter.patience import Clockwork, Patience
 from services.provider_adapter.session import Sent, beginning, lower_names
-from services.provider_adapter.wishes import Unsayable
+from services.provider_adapter.ways import HINT, Ways, not_allowed
+from services.provider_adapter.wishes import Unsayable, notes
+from shared.redaction import REDACTOR
 
 log = structlog.stdlib.get_logger("provider_adapter")
 
@@ -69,7 +72,7 @@ class Failed(Exception):
 class Surroundings:
     """What all attempts of this process share."""
 
-    session: aiohttp.ClientSession
+    ways: Ways
     keys: Keyring
     outbox: Outbox
     beat: Beat
@@ -106,6 +109,7 @@ class Attempt:
         self._began = self._spoke = self._now()
         self._first_token: float | None = None
         self._provider_request = ""
+        self._account = ""
         self._secret = ""
         self._task: asyncio.Task[None] | None = None
         self._was_away = False
@@ -167,9 +171,15 @@ class Attempt:
             log.exception("attempt failed by our own fault", attempt=self.request.attempt)
             ours = f"internal error: {type(error).__name__}"
             self._settle(Failed(FailureClass.UNKNOWN, ours, hint="internal"))
+        finally:
+            REDACTOR.forget(self._secret)
 
     async def _converse(self) -> None:
         request = self.request
+        try:
+            session = self._around.ways.to(request.endpoint, request.custom)
+        except BadAddress as error:
+            raise Failed(FailureClass.REQUEST, not_allowed(error), hint=HINT) from error
         key = await self._credentials()
         try:
             path, headers, body = self._speech.to_wire(request, self._row)
@@ -180,7 +190,7 @@ class Attempt:
             raise Failed(FailureClass.TRANSIENT, late, hint="expired")
         self._times.sent = self._now()
         try:
-            async with self._around.session.post(
+            async with session.post(
                 request.endpoint.rstrip("/") + path,
                 data=body,
                 headers=headers | key,
@@ -209,11 +219,14 @@ class Attempt:
             )
         except NoLease as error:
             raise Failed(FailureClass.TRANSIENT, str(error), hint="lease") from error
+        # The keyring may drop it before we have done: until then, we are who knows it.
+        REDACTOR.learn(self._secret)
         return self._speech.credentials(self._secret)
 
     async def _hear_head(self, response: aiohttp.ClientResponse) -> None:
         headers = lower_names(response)
         self._provider_request = classify.request_id(headers)
+        self._account = classify.account(self._row, headers)
         if not 200 <= response.status < 300:
             body = await beginning(response)
             now = datetime.now(UTC)
@@ -331,8 +344,10 @@ class Attempt:
             tool_calls=answer.tool_calls,
             usage=self._usage(),
             request=self._provider_request,
+            account=self._account,
             first_token_ms=None if first is None else self._ms_after_sending(first),
             duration_ms=self._ms_after_sending(self._now()),
+            notes=notes(request, self._row),
         )
 
     def _error(self, failed: Failed) -> ProviderError:
@@ -363,6 +378,8 @@ class Attempt:
 
     def _broken(self, error: Exception) -> Failed:
         what = f"{type(error).__name__}: {error}"
+        if why := not_allowed(error):
+            return Failed(FailureClass.REQUEST, classify.clean(why), hint=HINT)
         if not self._sent.it:
             return Failed(FailureClass.TRANSIENT, classify.clean(what), hint="connect")
         return Failed(FailureClass.AMBIGUOUS, classify.clean(what), hint="truncated")
@@ -387,9 +404,10 @@ class Attempt:
         return Failed(verdict.class_, verdict.evidence, hint=verdict.hint)
 
     def _signed(self, evidence: Evidence) -> Evidence:
-        """With the provider's own id of the request, without our key."""
+        """With the provider's own id of the request."""
         request = evidence.request or self._provider_request
-        return classify.without(self._secret, msgspec.structs.replace(evidence, request=request))
+        account = evidence.account or self._account
+        return msgspec.structs.replace(evidence, request=request, account=account)
 
     def _usage(self) -> Usage:
         """As the provider counted; what it had not counted yet when it was cut, as we do."""

@@ -12,9 +12,8 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from hashlib import sha256
 from typing import NamedTuple
-
-from msgspec import structs
 
 from contracts.failures import Evidence, FailureClass
 from contracts.providers import Provider
@@ -23,6 +22,13 @@ from shared.redaction import REDACTED, redact
 
 MESSAGE_LIMIT = 600
 """Characters of a provider's message that are kept as evidence."""
+
+GLIMPSE = 200
+"""Characters of a page by somebody who is not the provider."""
+
+_READ = 64
+"""Times as much is looked at as is kept. A key that is cut in two is not recognised, and one of 512
+characters becomes ten: from so far away, the stump of one cannot get into what is kept."""
 
 REQUEST_ID_HEADERS = (
     "msh-request-id",
@@ -195,7 +201,7 @@ def verdict(
 ) -> Verdict:
     """`told` is None where the body is not the provider's own: HTML of a proxy, or foreign."""
     meaning = _meaning(told, status, empty=not body.strip(), error_map=row.error_map)
-    message = told.message if told is not None else _glimpse(body)
+    message = told.message if told is not None else clean(_words(body), GLIMPSE)
     evidence = Evidence(
         status=status,
         type=clean(told.type if told else "", 100),
@@ -204,6 +210,7 @@ def verdict(
         retry_after=_wait(told, headers, message, now=now) if status >= 400 or told else None,
         limits=limits_in(message),
         request=request_id(headers),
+        account=account(row, headers, message),
     )
     hint = meaning.hint
     daily = "tpd" in evidence.limits or (told is not None and told.daily)
@@ -353,6 +360,17 @@ def request_id(headers: Mapping[str, str]) -> str:
     return next((clean(headers[n], 100) for n in REQUEST_ID_HEADERS if n in headers), "")
 
 
+_ORGANISATION = re.compile(r"\borg[-_][A-Za-z0-9]{16,}")
+"""Moonshot, Groq and OpenAI name whose limit is reached."""
+
+
+def account(row: Provider, headers: Mapping[str, str], message: str = "") -> str:
+    """Tells the account that an answer names from others; what it is called there stays here."""
+    match = _ORGANISATION.search(message)
+    named = headers.get(row.account_header, "").strip() or (match[0] if match else "")
+    return sha256(f"parley account {named}".encode()).hexdigest()[:24] if named else ""
+
+
 _ACCOUNT = re.compile(r"(?<=\baccount )[A-Za-z0-9]{16,}")
 """Moonshot names the user so, where a project's limit is reached."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
@@ -360,20 +378,13 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 def clean(text: str, limit: int = MESSAGE_LIMIT) -> str:
     """Fit to be stored and shown: no key, no account's id, one line, not endless."""
-    text = _ACCOUNT.sub(REDACTED, _UNPRINTABLE.sub(" ", text[: 8 * limit]))
+    text = _ACCOUNT.sub(REDACTED, _UNPRINTABLE.sub(" ", text[: _READ * limit]))
     text = redact(text).strip()
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def without(secret: str, evidence: Evidence) -> Evidence:
-    """Without a key that has no known form, which only its holder can recognise."""
-    if not secret or secret not in evidence.message:
-        return evidence
-    return structs.replace(evidence, message=evidence.message.replace(secret, REDACTED))
-
-
-def _glimpse(body: bytes) -> str:
+def _words(body: bytes) -> str:
     """The words of an HTML or foreign body, without its tags."""
-    text = body[:4096].decode("utf-8", "replace")
+    text = body[: _READ * GLIMPSE].decode("utf-8", "replace")
     text = re.sub(r"<(script|style)\b.*?(</\1>|\Z)", " ", text, flags=re.IGNORECASE | re.DOTALL)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]{0,500}>", " ", text)).strip()[:200]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]{0,500}>", " ", text)).strip()

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
 from msgspec import structs
@@ -130,6 +131,17 @@ def as_seconds(text: str) -> float | None:
     except ValueError:
         return None
     return seconds if math.isfinite(seconds) and seconds > 0 else None
+
+
+def as_price(value: object, scale: int) -> Decimal | None:
+    """A price for `scale` times what it is told for; below nothing, it is none (`-1`: varies)."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        price = Decimal(str(value)[:40])
+    except InvalidOperation:
+        return None
+    return (price * scale).normalize() if price.is_finite() and price >= 0 else None
 
 
 def as_list(value: object) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import aiohttp
 import msgspec
 import structlog
 from msgspec import Struct
@@ -14,6 +13,7 @@ from contracts.keys import Done
 from services.provider_adapter.keys import Keyring
 from services.provider_adapter.probe import probe
 from services.provider_adapter.running import Running
+from services.provider_adapter.ways import Ways
 from shared.bus import Message, Verb
 
 log = structlog.stdlib.get_logger("provider_adapter")
@@ -31,7 +31,7 @@ class Inbox:
     """Each method answers one verb or hears one kind of fact."""
 
     running: Running
-    session: aiohttp.ClientSession
+    ways: Ways
     keys: Keyring
 
     def verbs(self) -> list[Verb[RunAttempt] | Verb[CancelAttempt] | Verb[RunProbe]]:
@@ -54,7 +54,7 @@ class Inbox:
 
     async def probe(self, command: RunProbe) -> ProbeResult:
         """Answered when the provider has."""
-        return await probe(command, self.session, self.keys)
+        return await probe(command, self.ways, self.keys)
 
     def key_changed(self, fact: Message) -> None:
         """Drop a key that was rotated, revoked, disabled or quarantined."""

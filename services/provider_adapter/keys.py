@@ -90,8 +90,10 @@ class Keyring:
         loan = await self._borrow(place, request, purpose)
         # A key lent for a probe may be one that is not to be used yet.
         if purpose == "attempt" and self._forgotten == before:
-            self._loans[place] = loan
             REDACTOR.learn(loan.secret)
+            if (former := self._loans.get(place)) is not None:
+                REDACTOR.forget(former.secret)
+            self._loans[place] = loan
         return loan.secret
 
     def forget(self, key: str) -> None:
@@ -114,9 +116,7 @@ class Keyring:
             self._drop(place)
 
     def _drop(self, place: _Place) -> None:
-        loan = self._loans.pop(place)
-        if all(other.secret != loan.secret for other in self._loans.values()):
-            REDACTOR.forget(loan.secret)
+        REDACTOR.forget(self._loans.pop(place).secret)
 
     async def _borrow(
         self, place: _Place, request: str, purpose: Literal["attempt", "probe"]

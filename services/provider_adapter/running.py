@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from contracts.attempts import RunAttempt
+from contracts.attempts import RunAttempt, RunProbe
+from contracts.endpoints import row_of
 from contracts.failures import Conflict, Invalid, Unavailable
 from contracts.ids import BadToken, token
 from contracts.providers import PROVIDERS, Provider
@@ -126,9 +127,7 @@ class Running:
             await asyncio.wait(cut)
 
     def _checked(self, request: RunAttempt) -> Provider:
-        row = self._providers.get(request.provider)
-        if row is None:
-            raise Invalid(f"There is no provider {request.provider!r}.")
+        row = row_for(request, self._providers)
         try:
             for name in (request.workspace, request.discussion, request.attempt):
                 token(name)
@@ -136,6 +135,18 @@ class Running:
             raise Invalid(str(error)) from error
         checked_endpoint(request.endpoint)
         return row
+
+
+def row_for(
+    request: RunAttempt | RunProbe, providers: Mapping[str, Provider] = PROVIDERS
+) -> Provider:
+    """The provider's row: a built-in one, or what the request brings along. Else Invalid."""
+    row, custom = providers.get(request.provider), request.custom
+    if row is None and custom is not None and custom.name == request.provider:
+        return row_of(custom)
+    if row is None:
+        raise Invalid(f"There is no provider {request.provider!r}.")
+    return row
 
 
 def checked_endpoint(endpoint: str) -> str:

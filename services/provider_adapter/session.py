@@ -1,4 +1,4 @@
-"""The one HTTP client of this process, with everything off that a client may do by itself.
+"""The HTTP client of this process, with everything off that a client may do by itself.
 
 No retries, no redirects, no cookies, no proxies from the environment, no decompression (a small
 gzip can be a big bomb), one connection pool for all attempts.
@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import aiohttp
 from aiohttp import ClientRequest, ClientResponse
+from aiohttp.abc import AbstractResolver
 from aiohttp.client_middlewares import ClientHandlerType
 
 from services.provider_adapter.patience import Patience
@@ -58,13 +59,15 @@ async def _going_out(
         mark.it = True
 
 
-def open_session(patience: Patience | None = None) -> aiohttp.ClientSession:
+def open_session(
+    patience: Patience | None = None, *, resolver: AbstractResolver | None = None
+) -> aiohttp.ClientSession:
     """The client; pass a `Sent` as `trace_request_ctx` to learn whether a request went out."""
     patience = patience or Patience()
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(_going_out)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_IDLE),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_IDLE, resolver=resolver),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,

@@ -50,6 +50,29 @@ async def test_ask_writes_the_answer_that_is_kept(
     assert asked.said == kept["turns"][0]["text"] + "\n"
 
 
+async def test_the_models_are_listed_with_what_they_cost_and_can_do(
+    running_system: RunningSystem,
+) -> None:
+    listed = await parley(running_system, "models", "--refresh")
+
+    assert listed.status == 0, listed.remarks
+    (line,) = [line for line in listed.said.splitlines() if "kimi/kimi-k2.6 " in line]
+    assert " ".join(line.split()) == (
+        "kimi/kimi-k2.6 262,144 0.95 0.16 4 think, see used when nobody chooses"
+    )
+    assert "kimi/kimi-latest" not in listed.said
+    assert "models at http" in listed.remarks
+    everything = await parley(running_system, "models", "--retired")
+    assert "retired: use kimi/kimi-k2.6" in everything.said
+
+
+async def test_ask_says_aside_what_was_left_out(running_system: RunningSystem) -> None:
+    asked = await parley(running_system, "ask", "[[text: Warm.]]", "--temperature", "0.2")
+
+    assert (asked.status, asked.said) == (0, "Warm.\n")
+    assert "temperature was left out: kimi-" in asked.remarks
+
+
 async def test_ask_puts_several_answers_under_their_names(running_system: RunningSystem) -> None:
     asked = await parley(
         running_system, "ask", "[[text: Yes.]]", "-p", "riley-engstrom", "-p", "morgan-castellano"
@@ -96,6 +119,28 @@ async def test_keys_are_listed_without_being_shown(running_system: RunningSystem
     assert listed.status == 0, listed.remarks
     assert "kimi" in listed.said
     assert "sk-" not in listed.said
+
+
+async def test_limits_are_changed_shown_and_taken_back(running_system: RunningSystem) -> None:
+    before = await parley(running_system, "providers")
+    changed = await parley(running_system, "providers", "limits", "kimi", "--rpm", "59000")
+    after = await parley(running_system, "providers")
+    back = await parley(running_system, "providers", "limits", "kimi", "--reset")
+
+    assert changed.status == back.status == 0, changed.remarks + back.remarks
+    assert "rpm=60000" in before.said
+    assert "rpm=59000, tpm=100000000, concurrency=100 (set here)" in after.said
+    assert "rpm=60000" in back.said
+    assert "set here" not in back.said
+
+
+async def test_a_limit_that_is_none_changes_nothing(running_system: RunningSystem) -> None:
+    unknown = await parley(running_system, "providers", "limits", "kimmi", "--rpm", "3")
+    too_many = await parley(running_system, "providers", "limits", "kimi", "--rpm", "1000001")
+
+    assert unknown.status == too_many.status == 1
+    assert "kimi" in unknown.remarks
+    assert "rpm" in too_many.remarks
 
 
 async def test_seeding_again_names_the_personas(running_system: RunningSystem) -> None:

@@ -56,6 +56,18 @@ async def test_a_failed_turn_says_why_and_what_to_do(client: Client) -> None:
     assert failure["retryable"] is False
 
 
+async def test_what_a_model_does_not_take_is_left_out_and_said(client: Client) -> None:
+    discussion = await client.open("[[text: Warm.]]", options={"temperature": 0.2})
+    reader = client.system.reader(discussion)
+    await reader.follow(client.http)
+    view = await client.read(discussion)
+
+    assert reader.ended == {"state": "completed"}
+    model = view["turns"][0]["model"].removeprefix("kimi/")
+    note = f"temperature was left out: {model} takes only its own."
+    assert view["turns"][0]["notes"] == [note]
+
+
 async def test_discussions_are_listed_a_page_at_a_time(client: Client) -> None:
     opened = [await client.open(f"[[text: Page {at}.]]") for at in range(3)]
     seen: list[str] = []
@@ -88,6 +100,9 @@ async def test_the_same_request_with_the_same_key_is_done_once(client: Client) -
 async def test_personas_models_providers_and_keys_can_be_read(client: Client) -> None:
     _, personas = await client.ask("GET", "/api/v1/personas")
     _, riley = await client.ask("GET", "/api/v1/personas/riley-engstrom")
+    status, refreshed = await client.ask("POST", "/api/v1/models/refresh")
+    lists = {item["provider"]: item for item in refreshed["items"]}
+    assert (status, lists["kimi"]["models"] > 1) == (200, True)
     _, models = await client.ask("GET", "/api/v1/models")
     _, providers = await client.ask("GET", "/api/v1/providers")
     _, keys = await client.ask("GET", "/api/v1/keys")

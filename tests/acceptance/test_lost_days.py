@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,12 @@ import aiohttp
 
 from local.home import Home
 from local.scripted.server import Asked, ScriptedProvider
+from services.discussion import admission
 from tests.eventually import eventually
 from tests.launched import erase, launched
 from tests.systems import Client, RunningSystem, warm_up
+
+PATIENT = timedelta(seconds=60)
 
 OLD = "sk-old0123456789abcdefghijklmnopqrstuvwxyz"
 NEW = "sk-new0123456789abcdefghijklmnopqrstuvwxyz"
@@ -67,9 +72,10 @@ async def in_state(client: Client, discussion: str, *states: str) -> dict[str, A
 
     async def there() -> dict[str, Any] | None:
         found = await client.read(discussion)
-        return found if found["state"] in states else None
+        assert found["state"] in states, found
+        return found
 
-    found = await eventually(there)
+    found = await eventually(there, within=PATIENT)
     assert found is not None
     return found
 
@@ -103,6 +109,40 @@ async def test_a_key_of_the_other_region_is_told_apart_and_found_a_home(tmp_path
         assert with_key(ai, NEW, "/chat/") == []
 
 
+async def test_a_key_is_found_where_its_answer_says_and_added_once(tmp_path: Path) -> None:
+    async with (
+        ScriptedProvider() as provider,
+        system(tmp_path, KIMI_BASE_URL=provider.base_url, KIMI_API_KEY=OLD) as client,
+    ):
+        await warm_up(client.system)
+        body: dict[str, Any] = {"provider": "kimi", "secret": NEW, "pool": True}
+        headers = {**client.system.headers, "Idempotency-Key": "once"}
+        address = f"{client.system.url}/api/v1/keys"
+        async with client.http.post(address, json=body, headers=headers) as answer:
+            assert answer.status == 201
+            location, added = answer.headers["Location"], await answer.json()
+        status, found = await client.ask("GET", location)
+        assert (status, found) == (200, added)
+        assert (found["state"], found["pool"]) == ("active", True)
+
+        again = await client.ask("POST", "/api/v1/keys", body, **{"Idempotency-Key": "once"})
+        assert again == (201, added)
+        other = body | {"label": "another"}
+        status, told = await client.ask(
+            "POST", "/api/v1/keys", other, **{"Idempotency-Key": "once"}
+        )
+        assert (status, bool(told["next_step"])) == (422, True)
+        assert sorted(key["state"] for key in (await keys(client)).values()) == ["active"] * 2
+
+        provider.balance = 0
+        status, verified = await client.ask("POST", f"{location}/verify")
+        assert (status, verified["state"]) == (200, "active")
+        assert verified["reason"] == "The account's balance is 0.00 USD."
+        assert (await keys(client))[added["id"]]["reason"] == verified["reason"]
+        status, _ = await client.ask("GET", f"/api/v1/keys/{added['id'][:-1]}0")
+        assert status == 404
+
+
 async def test_an_old_bad_key_never_lurks_beside_a_new_good_one(tmp_path: Path) -> None:
     async with (
         ScriptedProvider(keys=[OLD]) as provider,
@@ -127,6 +167,48 @@ async def test_an_old_bad_key_never_lurks_beside_a_new_good_one(tmp_path: Path) 
         assert set(await keys(client)) == {new["id"]}
 
 
+async def test_a_retired_model_is_refused_with_its_successor_and_a_family_outlives_it(
+    tmp_path: Path,
+) -> None:
+    async with (
+        ScriptedProvider(keys=[OLD]) as provider,
+        system(tmp_path, KIMI_BASE_URL=provider.base_url, KIMI_API_KEY=OLD) as client,
+    ):
+        await warm_up(client.system)
+        before = len(provider.requests)
+        for retired in ("kimi/kimi-k2-0711", "kimi/kimi-k2-0711-preview"):
+            body = {"topic": "Tea?", "participants": [{"model": retired}]}
+            status, problem = await client.ask("POST", "/api/v1/discussions", body)
+            assert (status, problem["type"]) == (422, "urn:parley:problem:retired-model")
+            assert problem["successor"] == "kimi/kimi-k2.6"
+            assert problem["next_step"] == "Use kimi/kimi-k2.6."
+
+            chat = {"model": retired, "messages": [{"role": "user", "content": "Tea?"}]}
+            status, refused = await client.ask("POST", "/v1/chat/completions", chat)
+            assert (status, refused["error"]["code"]) == (404, "model_not_found")
+            assert "kimi/kimi-k2.6" in refused["error"]["message"]
+        assert len(provider.requests) == before  # nothing was asked, so nothing was paid
+
+        turn = await answered_by_the_family(client)
+        assert turn["model"] == "kimi/kimi-k2.6"
+        assert turn["price"].items() >= {"input": "0.95", "cached": "0.16", "output": "4"}.items()
+        assert float(turn["cost"]["amount"]) > 0
+
+        newer = [*provider.models, {"id": "kimi-k2.8-code"}, {"id": "kimi-k2.8"}]
+        provider.models = newer
+        status, seen = await client.ask("POST", "/api/v1/models/refresh")
+        assert (status, {item["models"] for item in seen["items"]} >= {len(newer)}) == (200, True)
+        assert (await answered_by_the_family(client))["model"] == "kimi/kimi-k2.8"
+
+
+async def answered_by_the_family(client: Client) -> dict[str, Any]:
+    body = {"topic": "[[text: Tea.]]", "participants": [{"model": "kimi/k2"}]}
+    status, opened = await client.ask("POST", "/api/v1/discussions", body)
+    assert status == 201, opened
+    [turn] = (await in_state(client, opened["id"], "completed"))["turns"]
+    return turn
+
+
 async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path: Path) -> None:
     async with (
         ScriptedProvider(keys=[OLD], rate=100) as provider,
@@ -134,7 +216,7 @@ async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path:
             tmp_path,
             KIMI_BASE_URL=provider.base_url,
             KIMI_API_KEY=OLD,
-            KIMI_LIMITS="rpm=60000,concurrency=2",
+            KIMI_LIMITS="rpm=60,concurrency=2",
         ) as client,
     ):
         await warm_up(client.system)
@@ -162,10 +244,21 @@ async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path:
             await in_state(client, discussion, "waiting", "parked")
 
         path = f"/api/v1/keys/{key}/rotate"
-        status, problem = await client.ask("POST", path, {"secret": "sk-wrong-key0123456789abc"})
+
+        async def rotate(secret: str) -> tuple[int, Any] | None:
+            """Verifying keeps to the limits too: 503 while there is no room, as often as it is."""
+            status, answer = await client.ask("POST", path, {"secret": secret})
+            return (status, answer) if status != 503 else None
+
+        async def rotated_to(secret: str) -> tuple[int, Any]:
+            found = await eventually(lambda: rotate(secret), within=PATIENT)
+            assert found is not None
+            return found
+
+        status, problem = await rotated_to("sk-wrong-key0123456789abc")
         assert (status, problem["type"]) == (422, "urn:parley:problem:key-not-rotated")
         refusals = len(with_key(provider, OLD))
-        status, rotated = await client.ask("POST", path, {"secret": NEW})
+        status, rotated = await rotated_to(NEW)
 
         assert (status, rotated["state"]) == (200, "active")
         assert rotated["version"] > 2  # no version is given twice, not even a refused one
@@ -174,7 +267,19 @@ async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path:
         )
         assert [one["turns"][0]["text"] for one in told] == [f"Answer {n}." for n in range(10)]
         assert len(with_key(provider, OLD)) == refusals
+        # One free look at the new secret, one request for each answer, and nothing besides.
+        assert len(with_key(provider, NEW, "/models")) == 1
         chats = with_key(provider, NEW, "/chat/")
         assert len(chats) == 10
         # One alone shows that the new secret works; only then come the others.
         assert chats[1].at >= chats[0].at + chats[0].seconds
+        # Then ten at the pace that the limit allows, less what an attempt may lose on its way.
+        interval, burst = admission.gcra(60)
+        assert_oldest_first(chats, told, at_once=burst)
+        paced = (10 - burst) * interval.total_seconds() - admission.JITTER
+        assert chats[-1].at - chats[0].at >= paced
+
+
+def assert_oldest_first(chats: list[Asked], told: list[dict[str, Any]], *, at_once: int) -> None:
+    """Of those that had never been sent, the oldest go first; `at_once` may set out together."""
+    fresh = [n for n, one in enumerate(told) if one["turns"][0]["attempts"] == 1]

@@ -136,6 +136,18 @@ async def test_what_a_persona_cannot_do_is_refused(sdk: openai.AsyncOpenAI) -> N
     assert caught.value.param == "response_format"
 
 
+async def test_a_wish_that_the_model_cannot_keep_is_refused(sdk: openai.AsyncOpenAI) -> None:
+    tool: ChatCompletionToolParam = {"type": "function", "function": {"name": "get_weather"}}
+    with pytest.raises(openai.BadRequestError, match="while it thinks") as caught:
+        await sdk.chat.completions.create(
+            model=MODEL,
+            messages=[{"role": "user", "content": "Rain?"}],
+            tools=[tool],
+            tool_choice="required",
+        )
+    assert (caught.value.param, caught.value.code) == ("tool_choice", "unsupported_parameter")
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_refused_request_is_an_error_and_is_asked_once(
     sdk: openai.AsyncOpenAI, client: Client, *, stream: bool

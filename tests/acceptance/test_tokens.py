@@ -37,7 +37,9 @@ async def test_a_role_may_what_the_table_says_and_nothing_else(client: Client, r
     for route in ROUTES:
         if route.roles is None:
             continue
-        path = route.path.replace("{id}", ANY).replace("{slug}", "nobody")
+        path = (
+            route.path.replace("{id}", ANY).replace("{slug}", "nobody").replace("{name}", "nobody")
+        )
         path = path.replace("{model...}", "nobody/nothing")
         assert await as_(client, "parley_unknown", route.method, path) == 401
         status = await as_(client, issued["token"], route.method, path)

@@ -20,6 +20,7 @@ from playwright.async_api import (
 
 from services.edge.static import FILES, POLICY
 from tests.browser.line import Line
+from tests.browser.stage import Stage
 from tests.systems import RunningSystem
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -104,6 +105,13 @@ async def watched(page: Page, running_system: RunningSystem) -> Watched:
 async def line(running_system: RunningSystem) -> AsyncGenerator[Line]:
     """A way to the system that can be cut."""
     async with Line(running_system.url) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stage() -> AsyncGenerator[Stage]:
+    """What stands behind the page, where the test says what happens there."""
+    async with Stage() as made:
         yield made
 
 

@@ -65,6 +65,7 @@ async def told(page: Page, *events: Event) -> dict[str, Any]:
                 outcomes, version: transcript.version, state: transcript.state,
                 text: turn?.body.text, length: turn?.body.length, thought: turn?.thought.text,
                 turn: turn?.state, attempts: turn?.attempts, model: turn?.model,
+                notes: turn?.notes,
             };
         }""",
         [list(event) for event in events],
@@ -152,10 +153,27 @@ async def test_a_resumed_attempt_goes_on_where_the_former_one_broke(modules: Pag
     assert known["text"] == "Milk first"
 
 
+async def test_what_was_heard_beyond_the_break_gives_way_to_what_stands(modules: Page) -> None:
+    failed: Event = (
+        "AttemptFailed",
+        {"turn": "t", "attempt": "a", "class": "midstream", "text": "Milk 🥛 fi"},
+        4,
+    )
+    _, again, _ = started("b", 5)
+    known = await told(
+        modules,
+        *(OPENED, SCHEDULED, started("a", 3), chunk(0, "Milk 🥛 finally"), failed),
+        *(("AttemptStarted", again | {"from_char": 7}, 5), chunk(7, "first", attempt="b")),
+    )
+
+    assert known["text"] == "Milk 🥛 first"
+
+
 async def test_what_is_completed_is_the_truth_and_no_late_piece_changes_it(modules: Page) -> None:
     completed: Event = (
         "TurnCompleted",
-        {"turn": "t", "attempt": "a", "model": "kimi/k", "text": "Tea.", "finish_reason": "stop"},
+        {"turn": "t", "attempt": "a", "model": "kimi/k", "text": "Tea.", "finish_reason": "stop"}
+        | {"notes": ["top_p was left out."]},
         4,
     )
     known = await told(
@@ -166,12 +184,13 @@ async def test_what_is_completed_is_the_truth_and_no_late_piece_changes_it(modul
     )
 
     assert (known["text"], known["turn"], known["state"]) == ("Tea.", "completed", "completed")
+    assert known["notes"] == ["top_p was left out."]
 
 
 async def test_waiting_for_a_viewer_grows_to_a_minute_and_is_never_in_step(modules: Page) -> None:
     waits = await modules.evaluate(
         """async () => {
-            const { nextWait } = await import("/pages/stream.js");
+            const { nextWait } = await import("/pages/supervisor.js");
             return [...Array(40).keys()].map((n) => [nextWait(n, 0), nextWait(n, 0.999999)]);
         }"""
     )

@@ -64,7 +64,7 @@ async def shows_the_truth(page: Page, discussion: str) -> None:
         said = column(page, turn["name"])
         assert words(await said.locator(".answer").inner_text()) == words(turn["text"])
         await expect(said.locator(".model")).to_have_text(turn["model"])
-        await expect(said.locator(".figures")).to_contain_text("1 request")
+        await expect(said.locator(".figures:not(.remarks)")).to_contain_text("1 request")
 
 
 async def test_the_link_signs_in_and_the_token_leaves_the_address(
@@ -180,6 +180,30 @@ async def test_a_finished_discussion_opens_without_a_stream(
     watched.behaved()
 
 
+async def test_what_was_left_out_is_said_under_the_answer(
+    watched: Watched, running_system: RunningSystem
+) -> None:
+    page = watched.page
+    await sign_in(page, running_system)
+    body = {
+        "topic": "[[text: Warm.]]",
+        "participants": [{"persona": "riley-engstrom"}],
+        "options": {"temperature": 0.2},
+    }
+    where = page.url.partition("#")[0]
+    opened = await page.request.post(
+        f"{where}api/v1/discussions", data=body, headers={"Origin": where.rstrip("/")}
+    )
+    discussion = (await opened.json())["id"]
+
+    await page.goto(f"{where}#/d/{discussion}")
+    await finished(page)
+    remark = column(page, "Riley Engstrom").locator(".remarks")
+    await expect(remark).to_contain_text("temperature was left out: kimi-")
+    await shows_the_truth(page, discussion)
+    watched.behaved()
+
+
 async def test_everything_can_be_done_with_the_keyboard(
     watched: Watched, running_system: RunningSystem
 ) -> None:
@@ -232,7 +256,7 @@ async def test_waiting_and_failing_are_told_in_words(
     await ask(page, "[[error: 429 engine_overloaded_error retry-after=8 overloaded]]")
     riley = column(page, RILEY)
     await expect(riley.locator(".turn-state")).to_have_text("waiting")
-    await expect(riley.locator(".countdown")).to_have_text(re.compile(r"Next try in \d+ s"))
+    await expect(riley.locator(".countdown")).to_have_text(re.compile(r"Tries again in \d+ s"))
     await page.get_by_role("button", name="Cancel").click()
     await expect(page.locator(".discussion .state")).to_have_text("cancelled")
 
@@ -317,6 +341,30 @@ async def test_a_key_is_added_and_its_state_told_plainly(
     await expect(added).to_contain_text("revoked: revoked")
     await page.get_by_role("button", name="Remove dead keys").click()
     await page.get_by_role("button", name="Remove them").click()
+    await expect(added).to_have_count(0)
+
+
+async def test_an_endpoint_is_added_and_removed(page: Page, running_system: RunningSystem) -> None:
+    await sign_in(page, running_system)
+    await page.get_by_role("link", name="Keys and providers").click()
+    form = page.get_by_role("form", name="Add an endpoint")
+    await form.get_by_label("Name").fill("from-page")
+    await form.get_by_label("Title").fill("From the page")
+    await form.get_by_label("Address").fill("http://10.0.0.5/v1")
+    await form.get_by_role("button", name="Add the endpoint").click()
+    await expect(form.get_by_role("alert")).to_contain_text("must be https")
+    await is_accessible(page, "an endpoint that is refused")
+
+    await form.get_by_label("Address").fill("https://llm.from-page.example/v1/")
+    await form.get_by_role("button", name="Add the endpoint").click()
+    own = page.locator("section[aria-labelledby=own-endpoints] article")
+    added = own.filter(has_text="From the page")
+    await page.get_by_label("Provider", exact=True).select_option("from-page")
+    await expect(added).to_contain_text("https://llm.from-page.example/v1")
+
+    await added.get_by_role("button", name="Remove").click()
+    await expect(added.get_by_role("button", name="Keep it")).to_be_focused()
+    await added.get_by_role("button", name="Remove it").click()
     await expect(added).to_have_count(0)
 
 

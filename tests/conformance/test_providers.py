@@ -5,134 +5,37 @@ bytes were split on the way.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+import os
 from datetime import UTC, datetime
-from typing import Any
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.failures import FailureClass
+from contracts.failures import Balance
 from contracts.providers import KIMI, PROVIDERS
 from contracts.stream import UsageStatus
-from services.provider_adapter.answer import Answer, Told
-from services.provider_adapter.balance import Balance, balance
+from services.provider_adapter.balance import balance
 from services.provider_adapter.classify import Verdict
-from services.provider_adapter.dialects import SPEECHES, Speech, openai_chat
+from services.provider_adapter.dialects import (
+    SPEECHES,
+    anthropic_messages,
+    gemini,
+    openai_chat,
+)
 from services.provider_adapter.listener import Interrupted, Listener
+from tests.meaning import OUR_CLASS, OUR_HINT, hear, means_what_is_expected
 from tests.recorded import ALL, ANSWERS, BALANCES, BY_FILE, CATALOGS, REFUSALS, Recorded
+
+EXAMPLES = int(os.environ.get("PARLEY_DEEP", "150"))
+"""Of places to split at; `make test/deep` tries many more."""
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
-OUR_CLASS = {
-    "auth": FailureClass.AUTH,
-    "permission": FailureClass.AUTH,
-    "not_found": FailureClass.MODEL,
-    "quota": FailureClass.BILLING,
-    "rate_limit": FailureClass.THROTTLED,
-    "rate_limit_daily": FailureClass.THROTTLED,
-    "overloaded": FailureClass.OVERLOADED,
-    "server": FailureClass.TRANSIENT,
-    "timeout": FailureClass.TRANSIENT,
-    "bad_request": FailureClass.REQUEST,
-    "context_length": FailureClass.REQUEST,
-    "content_filter": FailureClass.REQUEST,
-}
-OUR_FINISH = {
-    "end_turn": "stop",
-    "tool_use": "tool_calls",
-    "model_context_window_exceeded": "length",
-    "STOP": "stop",
-}
-"""In the common terms, by which all dialects name the end."""
-OUR_HINT = {
-    "permission": "permission",
-    "rate_limit_daily": "daily",
-    "context_length": "context_length",
-    "content_filter": "content_filter",
-}
-
-
-@dataclass
-class Heard:
-    """What the adapter makes of one reply."""
-
-    answer: Answer
-    error: Told | None
-    done: bool
-
-
-def hear(reads: list[bytes], speech: Speech) -> Heard:
-    listener = Listener(speech)
-    error = None
-    try:
-        for read in reads:
-            listener.feed(read)
-            if listener.over:
-                break
-        listener.close()
-    except Interrupted as interrupted:
-        error = interrupted.told
-    return Heard(listener.answer, error, listener.over)
-
-
-def means_what_is_expected(heard: Heard, expect: dict[str, Any]) -> None:
-    answer = heard.answer
-    assert answer.text == expect.get("text", expect.get("text_utf16_joined"))
-    assert answer.reasoning == expect.get("reasoning", "")
-    assert answer.refusal == expect.get("refusal", "")
-    calls = [
-        {"id": call["id"], **{name: call["function"][name] for name in ("name", "arguments")}}
-        for call in answer.tool_calls
-    ]
-    expected = expect.get("tool_calls", [])
-    for call, wanted in zip(calls, expected, strict=True):
-        assert call["id"]
-        assert call == wanted | {"id": wanted["id"] or call["id"]}  # without one, it is given one
-    assert len({call["id"] for call in calls}) == len(calls)
-    finish = expect["finish_reason"]
-    finish = "tool_calls" if calls and finish == "STOP" else OUR_FINISH.get(finish, finish)
-    assert (answer.finish_reason or None) == finish
-    means_the_usage(answer, expect.get("usage"))
-    match expect["end"]:
-        case "done" | "message_stop" | "done_true":
-            assert heard.done
-            assert heard.error is None
-        case "eof_after_finish" | "nonstream":
-            assert answer.finish_reason
-            assert heard.error is None
-        case "cut":
-            assert not answer.finish_reason
-            assert not heard.done
-        case "error":
-            told = heard.error
-            assert told is not None
-            assert expect["error"]["type"] in {told.type, told.code}
-        case other:
-            pytest.fail(f"nobody knows what an end of {other!r} is")
-
-
-def means_the_usage(answer: Answer, usage: dict[str, int] | None) -> None:
-    if usage is None:
-        return
-    heard = answer.usage
-    assert heard is not None
-    assert heard.status is UsageStatus.MEASURED
-    # Anthropic's input leaves out what the cache holds; ours has all of it, as everybody else's.
-    cached, written = usage.get("cached", usage.get("cache_read", 0)), usage.get("cache_write", 0)
-    beside = cached + written if "cache_read" in usage else 0
-    assert heard.input_tokens == usage["input"] + beside
-    # Output counts thinking too; xAI's and Gemini's do not, but their totals do.
-    total = usage.get("total", usage["input"] + usage["output"])
-    assert heard.output_tokens == total - usage["input"]
-    assert (heard.cached_tokens or 0) == cached
-    if "total" in usage:  # Anthropic's expectations do not say how much was thought
-        assert (heard.reasoning_tokens or 0) == usage.get("reasoning", 0)
-
 
 def test_every_recording_is_read_by_a_test() -> None:
-    assert len(ALL) == 176
+    assert len([recorded for recorded in ALL if not recorded.live]) == 176
     assert len(CATALOGS) + len(REFUSALS) + len(ANSWERS) + len(BALANCES) == len(ALL)
     assert {recorded.dialect for recorded in ANSWERS} == set(SPEECHES)
 
@@ -159,7 +62,7 @@ def test_it_means_the_same_split_as_recorded(recorded: Recorded) -> None:
 
 
 @given(data=st.data(), recorded=st.sampled_from(ANSWERS))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_it_means_the_same_split_anywhere(data: st.DataObject, recorded: Recorded) -> None:
     size = len(recorded.body)
     edges = data.draw(st.lists(st.integers(0, size), max_size=30).map(sorted))
@@ -168,7 +71,7 @@ def test_it_means_the_same_split_anywhere(data: st.DataObject, recorded: Recorde
 
 
 @given(data=st.data(), recorded=st.sampled_from(ANSWERS))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_a_cut_anywhere_gives_a_beginning_of_the_text_and_no_false_end(
     data: st.DataObject, recorded: Recorded
 ) -> None:
@@ -244,6 +147,51 @@ def test_moonshots_catalog_tells_windows_and_who_thinks() -> None:
     assert models["kimi-k3"].thinks is True
 
 
+def test_openrouters_catalog_tells_prices_and_abilities() -> None:
+    (model,) = openai_chat.catalog(BY_FILE["openrouter/models.json"].body)
+    assert (model.input_price, model.cached_price, model.output_price) == (
+        Decimal(3),
+        Decimal("0.3"),
+        Decimal(15),
+    )
+    assert (model.thinks, model.sees, model.calls_tools, model.chats) == (True, True, True, True)
+
+
+def test_a_price_that_varies_is_none() -> None:
+    auto = b'{"data":[{"id":"openrouter/auto","pricing":{"prompt":"-1","completion":"-1"}}]}'
+    (model,) = openai_chat.catalog(auto)
+    assert model.input_price is None
+
+
+def test_togethers_catalog_tells_prices_and_kinds() -> None:
+    (model,) = openai_chat.catalog(BY_FILE["together/models.json"].body)
+    assert (model.input_price, model.output_price) == (Decimal(3), Decimal(15))
+    assert model.chats is True
+    (other,) = openai_chat.catalog(b'[{"id":"BAAI/bge-base","type":"embedding"}]')
+    assert other.chats is False
+
+
+def test_mistrals_catalog_tells_who_chats_and_sees() -> None:
+    (model,) = openai_chat.catalog(BY_FILE["mistral/models.json"].body)
+    assert (model.chats, model.sees, model.calls_tools, model.thinks) == (True, True, True, None)
+
+
+def test_geminis_catalog_tells_who_thinks_and_who_only_embeds() -> None:
+    chats, embeds = gemini.catalog(BY_FILE["gemini/models.json"].body)
+    assert (chats.chats, chats.thinks) == (True, True)
+    assert (embeds.chats, embeds.thinks) == (False, None)
+
+
+def test_anthropics_newer_catalog_tells_who_can_think() -> None:
+    entry = b'{"id":"claude-next","capabilities":{"thinking":{"supported":true}}}'
+    (model,) = anthropic_messages.catalog(b'{"data":[' + entry + b"]}")
+    assert model.thinks is True
+    assert all(
+        each.thinks is None
+        for each in anthropic_messages.catalog(BY_FILE["anthropic/models.json"].body)
+    )
+
+
 def test_anthropics_thinking_is_sealed_and_the_seal_is_kept_with_the_call() -> None:
     recorded = BY_FILE["anthropic/stream-thinking-tool.sse"]
     (call,) = hear([recorded.body], recorded.speech).answer.tool_calls
@@ -271,8 +219,8 @@ def test_a_balance_is_read_as_expected(recorded: Recorded) -> None:
         assert told.class_ is OUR_CLASS[expect["error_class"]]
     else:
         assert isinstance(told, Balance)
-        assert float(told.available) == expect["available"]
-        assert told.can_pay is expect["can_infer"]
+        assert told.amount == f"{expect['available']:.2f}"
+        assert told.enough is expect["can_infer"]
 
 
 def test_every_row_has_a_dialect() -> None:

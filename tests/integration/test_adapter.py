@@ -11,18 +11,21 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from contracts.attempts import CancelAttempt, KeyRef, Parameters, ProbeResult, RunAttempt, RunProbe
-from contracts.failures import Conflict, FailureClass, Invalid, Unavailable
+from contracts.failures import Balance, Conflict, FailureClass, Invalid, Unavailable
 from contracts.keys import Done, KeyRotated
 from contracts.stream import ChunkKind, StreamCompleted, StreamStarted, UsageStatus
 from contracts.subjects import chunk_subject, command_subject
 from services.provider_adapter.patience import Patience
 from services.provider_adapter.running import Rules
+from shared.redaction import REDACTED
 from tests.adapters import CHUNK, WITHIN, WORKSPACE, House, house, joined
 from tests.brokers import Broker, OwnBroker
+from tests.canary import formless, traces
 from tests.eventually import eventually
 
 TICK = timedelta(milliseconds=20)
@@ -61,6 +64,14 @@ async def test_the_request_on_the_wire_says_what_was_wished(here: House) -> None
     assert body["messages"] == [{"role": "user", "content": "Hi"}]
     assert body["stream_options"] == {"include_usage": True}
     assert "temperature" not in body
+
+
+async def test_what_was_left_out_is_noted_in_the_outcome(here: House) -> None:
+    wish = Parameters(max_completion_tokens=1024, temperature=0.2)
+    request = await here.ask("Hi", model="kimi-k2.6", parameters=wish)
+    answer = await here.answer_of(request)
+    assert answer.notes == ["temperature was left out: kimi-k2.6 takes only its own."]
+    assert "temperature" not in here.provider.requests[0].body
 
 
 async def test_thinking_and_text_are_told_apart(here: House) -> None:
@@ -121,7 +132,7 @@ async def test_an_expired_request_is_not_sent(here: House) -> None:
 
 async def test_what_cannot_be_asked_there_is_not_sent(here: House) -> None:
     wish = Parameters(max_completion_tokens=9, stop=["x"])
-    error = await here.error_of(await here.ask(provider="xai", parameters=wish))
+    error = await here.error_of(await here.ask(provider="xai", model="grok-4.7", parameters=wish))
     assert (error.class_, error.hint, error.sent) == (FailureClass.REQUEST, "parameter", False)
     assert "reasoning models" in error.evidence.message
     assert here.asked == 0
@@ -193,6 +204,35 @@ async def test_a_key_without_a_form_is_not_in_the_evidence(here: House) -> None:
     here.vault.secret = "plainlookingword"
     error = await here.error_of(await here.ask("[[error: 401 x bad key plainlookingword]]"))
     assert "plainlookingword" not in error.evidence.message
+
+
+@pytest.mark.parametrize("said", ["error: 401 x no", "html: 502", "text: Yes. ; error: 500 x no"])
+async def test_a_key_that_the_provider_says_back_stays_between_the_two(
+    here: House, said: str
+) -> None:
+    here.provider.echoes, here.vault.secret = True, formless()
+    error = await here.error_of(await here.ask(f"[[{said}]]"))
+    told = msgspec.json.encode(error)
+    assert REDACTED.encode() in told
+    assert [trace for trace in traces(here.vault.secret) if trace in told] == []
+
+
+async def test_a_key_on_trial_that_the_provider_says_back_stays_between_the_two(
+    here: House,
+) -> None:
+    here.provider.echoes, here.provider.keys, here.vault.secret = True, set(), formless()
+    told = msgspec.json.encode(await probe(here))
+    assert REDACTED.encode() in told
+    assert [trace for trace in traces(here.vault.secret) if trace in told] == []
+
+
+async def test_a_key_is_known_to_an_answer_that_outlives_its_loan(here: House) -> None:
+    here.provider.echoes, here.vault.secret, here.provider.rate = True, formless(), 20
+    request = await here.ask("[[text: Yes. ; wait: 300ms ; error: 500 x no]]")
+    await here.hears(request, "Yes")
+    here.keys.forget_all()
+    told = msgspec.json.encode(await here.error_of(request))
+    assert [trace for trace in traces(here.vault.secret) if trace in told] == []
 
 
 # --- Nothing tries again --------------------------------------------------------------------
@@ -587,11 +627,36 @@ async def test_a_look_tells_the_models(here: House) -> None:
     assert here.asked == 1
 
 
+async def test_a_look_at_the_balance_tells_how_much_there_is(
+    here: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Invalid, match="does not tell"):  # at an address that is no region's
+        await probe(here, at="balance")
+    monkeypatch.setenv("KIMI_BASE_URL", here.provider.base_url)
+    for there, amount, enough in ((49.58894, "49.59", True), (0, "0.00", False)):
+        here.provider.balance = there
+        balance = (await probe(here, at="balance")).balance
+        assert balance == Balance(amount=amount, currency="USD", enough=enough)
+    here.vault.secret = "sk-wrong-key-1"
+    refused = await probe(here, at="balance")
+    assert (refused.failure, refused.balance) == (FailureClass.AUTH, None)
+    assert here.asked == 3
+
+
 async def test_a_look_with_a_wrong_key_says_so(here: House) -> None:
     here.vault.secret = "sk-wrong-key-1"
     result = await probe(here)
     assert (result.failure, result.hint, result.sent) == (FailureClass.AUTH, "region", True)
     assert result.evidence.type == "invalid_authentication_error"
+
+
+async def test_a_key_is_verified_where_a_bad_one_is_refused(here: House) -> None:
+    """OpenRouter's common list is public: it would take any key for a good one."""
+    await probe(here, provider="openrouter")
+    here.vault.secret = "sk-wrong-key-1"
+    refused = await probe(here, provider="openrouter")
+    assert [asked.path for asked in here.provider.requests] == ["/v1/models/user"] * 2
+    assert refused.failure is FailureClass.AUTH
 
 
 async def test_a_look_that_was_not_sent_says_so(here: House) -> None:

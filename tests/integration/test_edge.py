@@ -20,11 +20,16 @@ import pytest_asyncio
 
 from contracts.discussion import (
     DiscussionState,
+    DiscussionView,
+    GetDiscussion,
     GetHistory,
     History,
     HistoryEntry,
+    Mode,
     OpenDiscussion,
     Opened,
+    TurnState,
+    TurnView,
 )
 from contracts.event import name_of
 from contracts.failures import NotFound, Unauthenticated
@@ -41,7 +46,7 @@ from contracts.keys import (
 )
 from contracts.stream import ChunkKind, StreamChunk
 from contracts.subjects import chunk_subject, event_subject
-from services.edge import hub, outlet
+from services.edge import feed, hub, outlet
 from services.edge.__main__ import wire
 from services.edge.hub import Hubs
 from services.edge.settings import EdgeSettings
@@ -51,7 +56,7 @@ from shared.sealing import RecipientKey, submission_info
 from shared.service import Service
 from tests.brokers import Broker, OwnBroker
 from tests.eventually import eventually
-from tests.readers import Reader
+from tests.readers import Reader, Several
 
 WORKSPACE = "default"
 TOKENS = {"owner": Role.OWNER, "viewer": Role.VIEWER}
@@ -68,7 +73,13 @@ class Behind:
     adapter: Bus
     id: str = field(default_factory=fresh)
     log: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
+    others: dict[str, list[tuple[str, dict[str, Any]]]] = field(
+        default_factory=dict[str, list[tuple[str, dict[str, Any]]]]
+    )
+    """Logs of other discussions."""
     histories: int = 0
+    expires_at: datetime | None = None
+    """When every token ends."""
     opened: list[OpenDiscussion] = field(default_factory=list[OpenDiscussion])
     added: list[AddKey] = field(default_factory=list[AddKey])
     key: RecipientKey = field(default_factory=RecipientKey.generate)
@@ -93,6 +104,7 @@ class Behind:
             [
                 Verb("history", GetHistory, made._history),
                 Verb("open", OpenDiscussion, made._open),
+                Verb("get", GetDiscussion, made._get),
             ],
         )
         return made
@@ -100,7 +112,9 @@ class Behind:
     async def _introspect(self, command: Introspect) -> Identity:
         for name, role in TOKENS.items():
             if hashlib.sha256(name.encode()).digest() == command.token_hash:
-                return Identity(token=name, workspace=WORKSPACE, role=role)
+                return Identity(
+                    token=name, workspace=WORKSPACE, role=role, expires_at=self.expires_at
+                )
         raise Unauthenticated("No such token.")
 
     async def _identity(self, _: DescribeVault) -> VaultIdentity:
@@ -122,18 +136,35 @@ class Behind:
         self.opened.append(command)
         return Opened(discussion=self.id, version=1)
 
+    async def _get(self, command: GetDiscussion) -> DiscussionView:
+        turn = TurnView(id="t", model="kimi/k", state=TurnState.RUNNING, attempts=1, attempt="a")
+        now = datetime.now(UTC)
+        return DiscussionView(
+            id=command.discussion,
+            state=DiscussionState.RUNNING,
+            mode=Mode.SINGLE,
+            title="Tea?",
+            topic="Tea?",
+            created_at=now,
+            updated_at=now,
+            version=len(self.log),
+            participants=[],
+            turns=[turn],
+        )
+
     async def _history(self, command: GetHistory) -> History:
         self.histories += 1
-        if command.discussion != self.id:
+        log = self.log if command.discussion == self.id else self.others.get(command.discussion)
+        if log is None:
             raise NotFound("No such discussion.")
         entries = [
             HistoryEntry(version=at, event=data, name=name)
-            for at, (name, data) in enumerate(self.log, 1)
+            for at, (name, data) in enumerate(log, 1)
         ]
-        ended = TERMINAL.get(self.log[-1][0]) if self.log else None
+        ended = TERMINAL.get(log[-1][0]) if log else None
         return History(
             items=entries[command.after :][: command.limit],
-            version=len(self.log),
+            version=len(log),
             state=ended or DiscussionState.RUNNING,
         )
 
@@ -144,9 +175,16 @@ class Behind:
             await self.tell(len(self.log))
 
     async def tell(self, version: int) -> None:
-        name, data = self.log[version - 1]
+        await self._tell(self.id, version, *self.log[version - 1])
+
+    async def fact_of(self, other: str, name: str) -> None:
+        log = self.others.setdefault(other, [])
+        log.append((name, {"discussion": other, "turn": "o", "attempt": "o"}))
+        await self._tell(other, len(log), *log[-1])
+
+    async def _tell(self, discussion: str, version: int, name: str, data: dict[str, Any]) -> None:
         await self.discussion.publish_durable(
-            event_subject(WORKSPACE, "discussion", self.id, name),
+            event_subject(WORKSPACE, "discussion", discussion, name),
             msgspec.json.encode(data),
             id=fresh(),
             headers={"Parley-Version": str(version)},
@@ -249,6 +287,13 @@ def heard(reader: Reader, text: str) -> Callable[[], Awaitable[bool]]:
     return whole
 
 
+def connected(reader: Reader, *, times: int) -> Callable[[], Awaitable[bool]]:
+    async def so_often() -> bool:
+        return reader.said.count(": connected") == times
+
+    return so_often
+
+
 # --- Joining ----------------------------------------------------------------------------------
 
 
@@ -286,10 +331,74 @@ async def test_viewers_share_one_reading_of_the_log(edge: Edge) -> None:
     assert edge.behind.histories == 1
 
 
+async def test_who_comes_late_is_read_what_the_hub_has_forgotten(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "LOG", 10_000)
+    monkeypatch.setattr(hub, "PAGE", 7)
+    await edge.behind.begin()
+    first = edge.reader()
+    following = edge.follow(first)
+    for number in range(100):
+        await edge.behind.fact("TurnWaiting", turn="t", reason="rate", note="x" * 500 + str(number))
+    await edge.behind.say("Hello", at=0)
+    await eventually(heard(first, "Hello"))
+    late = edge.reader()
+    await late.follow(edge.http, leave_after=50)
+    coming = edge.follow(late)
+    await eventually(heard(late, "Hello"))
+    await edge.behind.finish("Hello")
+    await asyncio.gather(following, coming)
+
+    assert [fact.data for fact in late.facts] == [fact.data for fact in first.facts]
+    assert len(late.facts) == 104
+    after_the_end = edge.reader()
+    await after_the_end.follow(edge.http)
+    assert after_the_end.names() == first.names()
+
+
+async def test_what_runs_is_read_with_what_it_has_said_so_far(edge: Edge) -> None:
+    await edge.behind.begin()
+    await edge.behind.say("Hello", at=0)
+    path = f"/api/v1/discussions/{edge.behind.id}"
+
+    async def text() -> str:
+        status, said = await edge.ask("GET", path)
+        assert status == 200
+        return said["turns"][0]["text"]
+
+    async def unwatched() -> bool:
+        return await text() == "Hello"
+
+    await eventually(unwatched)
+    reader = edge.reader()
+    following = edge.follow(reader)
+    await edge.behind.say(" there", at=5)
+    await eventually(heard(reader, "Hello there"))
+    assert await text() == "Hello there"
+    await edge.behind.finish("Hello there")
+    await following
+
+
 async def test_a_discussion_that_is_not_there(edge: Edge) -> None:
     status, said = await edge.ask("GET", f"/api/v1/discussions/{fresh()}/events")
 
     assert (status, said["type"]) == (404, "urn:parley:problem:not-found")
+
+
+async def test_who_comes_back_to_silence_is_kept_until_something_happens(edge: Edge) -> None:
+    await edge.behind.fact("DiscussionOpened")
+    reader = edge.reader()
+    assert await reader.follow(edge.http, leave_after=1) == 200
+
+    following = edge.follow(reader)
+    await eventually(connected(reader, times=2))
+    await edge.behind.fact("TurnParked", turn="t")
+    await edge.behind.fact("DiscussionCompleted")
+
+    assert await following == 200
+    assert reader.ended == {"state": "completed"}
+    assert reader.connections == 2
 
 
 # --- What the bus loses -----------------------------------------------------------------------
@@ -429,6 +538,59 @@ async def test_an_old_client_gets_a_plain_body(edge: Edge) -> None:
     assert body.endswith(b'event: end\ndata: {"state":"completed"}\n\n')
 
 
+# --- Several at once ---------------------------------------------------------------------------
+
+
+def several(edge: Edge, *discussions: str) -> Several:
+    headers = {"Authorization": "Bearer owner"}
+    return Several(f"{edge.url}/api/v1/discussions/events", headers, list(discussions))
+
+
+async def test_several_discussions_are_told_over_one_connection(edge: Edge) -> None:
+    behind, other, missing = edge.behind, fresh(), fresh()
+    await behind.begin()
+    await behind.say("Hello", at=0)
+    await behind.fact_of(other, "DiscussionOpened")
+    await behind.fact_of(other, "AttemptStarted")
+    told = several(edge, behind.id, other, missing)
+    mine, others = told.of[behind.id], told.of[other]
+    following = asyncio.create_task(told.follow(edge.http))
+
+    async def both() -> bool:
+        return mine.text.get(("a", "text")) == "Hello" and others.last == 2
+
+    await eventually(both)
+    assert told.missing == [missing]
+    await behind.finish("Hello")
+
+    async def one_has_ended() -> bool:
+        return mine.ended is not None
+
+    await eventually(one_has_ended)
+    assert others.ended is None
+
+    # It breaks; the browser comes back with the id that it was given last.
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    again = asyncio.create_task(told.follow(edge.http))
+    await behind.fact_of(other, "DiscussionCompleted")
+    assert await again == 200
+
+    assert others.names() == ["DiscussionOpened", "AttemptStarted", "DiscussionCompleted"]
+    assert others.ended == {"state": "completed"}
+    assert await told.follow(edge.http) == 204
+
+
+async def test_of_several_that_are_all_missing_there_is_nothing_to_tell(edge: Edge) -> None:
+    assert await several(edge, fresh(), fresh()).follow(edge.http) == 204
+
+
+async def test_what_is_no_list_of_discussions_is_refused(edge: Edge) -> None:
+    for wrong in ("", "?follow=", "?follow=x", f"?follow={fresh()}:-1"):
+        status, said = await edge.ask("GET", f"/api/v1/discussions/events{wrong}")
+        assert (status, said["errors"][0]["field"]) == (422, "follow")
+
+
 # --- Leaving ----------------------------------------------------------------------------------
 
 
@@ -513,6 +675,41 @@ async def test_a_withdrawn_token_ends_its_streams_and_is_refused(edge: Edge) -> 
             await leaving
         assert mine.ended is None
         assert await mine.follow(edge.http) == 401
+    finally:
+        TOKENS["viewer"] = Role.VIEWER
+    await edge.behind.finish("")
+    await staying
+    assert others.ended
+
+
+async def test_a_token_that_expires_ends_its_streams(edge: Edge) -> None:
+    await edge.behind.begin()
+    edge.behind.expires_at = datetime.now(UTC) + timedelta(seconds=1)
+    reader = edge.reader()
+    async with asyncio.timeout(6):
+        assert await edge.follow(reader) == 200
+
+    assert reader.ended is None
+    assert await reader.follow(edge.http) == 401
+
+
+async def test_a_token_withdrawn_while_the_bus_was_away_ends_its_streams(
+    own_broker: OwnBroker, start: Started
+) -> None:
+    edge = await start(own_broker.broker)
+    await edge.behind.begin()
+    mine, others = edge.reader("viewer"), edge.reader("owner")
+    leaving, staying = edge.follow(mine), edge.follow(others)
+    await eventually(heard(mine, ""))
+    await eventually(heard(others, ""))
+    del TOKENS["viewer"]
+    try:
+        await own_broker.stop()
+        await own_broker.start()
+        await own_broker.broker.ensure()
+        async with asyncio.timeout(20):
+            await leaving
+        assert mine.ended is None
     finally:
         TOKENS["viewer"] = Role.VIEWER
     await edge.behind.finish("")
@@ -605,3 +802,23 @@ async def test_ready_means_all_five(edge: Edge) -> None:
     }
     away, problem = await edge.ask("GET", "/api/v1/personas")
     assert (away, problem["type"]) == (503, "urn:parley:problem:unavailable")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "token"),
+    [
+        ("GET", "/v1/models", None, "nobody"),
+        ("GET", "/v1/nothing", None, "owner"),
+        ("DELETE", "/v1/models", None, "owner"),
+        ("POST", "/v1/chat/completions", {"model": "kimi/kimi-k2.6"}, "owner"),
+        ("POST", "/v1/chat/completions", ["not", "an", "object"], "owner"),
+        ("POST", "/v1/chat/completions", {"model": "panel/debate", "messages": []}, "owner"),
+    ],
+)
+async def test_every_error_of_the_openai_door_tells_clients_not_to_try_again(
+    edge: Edge, method: str, path: str, body: object, token: str
+) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with edge.http.request(method, edge.url + path, json=body, headers=headers) as answer:
+        assert 400 <= answer.status < 500
+        assert answer.headers["x-should-retry"] == "false"

@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import shutil
-import signal
 import stat
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +24,7 @@ from msgspec.structs import replace
 from contracts.attempts import LiveModel, ProbeResult
 from contracts.discussion import ProbeKey
 from contracts.failures import (
+    Balance,
     Conflict,
     Evidence,
     FailureClass,
@@ -45,6 +43,7 @@ from contracts.keys import (
     DisableKey,
     Done,
     EnableKey,
+    GetKey,
     Identity,
     Introspect,
     IssueToken,
@@ -60,6 +59,8 @@ from contracts.keys import (
     ReportKey,
     RevokeKey,
     RevokeToken,
+    Rewrapped,
+    RewrapVault,
     Role,
     RotateKey,
     TokenList,
@@ -69,16 +70,20 @@ from contracts.keys import (
 )
 from contracts.subjects import command_subject
 from services.key_vault import handover, tokens
+from services.key_vault.aggregate import Add
 from services.key_vault.at_rest import UnusableKek, WrongKek
 from services.key_vault.identity import open_identity
 from services.key_vault.inbox import Inbox
+from services.key_vault.keks import Keks, given
 from services.key_vault.projections import project
+from services.key_vault.rewrapping import rewrap
 from services.key_vault.sql import SCHEMA
 from services.key_vault.store import Store
 from services.key_vault.verification import Verification
 from shared import topology
 from shared.bus import Bus, Verb
 from shared.database import Pool, transaction
+from shared.ids import fresh
 from shared.relay import Relay
 from shared.sealing import (
     BadSignature,
@@ -94,6 +99,7 @@ from tests.brokers import Broker
 from tests.databases import Database
 from tests.eventually import eventually
 from tests.nats_server import NatsServer
+from tests.vaults import environment_of, running_vault
 
 SECRET = "sk-" + "canary0Key1" * 4 + "abcd"
 OTHER = "sk-" + "another2Key3" * 4
@@ -204,7 +210,7 @@ async def pool(database: Database) -> Pool:
 @pytest_asyncio.fixture
 async def world(pool: Pool, broker: Broker, tmp_path: Path) -> World:
     bus = await broker.bus("key_vault")
-    store = Store(pool, await open_identity(pool, tmp_path / "kek"), lambda: None)
+    store = Store(pool, await open_identity(pool, Keks(tmp_path / "kek")), lambda: None)
     verification = Verification(store, bus)
     await bus.serve("key_vault", Inbox(store, verification).verbs())
     made = World(
@@ -271,6 +277,58 @@ async def test_a_good_new_key_replaces_the_former_one(world: World) -> None:
     assert new.id in (await world.key(former)).reason
 
 
+async def test_keys_of_one_account_are_told_apart_from_others_and_say_so(world: World) -> None:
+    mine = ProbeResult(models=GOOD.models, account="hash of the one")
+    world.says = mine
+    first = await world.add()
+    second = await world.add(OTHER, pool=True, request="r2")
+    assert (second.pool, second.state) == (True, KeyState.ACTIVE)
+    assert second.account == first.account
+    assert second.account.startswith("acct-")
+    assert "hash" not in second.account
+    assert second.shares_limits_with == [first.id]
+    assert [key.shares_limits_with for key in await world.keys()] == [[first.id], [second.id]]
+
+    world.says = GOOD  # this one does not tell
+    third = await world.add("sk-third-" + "t" * 30, pool=True, request="r3")
+    assert third.shares_limits_with == []
+    # Its first answer does; it is of another account.
+    wish = ReportKey(
+        workspace="default", key=third.id, version=1, accepted=None, attempt="a", account="other"
+    )
+    await world.ask(world.discussion, "report", wish, Done)
+    assert (await world.key(third)).account not in {first.account, third.account}
+    assert not (await world.key(third)).proven
+    # Who goes out of use shares nothing any more.
+    await world.ask(world.edge, "disable", DisableKey(workspace="default", key=first.id), KeyView)
+    assert (await world.key(second)).shares_limits_with == []
+
+
+async def test_a_persons_verification_tells_the_balance(world: World) -> None:
+    key = await world.add()
+    verify_it = VerifyKey(workspace="default", key=key.id)
+    assert [question.balance for question in world.asked] == [False]
+    empty = Balance(amount="0.00", currency="USD", enough=False)
+    world.says = ProbeResult(models=GOOD.models, balance=empty)
+    told = await world.ask(world.edge, "verify", verify_it, KeyView)
+    assert world.asked[-1].balance
+    assert told.state is KeyState.ACTIVE
+    assert told.reason == "The account's balance is 0.00 USD."
+    assert "Top up the account" in told.next_step
+    assert await world.key(key) == told  # the list says so, too
+
+    full = Balance(amount="20.00", currency="USD", enough=True)
+    wish = ReportKey(
+        workspace="default", key=key.id, version=1, accepted=None, attempt="", balance=full
+    )
+    await world.ask(world.discussion, "report", wish, Done)
+    assert (await world.key(key)).reason == ""
+    world.says = ProbeResult(models=GOOD.models, balance=full)
+    told = await world.ask(world.edge, "verify", verify_it, KeyView)
+    assert (told.reason, told.next_step) == ("The account's balance is 20.00 USD.", "")
+    assert (await world.key(key)).reason == ""
+
+
 async def test_a_key_of_another_product_is_not_sent_to_this_one(world: World) -> None:
     key = await world.add("sk-kimi-" + "a1" * 32)
     assert key.state is KeyState.QUARANTINED
@@ -307,8 +365,36 @@ async def test_a_repeated_command_adds_one_key(world: World) -> None:
     keys = await asyncio.gather(*(world.add(idempotency_key="once") for _ in range(4)))
     assert len({key.id for key in keys}) == 1
     assert len(await world.keys()) == 1
-    with pytest.raises(IdempotencyMismatch):
-        await world.add(OTHER, idempotency_key="once")
+    changes: list[tuple[str, dict[str, Any]]] = [
+        (OTHER, {}),
+        (SECRET, {"label": "another"}),
+        (SECRET, {"provider": "deepseek"}),
+        (SECRET, {"region": "cn"}),
+        (SECRET, {"pool": True}),
+    ]
+    for secret, other in changes:
+        with pytest.raises(IdempotencyMismatch) as refused:
+            await world.add(secret, **other, idempotency_key="once")
+        assert refused.value.status == 422
+    assert await world.add(idempotency_key="once") == keys[0]
+
+
+async def test_a_repeated_command_shows_the_key_to_nobody_again(world: World) -> None:
+    world.says_at = {HERE: REFUSED}
+    first = await world.add(region="auto", idempotency_key="once")
+    world.asked.clear()
+    again = await world.add(region="auto", idempotency_key="once")
+    assert (again.id, again.state, again.endpoint) == (first.id, first.state, first.endpoint)
+    assert world.asked == []
+
+
+async def test_one_key_is_read_by_its_id(world: World) -> None:
+    key = await world.add(label="team")
+    assert await world.ask(world.edge, "get", GetKey(workspace="default", key=key.id), KeyView) == (
+        await world.key(key)
+    )
+    with pytest.raises(NotFound):
+        await world.ask(world.edge, "get", GetKey(workspace="other", key=key.id), KeyView)
 
 
 async def test_of_twenty_keys_at_once_the_last_one_is_active(world: World) -> None:
@@ -339,7 +425,7 @@ async def test_a_secret_sealed_for_another_request_is_not_opened(world: World) -
     stolen = AddKey(
         workspace="default", request="r2", provider="kimi", sealed_secret=sealed.sealed_secret
     )
-    with pytest.raises(Invalid, match="not sealed for this vault"):
+    with pytest.raises(Invalid, match="was not taken in"):
         await world.ask(world.edge, "add", stolen, KeyView)
 
 
@@ -453,7 +539,65 @@ async def test_a_key_that_has_worked_is_confirmed_once_before_it_is_put_away(
     await put_the_questions_now(world, pool)
     assert (await world.key(key)).state is KeyState.QUARANTINED
     assert len(world.asked) == 1
+    # From now on it is asked about by a schedule, and rarely.
+    assert await pool.fetchval("SELECT due - now() > interval '50 minutes' FROM checks")
+
+
+async def test_a_refused_key_is_asked_about_ever_more_rarely_and_may_come_back(
+    world: World, pool: Pool
+) -> None:
+    world.says = REFUSED
+    key = await world.add()
+    pauses: list[timedelta] = []
+    for _ in range(7):
+        await put_the_questions_now(world, pool)
+        assert len(world.asked) == 1
+        pauses.append(await pool.fetchval("SELECT due - now() FROM checks"))
+    hours = [round(pause / timedelta(hours=1)) for pause in pauses]
+    assert hours == [2, 4, 8, 16, 24, 24, 24]
+    world.says = GOOD
+    await put_the_questions_now(world, pool)
+    assert (await world.key(key)).state is KeyState.ACTIVE
     assert await pool.fetchval("SELECT count(*) FROM checks") == 0
+
+
+async def test_after_a_month_a_refused_key_is_left_alone(world: World, pool: Pool) -> None:
+    world.says = REFUSED
+    await world.add()
+    await pool.execute("UPDATE checks SET tries = 29")
+    await put_the_questions_now(world, pool)
+    assert await pool.fetchval("SELECT count(*) FROM checks") == 0
+
+
+async def test_about_one_key_only_one_asks_at_a_time(world: World, pool: Pool) -> None:
+    key = await world.add()
+    world.asked.clear()
+    others: list[asyncio.Task[KeyView]] = []
+    verify_it = VerifyKey(workspace="default", key=key.id)
+
+    async def meanwhile(_question: ProbeKey) -> None:
+        for _ in range(3):
+            asking = world.ask(world.edge, "verify", verify_it, KeyView)
+            others.append(asyncio.create_task(asking))
+        # Another replica of the vault, with a schedule of its own.
+        await pool.execute("INSERT INTO checks VALUES ($1, 'default', now())", key.id)
+        await Verification(world.store, world.discussion).put_due()
+
+    world.meanwhile = meanwhile
+    world.says = REFUSED
+    told = await world.ask(world.edge, "verify", verify_it, KeyView)
+    assert told.state is KeyState.QUARANTINED
+    assert {each.state for each in await asyncio.gather(*others)} == {KeyState.QUARANTINED}
+    assert len(world.asked) == 1
+
+
+async def test_who_died_while_asking_is_not_waited_for(world: World, pool: Pool) -> None:
+    key = await world.add()
+    await pool.execute("INSERT INTO questions VALUES ($1, now() - interval '1 second')", key.id)
+    world.asked.clear()
+    await world.ask(world.edge, "verify", VerifyKey(workspace="default", key=key.id), KeyView)
+    assert len(world.asked) == 1
+    assert await pool.fetchval("SELECT count(*) FROM questions") == 0
 
 
 async def test_a_suspect_that_the_provider_takes_goes_on(world: World, pool: Pool) -> None:
@@ -808,22 +952,169 @@ async def test_a_start_without_keys_is_the_first_start_too(world: World) -> None
 
 async def test_replicas_that_start_at_once_share_one_identity(pool: Pool, tmp_path: Path) -> None:
     kek = tmp_path / "kek"
-    replicas = await asyncio.gather(*(open_identity(pool, kek) for _ in range(6)))
+    replicas = await asyncio.gather(*(open_identity(pool, Keks(kek)) for _ in range(6)))
     assert len({replica.public.sealing_key for replica in replicas}) == 1
     assert len({replica.public.signing_key for replica in replicas}) == 1
     assert len({replica.fingerprint(SECRET) for replica in replicas}) == 1
 
 
 async def test_a_wrong_or_lost_kek_says_so_at_the_start(pool: Pool, tmp_path: Path) -> None:
-    await open_identity(pool, tmp_path / "kek")
+    await open_identity(pool, Keks(tmp_path / "kek"))
     with pytest.raises(UnusableKek, match="backup"):
-        await open_identity(pool, tmp_path / "lost")
+        await open_identity(pool, Keks(tmp_path / "lost"))
     assert not (tmp_path / "lost").exists()
     (tmp_path / "wrong").write_text(
         "parley-kek:1:" + base64.urlsafe_b64encode(b"w" * 32).decode().rstrip("=")
     )
     with pytest.raises(WrongKek, match="not the key that this database was encrypted with"):
-        await open_identity(pool, tmp_path / "wrong")
+        await open_identity(pool, Keks(tmp_path / "wrong"))
+
+
+# --- Another KEK ----------------------------------------------------------------------------
+
+
+async def rewrapped(world: World) -> Rewrapped:
+    return await world.ask(world.edge, "rewrap", RewrapVault(by="owner"), Rewrapped)
+
+
+async def kek_versions(pool: Pool) -> set[int]:
+    """Those that anything is wrapped by."""
+    rows = await pool.fetch(
+        "SELECT sealed FROM identity UNION ALL SELECT sealed FROM secrets UNION ALL "
+        "SELECT sealed FROM trials WHERE sealed IS NOT NULL"
+    )
+    return {int.from_bytes(row["sealed"][3:7], "big") for row in rows}
+
+
+async def test_another_kek_wraps_everything_while_keys_are_lent(world: World, pool: Pool) -> None:
+    keys = [
+        await world.add(f"sk-{number:03}-{'x' * 40}", keep_others=True, request=f"r{number}")
+        for number in range(60)
+    ]
+    file = world.store.identity.keks.file
+    former = file.read_text()
+    ciphertexts = await pool.fetch("SELECT substring(sealed FROM 68) FROM secrets ORDER BY key")
+    told, secrets, _, _ = await asyncio.gather(
+        rewrapped(world),
+        asyncio.gather(*(lent(world, key) for key in keys)),
+        world.add(OTHER, request="meanwhile", keep_others=True),
+        world.rotate(keys[0], OTHER + "new"),
+    )
+
+    assert told.finished
+    assert "destroyed" in told.detail
+    assert "Back up" in told.next_step
+    assert secrets == [f"sk-{number:03}-{'x' * 40}" for number in range(60)]
+    assert await kek_versions(pool) == {2}
+    assert former not in file.read_text()
+    assert file.read_text().startswith("parley-kek:2:")
+    # The secrets themselves were not touched: no plaintext was needed.
+    after = await pool.fetch("SELECT substring(sealed FROM 68) FROM secrets ORDER BY key")
+    assert after[1:60] == ciphertexts[1:]
+    assert [await lent(world, await world.key(key)) for key in keys] == [
+        OTHER + "new",
+        *secrets[1:],
+    ]
+    # And again.
+    assert (await rewrapped(world)).finished
+    assert await kek_versions(pool) == {3}
+
+
+async def test_whoever_dies_while_the_kek_is_changed_loses_nothing(
+    pool: Pool, tmp_path: Path
+) -> None:
+    """After each step a new process finds everything readable, and goes on from there."""
+    file = tmp_path / "kek"
+
+    async def begun_anew() -> Store:
+        return Store(pool, await open_identity(pool, Keks(file)), lambda: None)
+
+    store = await begun_anew()
+    names = [
+        await store.add(
+            "default",
+            "kimi",
+            Add(key=fresh(), region="ai", endpoint=HERE, fingerprint=str(number)),
+            f"secret {number}",
+        )
+        for number in range(120)
+    ]
+
+    async def all_there(store: Store) -> bool:
+        views = [await store.key("default", name) for name in names]
+        found = [await store.secret(view, "default") for view in views]
+        return found == [f"secret {number}" for number in range(120)]
+
+    finished, steps = False, 0
+    while not finished:
+        steps += 1
+        async with aclosing(rewrap(pool, store.identity.keks, begin=steps != 3)) as doing:
+            for _ in range(2):  # killed after its second step
+                finished = (await anext(doing)).finished
+        store = await begun_anew()
+        assert await all_there(store)
+    assert steps > 2
+    assert await kek_versions(pool) == {2}
+    assert len(file.read_text().splitlines()) == 1
+
+
+async def test_a_kek_made_by_who_died_before_using_it_is_the_next_one(
+    world: World, pool: Pool
+) -> None:
+    key = await world.add()
+    keks = world.store.identity.keks
+    prepared = keks.add()
+    assert await lent(world, key) == SECRET
+    assert (await rewrapped(world)).finished
+    assert keks.read() == (prepared,)
+    assert await lent(world, key) == SECRET
+
+
+async def test_a_secret_that_nobody_can_read_keeps_the_former_kek(world: World, pool: Pool) -> None:
+    key = await world.add(OTHER)
+    broken = await world.add(keep_others=True, request="r2")
+    await pool.execute(
+        "UPDATE secrets SET sealed = set_byte(sealed, 30, 255 - get_byte(sealed, 30)) "
+        "WHERE key = $1",
+        broken.id,
+    )
+    told = await rewrapped(world)
+    assert not told.finished
+    assert told.unreadable == [broken.id]
+    assert broken.id in told.detail
+    assert len(world.store.identity.keks.read()) == 2
+    assert await lent(world, key) == OTHER
+    await world.ask(world.edge, "revoke", RevokeKey(workspace="default", key=broken.id), KeyView)
+    assert (await rewrapped(world)).finished
+    assert len(world.store.identity.keks.read()) == 1
+
+
+async def test_a_kek_of_the_operators_is_changed_by_handing_over_another(
+    pool: Pool, tmp_path: Path
+) -> None:
+    one, two = (base64.b64encode(byte * 32).decode() for byte in (b"1", b"2"))
+
+    async def started(current: str, former: str = "") -> Store:
+        keks = Keks(tmp_path / "kek", given(current, former))
+        return Store(pool, await open_identity(pool, keks), lambda: None)
+
+    store = await started(one)
+    add = Add(key="k1", region="ai", endpoint=HERE, fingerprint="f")
+    await store.add("default", "kimi", add, SECRET)
+    with pytest.raises(WrongKek, match="PARLEY_KEK is not the key"):
+        await started(two)
+    store = await started(two, one)
+    key = await store.key("default", "k1")
+    assert await store.secret(key, "default") == SECRET
+    *_, last = [step async for step in rewrap(pool, store.identity.keks)]
+    assert last.finished
+    store = await started(two)
+    assert await store.secret(key, "default") == SECRET
+    # Back into a file of Parley's own.
+    store = await started("", two)
+    *_, last = [step async for step in rewrap(pool, store.identity.keks)]
+    assert last.finished
+    assert await (await started("")).secret(key, "default") == SECRET
 
 
 async def test_the_tables_can_be_made_again_from_the_journal(world: World, pool: Pool) -> None:
@@ -861,52 +1152,6 @@ async def test_the_others_hear_what_became_of_a_key(
 
 
 # --- No plaintext anywhere ------------------------------------------------------------------
-
-
-@dataclass
-class Process:
-    """The vault as a process of its own."""
-
-    process: asyncio.subprocess.Process
-    log: Path
-
-
-@asynccontextmanager
-async def running_vault(dsn: str, url: str, folder: Path, line: bytes) -> AsyncGenerator[Process]:
-    log = folder / "log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "services.key_vault",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            cwd=ROOT,
-            env={
-                "PATH": os.environ["PATH"],
-                "PARLEY_DATABASE_URL": dsn,
-                "PARLEY_NATS_URL": url,
-                "PARLEY_KEK_FILE": str(folder / "kek"),
-                "PARLEY_OWNER_TOKEN_FILE": str(folder / "owner-token"),
-                "PARLEY_HANDOVER": "stdin",
-                "PARLEY_LOG_LEVEL": "debug",
-            },
-        )
-        assert process.stdin is not None
-        process.stdin.write(line)
-        await process.stdin.drain()
-        process.stdin.close()
-        try:
-            yield Process(process, log)
-        finally:
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(process.wait(), 20)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
 
 
 @pytest_asyncio.fixture
@@ -998,7 +1243,7 @@ async def test_a_key_in_the_clear_is_nowhere(
             return any(b"key_disabled" in message for message in heard)
 
         await eventually(told)
-        process = Path("/proc") / str(vault.process.pid)
+        process = vault.folder
         seen = {
             "environment": environment_of(process),
             "command line": (process / "cmdline").read_bytes(),
@@ -1022,14 +1267,6 @@ async def test_a_key_in_the_clear_is_nowhere(
         for canary in (SECRET, OTHER, token):
             for form in forms_of(canary):
                 assert form not in content, f"{canary[:6]}… in {place}"
-
-
-def environment_of(process: Path) -> bytes:
-    """What root sees; others see nothing, for the vault is closed to them (shared/hardening.py)."""
-    try:
-        return (process / "environ").read_bytes()
-    except PermissionError:
-        return b""
 
 
 async def state_of(edge: Bus, provider: str) -> set[KeyState]:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import stat
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,14 +10,13 @@ from services.key_vault.at_rest import (
     AtRestError,
     Kek,
     Tampered,
-    UnusableKek,
     WrongKek,
     bound_to_identity,
     bound_to_key,
     decrypt,
     encrypt,
-    make_kek,
-    read_kek,
+    rewrap,
+    version_of,
 )
 
 KEK = Kek(1, b"k" * 32)
@@ -82,30 +77,27 @@ def test_another_kek_is_called_by_its_name() -> None:
         decrypt(Kek(2, b"k" * 32), stored, BOUND)
 
 
+def test_another_kek_wraps_the_same_ciphertext_for_the_same_purpose() -> None:
+    stored = encrypt(KEK, b"sk-secret", BOUND)
+    new = Kek(2, b"n" * 32)
+    again = rewrap(KEK, new, stored)
+
+    assert (version_of(stored), version_of(again)) == (1, 2)
+    assert again[67:] == stored[67:]  # what follows the header and the data key
+    assert decrypt(new, again, BOUND) == b"sk-secret"
+    with pytest.raises(WrongKek):
+        decrypt(KEK, again, BOUND)
+    with pytest.raises(Tampered):
+        decrypt(new, again, bound_to_identity())
+
+
+@given(st.integers(min_value=0), st.integers(1, 255))
+def test_a_changed_data_key_is_not_wrapped_again(place: int, flip: int) -> None:
+    stored = bytearray(encrypt(KEK, b"sk-secret", BOUND))
+    stored[place % 67] ^= flip
+    with pytest.raises(AtRestError):
+        rewrap(KEK, Kek(2, b"n" * 32), bytes(stored))
+
+
 def test_a_kek_is_not_shown_by_mistake() -> None:
     assert "kkkk" not in repr(KEK)
-
-
-# --- The file -------------------------------------------------------------------------------
-
-
-def test_the_kek_is_made_once_and_is_private(tmp_path: Path) -> None:
-    file = tmp_path / "vault" / "kek"
-    made = make_kek(file)
-    assert make_kek(file) == read_kek(file) == made
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert [entry.name for entry in file.parent.iterdir()] == ["kek"]
-
-
-def test_of_several_that_start_at_once_all_get_the_same_kek(tmp_path: Path) -> None:
-    file = tmp_path / "kek"
-    with ThreadPoolExecutor(8) as pool:
-        assert len({kek.secret for kek in pool.map(make_kek, [file] * 8)}) == 1
-
-
-def test_a_lost_or_damaged_kek_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UnusableKek, match="backup"):
-        read_kek(tmp_path / "kek")
-    (tmp_path / "kek").write_text("parley-kek:1:short\n")
-    with pytest.raises(UnusableKek, match="restore"):
-        read_kek(tmp_path / "kek")

@@ -9,15 +9,17 @@ import pydantic
 import pytest
 
 from contracts.discussion import Mode
-from services.edge.bodies import KeyBody, ListQuery, OpenBody
+from services.edge.bodies import FollowQuery, KeyBody, LimitsBody, ListQuery, OpenBody
 from services.edge.openai_bodies import CompletionBody
 from services.edge.problems import of_validation
+from shared.ids import fresh
 
 Wrong = tuple[dict[str, Any], str]
 """What is changed, and the field that is then named."""
 
 RILEY = {"persona": "riley-engstrom"}
 MORGAN = {"persona": "morgan-castellano"}
+ID = fresh()
 NOBODY: list[Any] = []
 EMPTY: dict[str, Any] = {}
 ASKED: dict[str, Any] = {"topic": "How do we announce a beta?", "participants": [RILEY]}
@@ -152,3 +154,40 @@ def test_a_page_of_discussions_has_bounds() -> None:
     with pytest.raises(pydantic.ValidationError):
         ListQuery.model_validate({"cursor": "a.b"})
     assert ListQuery.model_validate({"limit": "5", "state": "running"}).limit == 5
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "3", True, 10**9 + 1])
+@pytest.mark.parametrize("kind", ["rpm", "tpm", "tpd", "concurrency"])
+def test_a_limit_that_is_none_is_refused(kind: str, value: object) -> None:
+    assert list(refusal(LimitsBody, {kind: value})) == [kind]
+
+
+def test_limits_are_named_or_the_body_is_refused() -> None:
+    assert "rpm" in refusal(LimitsBody, EMPTY)["body"]
+    assert "there are rpm" in refusal(LimitsBody, {"rmp": 3})["body"]
+
+
+def test_what_is_left_out_of_the_limits_stays_and_null_takes_it_back() -> None:
+    now, fallback = {"rpm": 5, "concurrency": 2, "tpm": 9}, {"rpm": 100, "concurrency": 15}
+
+    def over(body: dict[str, int | None]) -> dict[str, int]:
+        return LimitsBody.model_validate_json(json.dumps(body)).over(now, fallback)
+
+    assert over({"rpm": 3}) == {"rpm": 3, "concurrency": 2, "tpm": 9}
+    assert over({"rpm": None, "tpm": None}) == {"rpm": 100, "concurrency": 2}
+
+
+@pytest.mark.parametrize(
+    "told", ["", "x", "a.b:1", f"{ID}:-1", f"{ID}:x", f"{ID}:{'9' * 19}", f"{ID}:1;{ID}:2"]
+)
+def test_what_is_no_list_of_discussions_cannot_be_followed(told: str) -> None:
+    with pytest.raises(pydantic.ValidationError):
+        FollowQuery.model_validate({"follow": told})
+
+
+def test_several_discussions_are_followed_from_where_each_was_left() -> None:
+    other = fresh()
+
+    assert FollowQuery.model_validate({"follow": f"{ID}:7,{other}"}).wanted() == {ID: 7, other: 0}
+    with pytest.raises(pydantic.ValidationError):
+        FollowQuery.model_validate({"follow": ",".join(f"{fresh()}:1" for _ in range(101))})

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
 from contracts.attempts import LiveModel
+from contracts.discussion import Price
 from contracts.failures import Invalid
 from contracts.providers import PROVIDERS
-from services.discussion.catalog import Catalog, default, listing, resolve
+from services.discussion.catalog import Catalog, default, listing, participant_facts, resolve
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -87,6 +90,46 @@ def test_without_any_model_the_way_out_is_named() -> None:
         default([])
 
     assert caught.value.problem.type == "no-model"
+
+
+def test_what_cannot_be_talked_to_is_not_offered() -> None:
+    openai = catalog("openai", "gpt-4o", "text-embedding-3-large", "gpt-image-2", "whisper-1")
+    told = catalog("gemini", "gemini-9-new")
+    silent = replace(told, models=(LiveModel(id="gemini-9-new", chats=False),))
+
+    assert {view.id for view in listing([openai, silent]) if not view.retired} == {"openai/gpt-4o"}
+    error = refused("openai/text-embedding-3-large", openai)
+    assert (error.problem.type, error.problem.title) == (
+        "unknown-model",
+        "This model does not chat",
+    )
+    assert "openai/text-embedding-3-large" not in error.problem.nearest
+    assert refused("gemini/gemini-9-new", silent).problem.type == "unknown-model"
+
+
+def test_the_list_itself_says_who_thinks_and_what_it_costs() -> None:
+    live = LiveModel(
+        id="lab/new",
+        thinks=True,
+        input_price=Decimal(1),
+        output_price=Decimal(2),
+        context_window=9,
+        sees=True,
+    )
+    known = replace(catalog("openrouter", "lab/new"), models=(live,))
+
+    (view,) = [view for view in listing([known]) if not view.retired]
+    assert (view.thinks, view.context_window, view.sees, view.calls_tools) == (True, 9, True, None)
+    assert view.price == Price(input=Decimal(1), output=Decimal(2), read="2026-01-01")
+    assert participant_facts("openrouter/lab/new", [known]) == (True, view.price)
+    assert participant_facts("openrouter/lab/gone", [known]) == (False, None)
+
+
+def test_of_a_listed_model_the_row_says_whether_it_thinks_unasked() -> None:
+    """Anthropic's list tells who can think; Sonnet 4.6 does so only when asked."""
+    live = LiveModel(id="claude-sonnet-4-6", thinks=True)
+    known = replace(catalog("anthropic"), models=(live,))
+    assert participant_facts("anthropic/claude-sonnet-4-6", [known])[0] is False
 
 
 def test_the_list_shows_prices_the_default_and_what_is_retired() -> None:

@@ -12,6 +12,7 @@ from contracts.providers import KIMI
 from services.provider_adapter import classify
 from services.provider_adapter.classify import Verdict, limits_in, retry_after
 from services.provider_adapter.dialects import openai_chat
+from shared.redaction import REDACTOR
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HTML = b"<html><head><title>Attention Required! | Cloudflare</title></head><body>no</body></html>"
@@ -82,6 +83,21 @@ def test_a_page_in_front_of_the_provider_says_nothing_of_the_key() -> None:
     assert judged(403, HTML).evidence.message == "Attention Required! | Cloudflare no"
 
 
+@pytest.mark.parametrize("length", [20, 51, 512])
+@pytest.mark.parametrize("before", [0, 150, 195, 590, 4790, 4999])
+def test_a_key_is_not_cut_into_something_that_no_longer_looks_like_one(
+    length: int, before: int
+) -> None:
+    secret = "formless" + "x7" * (length // 2 - 4)
+    with REDACTOR.knowing(secret):
+        for words in (" " * before + secret, "a" * before + secret, secret * 4000):
+            for verdict in (
+                judged(401, {"message": words}),
+                judged(502, f"<p>{words}</p>".encode()),
+            ):
+                assert "x7x7x7" not in verdict.evidence.message
+
+
 def test_an_unknown_path_is_not_an_unknown_model() -> None:
     body = {"code": 5, "error": "url.not_found", "message": "没找到对象", "scode": "0x5"}
     verdict = openai_chat.failure(404, {}, json.dumps(body).encode(), KIMI, now=NOW)
@@ -148,6 +164,21 @@ def test_limits_come_from_the_words() -> None:
 
 
 # --- Nothing that a provider says can hurt --------------------------------------------------
+
+
+def test_an_account_is_told_from_others_and_not_named() -> None:
+    one, other = f"org-{'a1' * 16}", f"org-{'b2' * 16}"
+
+    def said(id_: str) -> Verdict:
+        words = f"Your account {id_}<ak-{'k' * 20}> request reached organization max RPM: 3"
+        return judged(429, {"type": "rate_limit_reached_error", "message": words})
+
+    assert said(one).evidence.account == said(one).evidence.account
+    assert said(one).evidence.account != said(other).evidence.account
+    assert one[4:] not in repr(said(one))
+    # In a header or in its words: it is the same account.
+    assert classify.account(KIMI, {"msh-org-id": one}) == said(one).evidence.account
+    assert classify.account(KIMI, {}) == judged(500, b"").evidence.account == ""
 
 
 def test_evidence_is_one_short_line_without_ids_and_keys() -> None:

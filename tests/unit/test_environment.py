@@ -1,6 +1,12 @@
 from __future__ import annotations
 
-from local.environment import for_services, take_keys, without_password
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.environment import for_services, take_keks, take_keys, without_password
 
 TOLD = {
     "PATH": "/usr/bin",
@@ -11,6 +17,7 @@ TOLD = {
     "KIMI_CN_BASE_URL": "http://127.0.0.1:9/cn/v1",
     "KIMI_LIMITS": "rpm=3",
     "PARLEY_LOG_LEVEL": "debug",
+    "PARLEY_KEK": " canary-of-the-vault\n",
     "PARLEY_DATABASE_URL": "postgresql://admin:secret@db/parley",
 }
 
@@ -20,6 +27,35 @@ def test_a_key_is_taken_out_of_the_environment() -> None:
 
     assert take_keys(environment) == {"kimi": "sk-canary", "openai": "sk-other"}
     assert "KIMI_API_KEY" not in environment
+
+
+TAKE = """
+import os, pathlib
+from local.environment import take_keys
+taken = take_keys(os.environ)
+shown = pathlib.Path("/proc/self/environ").read_bytes()
+print(taken, "KIMI_API_KEY" in os.environ, b"canary" in shown, b"KIMI_LIMITS=rpm=3" in shown)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")
+def test_a_key_is_also_gone_from_what_a_process_list_shows() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", TAKE],
+        cwd=Path(__file__).parents[2],
+        env={"KIMI_API_KEY": "sk-canary", "KIMI_LIMITS": "rpm=3", "PATH": "/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "{'kimi': 'sk-canary'} False False True\n"
+
+
+def test_so_is_the_vaults_own() -> None:
+    environment = dict(TOLD)
+
+    assert take_keks(environment) == {"kek": "canary-of-the-vault", "kek_former": ""}
+    assert "PARLEY_KEK" not in environment
 
 
 def test_an_empty_key_is_none() -> None:

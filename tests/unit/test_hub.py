@@ -7,66 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
-from hypothesis import given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.discussion import DiscussionState
 from contracts.stream import ChunkKind, StreamChunk
+from services.edge import feed as feed_module
 from services.edge.feed import Fact, Feed, Live, Output, TurnText
+from services.edge.live import put_together
+from tests.stories import Story, feed_all, refill, stories
 
-# --- A discussion that really happened, and a viewer that keeps books -----------------------
-
-
-@dataclass(frozen=True)
-class Story:
-    """Facts by version, and the live text of each attempt; both as they are published."""
-
-    facts: list[tuple[int, str, bytes]]
-    chunks: list[tuple[StreamChunk, bytes]]
-    texts: dict[str, str]
-
-    def published(self) -> list[tuple[str, int]]:
-        """Names of everything that travels on the bus."""
-        return [("fact", at) for at in range(len(self.facts))] + [
-            ("chunk", at) for at in range(len(self.chunks))
-        ]
-
-
-pieces = st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=6)
-
-
-@st.composite
-def stories(draw: st.DrawFn) -> Story:
-    """Two turns side by side; the first may be restarted once."""
-    said: list[tuple[str, dict[str, str]]] = [("DiscussionOpened", {})]
-    chunks: list[tuple[StreamChunk, bytes]] = []
-    texts: dict[str, str] = {}
-    restarted = draw(st.booleans())
-    attempts = [("t1", "a1"), ("t2", "b1")]
-    for turn, attempt in attempts:
-        said += [("TurnScheduled", {"turn": turn})]
-        said += [("AttemptStarted", {"turn": turn, "attempt": attempt})]
-    if restarted:
-        said += [
-            ("AttemptFailed", {"turn": "t1", "attempt": "a1"}),
-            ("TurnRestarted", {"turn": "t1", "attempt": "a1"}),
-            ("AttemptStarted", {"turn": "t1", "attempt": "a2"}),
-        ]
-        attempts.append(("t1", "a2"))
-    for turn, attempt in attempts:
-        offset = 0
-        for piece in draw(pieces):
-            chunk = StreamChunk(
-                turn=turn, attempt=attempt, kind=ChunkKind.TEXT, offset=offset, text=piece
-            )
-            chunks.append((chunk, msgspec.json.encode(chunk)))
-            offset += len(piece)
-            texts[attempt] = texts.get(attempt, "") + piece
-    for turn, attempt in (("t1", "a2" if restarted else "a1"), ("t2", "b1")):
-        said.append(("TurnCompleted", {"turn": turn, "attempt": attempt, "text": texts[attempt]}))
-    said.append(("DiscussionCompleted", {}))
-    facts = [(at, name, msgspec.json.encode(data)) for at, (name, data) in enumerate(said, 1)]
-    return Story(facts, chunks, texts)
+# --- A viewer that keeps books --------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -91,32 +43,9 @@ class Viewer:
                     self.text[item.attempt] = item.said.get(ChunkKind.TEXT, "")
 
 
-def feed_all(feed: Feed, story: Story, order: Iterable[tuple[str, int]]) -> list[Output]:
-    out: list[Output] = []
-    for kind, at in order:
-        if kind == "fact":
-            out += feed.fact(*story.facts[at])
-        else:
-            out += feed.chunk(*story.chunks[at])
-    return out
-
-
-def refill(feed: Feed, story: Story) -> list[Output]:
-    """What the hub does when something is missing: the log, then the stored text."""
-    out: list[Output] = []
-    for fact in story.facts[feed.version :]:
-        out += feed.fact(*fact)
-    for attempt in feed.lacks_text:
-        for chunk, payload in story.chunks:
-            if chunk.attempt == attempt:
-                out += feed.chunk(chunk, payload)
-    return out
-
-
 # --- Rules ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
 @given(stories(), st.randoms(use_true_random=False))
 def test_whatever_the_order_every_fact_comes_once_and_in_order(
     story: Story, dice: random.Random
@@ -134,7 +63,6 @@ def test_whatever_the_order_every_fact_comes_once_and_in_order(
     )
 
 
-@settings(max_examples=50, deadline=None)
 @given(stories(), st.randoms(use_true_random=False))
 def test_readers_that_drop_and_reconnect_lose_nothing_and_see_nothing_twice(
     story: Story, dice: random.Random
@@ -174,7 +102,6 @@ def test_readers_that_drop_and_reconnect_lose_nothing_and_see_nothing_twice(
     assert feed.state is DiscussionState.COMPLETED
 
 
-@settings(max_examples=30, deadline=None)
 @given(stories())
 def test_text_that_overtakes_the_start_of_its_attempt_waits_for_it(story: Story) -> None:
     feed, viewer = Feed(), Viewer()
@@ -266,3 +193,75 @@ def test_a_snapshot_holds_all_that_was_said_and_is_one_frame() -> None:
         b"event: TurnText\n"
         b'data: {"turn":"t","attempt":"a","text":"Hello","reasoning":"hm\\n\\n"}\n\n'
     )
+
+
+# --- What is kept -----------------------------------------------------------------------------
+
+
+def test_only_the_newest_facts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "LOG", 1_000)
+    feed = Feed()
+    for version in range(1, 101):
+        feed.fact(version, "TurnWaiting", b'{"turn":"t","reason":"rate"}')
+
+    assert feed.version == 100
+    assert not feed.holds(0)
+    assert 0 < feed.forgotten < 100
+    assert [fact.version for fact in feed.since(feed.forgotten)] == list(
+        range(feed.forgotten + 1, 101)
+    )
+
+
+def test_the_newest_fact_is_kept_however_large_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "LOG", 1_000)
+    feed = started()
+    feed.fact(2, "TurnCompleted", msgspec.json.encode({"turn": "t", "text": "x" * 5_000}))
+
+    assert feed.forgotten == 1
+    assert [fact.version for fact in feed.since(1)] == [2]
+
+
+def test_facts_that_come_while_one_is_missing_do_not_pile_up() -> None:
+    feed = started()
+    for version in range(3, 1_000):
+        feed.fact(version, "TurnWaiting", b'{"turn":"t"}')
+
+    assert feed.lacks_facts
+    assert len(feed.fact(2, "TurnWaiting", b'{"turn":"t"}')) == feed_module.AHEAD + 1
+
+
+# --- Attempts that go on with a former one ----------------------------------------------------
+
+
+def broken_off_after(text: str) -> Feed:
+    feed = started()
+    feed.chunk(*chunk(0, text))
+    feed.fact(2, "AttemptFailed", msgspec.json.encode({"turn": "t", "attempt": "a", "text": text}))
+    resumed = {"turn": "t", "attempt": "b", "from_char": len(text)}
+    feed.fact(3, "AttemptStarted", msgspec.json.encode(resumed))
+    return feed
+
+
+def test_a_resumed_attempt_goes_on_from_where_the_former_one_broke() -> None:
+    feed = broken_off_after("Milk \U0001f95b")
+
+    assert shown(feed.chunk(*chunk(6, " first", attempt="b"))) == [(6, " first")]
+    [snapshot] = feed.snapshots()
+    assert snapshot.said == {ChunkKind.TEXT: "Milk \U0001f95b first"}
+
+
+def test_an_attempt_that_begins_anew_has_none_of_the_former_text() -> None:
+    feed = started()
+    feed.chunk(*chunk(0, "Milk"))
+    feed.fact(2, "AttemptFailed", msgspec.json.encode({"turn": "t", "attempt": "a", "text": "Mi"}))
+    feed.fact(3, "AttemptStarted", msgspec.json.encode({"turn": "t", "attempt": "b"}))
+
+    assert shown(feed.chunk(*chunk(0, "Tea", attempt="b"))) == [(0, "Tea")]
+    assert feed.said("b") == {ChunkKind.TEXT: "Tea"}
+
+
+def test_stored_pieces_are_put_together_up_to_the_first_hole() -> None:
+    pieces = [chunk(0, "Mi")[0], chunk(0, "Milk")[0], chunk(4, " fi")[0], chunk(9, "!")[0]]
+
+    assert put_together(pieces) == {ChunkKind.TEXT: "Milk fi"}
+    assert put_together([chunk(4, " first")[0]], before="Milk?") == {ChunkKind.TEXT: "Milk first"}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from contracts.failures import Evidence
 from contracts.keys import (
+    KeyAccountSeen,
     KeyActivated,
     KeyAdded,
     KeyDisabled,
@@ -45,12 +46,14 @@ from services.key_vault.aggregate import (
     Pending,
     Prune,
     Quarantined,
+    Recognise,
     Rejected,
     Report,
     Revoke,
     Revoked,
     RingEvent,
     Rotate,
+    Strand,
     Suspect,
     decide,
     evolve,
@@ -196,6 +199,40 @@ def test_a_former_key_stays_if_that_was_asked_for() -> None:
         .when(judge("k2", accepted))
         .then(verified("k2"), activated("k2"))
     )
+
+
+def test_a_key_that_joins_a_pool_leaves_the_others_in_use() -> None:
+    pooled = KeyAdded(**about("k2"), region="ai", fingerprint="of k2", pool=True)
+    ring.given(added("k1"), activated("k1"), pooled).when(judge("k2", accepted)).then(
+        verified("k2"), activated("k2")
+    )
+
+
+def test_the_account_that_a_provider_names_is_kept_for_this_version_of_the_key() -> None:
+    seen = KeyAccountSeen(**about("k1"), account="acct-1")
+    named = Recognise(key="k1", version=1, account="acct-1")
+    ring.given(added("k1")).when(named).then(seen)
+    ring.given(added("k1"), seen).when(named).then_nothing()
+    ring.given(added("k1")).when(Recognise(key="k1", version=2, account="acct-1")).then_nothing()
+    ring.given(added("k1"), seen).when(judge("k1", accepted)).then(
+        verified("k1"), KeyActivated(**about("k1"), account="acct-1")
+    )
+
+
+def test_a_new_secret_is_taken_for_the_same_account_until_the_provider_names_another() -> None:
+    seen = KeyAccountSeen(**about("k1"), account="acct-1")
+    for told, account in (("", "acct-1"), ("acct-2", "acct-2")):
+        wish = Rotate(key="k1", version=2, fingerprint="new", verdict=accepted, account=told)
+        second = about("k1", version=2)
+        ring.given(added("k1"), seen, activated_by(seen)).when(wish).then(
+            KeyVerified(**second, models=3),
+            KeyActivated(**second, account=account),
+            KeyRotated(**second, fingerprint="new", account=account),
+        )
+
+
+def activated_by(seen: KeyAccountSeen) -> KeyActivated:
+    return KeyActivated(**about(seen.key), account=seen.account)
 
 
 def test_a_bad_new_key_takes_nobodys_place() -> None:
@@ -503,6 +540,7 @@ commands = st.one_of(
     st.builds(judge, names, verdicts),
     st.builds(report, names, st.sampled_from([accepted, denied])),
     st.builds(rotate, names, verdicts, st.integers(2, 4)),
+    st.builds(Strand, key=names, reason=st.just("It moved."), next_step=st.just("Rotate it.")),
     st.builds(Disable, key=names),
     st.builds(Enable, key=names),
     st.builds(Revoke, key=names),
@@ -515,6 +553,8 @@ commands = st.one_of(
 def test_no_order_of_things_lets_a_bad_key_push_out_a_good_one(wishes: list[Command]) -> None:
     state = KeyRing("default", "kimi")
     for wish in wishes:
+        if isinstance(wish, Add) and wish.key in state.keys:
+            continue  # no id is given twice
         before = {name for name, key in state.keys.items() if isinstance(key, Active)}
         try:
             events = decide(wish, state, now=NOW)

@@ -132,3 +132,16 @@ def test_every_failure_of_a_provider_has_words_for_it(class_: FailureClass) -> N
 
     assert 400 <= error.status < 600
     assert error.message == "It failed. Why. Do."
+
+
+def test_a_key_sent_where_none_belongs_is_not_said_back() -> None:
+    key = "sk-0123456789abcdefghijklmnop"
+    refused = Invalid(
+        f"There is no model called {key}.",
+        errors=[{"field": "model", "message": f"{key} is unknown"}],
+        nearest=["kimi/kimi-k3"],
+    )
+
+    assert key not in str(told(problems.answer(refused)))
+    assert key not in str(error_of(problems.harmless(refused.problem)))
+    assert told(problems.answer(refused))["nearest"] == ["kimi/kimi-k3"]

@@ -13,7 +13,7 @@ EVERY_ROW = pytest.mark.parametrize("row", PROVIDERS.values(), ids=lambda row: r
 
 
 def test_the_providers_that_parley_speaks_to() -> None:
-    assert set(PROVIDERS) == {
+    assert set(PROVIDERS) >= {
         "kimi", "openai", "anthropic", "gemini", "deepseek", "openrouter", "groq", "mistral",
         "xai", "together", "ollama", "vllm", "local",
     }  # fmt: skip

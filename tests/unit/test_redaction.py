@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import string
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.providers import PROVIDERS
 from shared.redaction import REDACTED, Redactor, redact
 
 ALNUM = string.ascii_letters + string.digits
@@ -132,6 +135,43 @@ def test_a_value_without_a_form_goes_once_it_is_known(secret: str, text: str) ->
     assert redactor(secret) == redact(secret)
 
 
+@given(
+    secret=st.text(alphabet=ALNUM + "+/=", min_size=24, max_size=60),
+    before=st.binary(max_size=4),
+    after=st.binary(max_size=4),
+)
+def test_a_known_value_goes_however_it_was_encoded(
+    secret: str, before: bytes, after: bytes
+) -> None:
+    redactor = Redactor()
+    raw = before + secret.encode() + after
+    encoded = [
+        base64.b64encode(raw).decode(),
+        base64.urlsafe_b64encode(raw).decode(),
+        raw.hex(),
+        raw.hex().upper(),
+        f"%01{quote(secret, safe='')}%01",
+        f"%01{re.sub('%..', lambda escape: escape[0].lower(), quote(secret, safe=''))}%01",
+    ]
+    with redactor.knowing(secret):
+        clean = [redactor(text) for text in encoded]
+    # At most the letters stay that the neighbours have a part in.
+    assert all(len(text.replace(REDACTED, "")) <= 12 + len(before + after) * 2 for text in clean)
+
+
+def test_a_value_stays_known_while_anybody_holds_it() -> None:
+    redactor, secret = Redactor(), "0123456789abcdef0123456789abcdef"
+    redactor.learn(secret)
+    with redactor.knowing(secret):
+        pass
+    assert redactor(f"a {secret}") == f"a {REDACTED}"
+    redactor.forget(secret)
+    redactor.forget(secret)  # once too often
+    assert redactor(f"a {secret}") == f"a {secret}"
+    redactor.learn(secret)
+    assert redactor(f"a {secret}") == f"a {REDACTED}"
+
+
 def test_a_value_is_forgotten_when_nobody_holds_it() -> None:
     redactor = Redactor()
     redactor.learn("0123456789abcdef0123456789abcdef")
@@ -167,3 +207,10 @@ def test_a_log_record_is_cleaned_to_its_last_corner() -> None:
 )
 def test_a_long_hostile_text_does_not_hold_up_the_process(hostile: str) -> None:
     redact(hostile)  # would not end for minutes if an expression went back over it
+
+
+@pytest.mark.parametrize(
+    "prefix", [prefix for row in PROVIDERS.values() for prefix in row.key_prefixes]
+)
+def test_a_key_is_known_by_the_form_that_its_row_tells_of(prefix: str) -> None:
+    assert redact(f"key {prefix}0123456789abcdef used") == f"key {REDACTED} used"

@@ -264,8 +264,8 @@ def test_a_part_that_cannot_be_sent_is_refused_with_the_reason(row: Provider) ->
 
 
 def test_what_an_asker_relies_on_is_refused_with_the_reason() -> None:
-    with pytest.raises(Unsayable, match="stop cannot be asked of xAI: its reasoning models"):
-        sent(XAI, parameters=Parameters(max_completion_tokens=9, stop=["x"]))
+    with pytest.raises(Unsayable, match="stop cannot be asked of xAI's grok"):
+        sent(XAI, model="grok-4.7", parameters=Parameters(max_completion_tokens=9, stop=["x"]))
     json_only = Parameters(max_completion_tokens=9, response_format={"type": "json_object"})
     with pytest.raises(Unsayable, match="response_format"):
         sent(ANTHROPIC, parameters=json_only)

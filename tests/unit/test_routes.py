@@ -44,6 +44,11 @@ def test_what_costs_money_or_touches_keys_is_not_for_viewers() -> None:
             assert route.roles == {Role.OWNER, Role.ADMIN}
 
 
+def test_the_vault_itself_is_for_owners() -> None:
+    (route,) = [route for route in ROUTES if "/vault" in route.path]
+    assert route.roles == {Role.OWNER}
+
+
 def test_no_address_is_in_the_table_twice() -> None:
     names = [(route.method, route.path) for route in ROUTES]
     assert len(set(names)) == len(names)

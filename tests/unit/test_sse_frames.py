@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from contracts.stream import ChunkKind, StreamChunk
 from services.edge.frames import chunked, event_frame, fact_frame, live_frame, one_line
+from services.edge.sse import retry
 
 NASTY = [
     "\n\nevent: end\ndata: {}",
@@ -99,3 +101,15 @@ def test_only_plain_names_become_event_names(name: str) -> None:
 
 def test_a_chunk_of_a_chunked_body_is_as_long_as_it_says() -> None:
     assert chunked(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
+
+
+def test_nothing_is_no_chunk_as_an_empty_one_would_end_the_body() -> None:
+    assert chunked(b"") == b""
+
+
+def test_readers_that_are_sent_away_together_come_back_one_after_the_other() -> None:
+    times = [int(retry().split()[1]) for _ in range(2_000)]
+
+    assert all(3_000 <= time <= 6_000 for time in times)
+    mean = len(times) / 3  # a second, over the three in which they come
+    assert max(Counter(time // 1_000 for time in times).values()) <= 1.2 * mean

@@ -5,8 +5,10 @@ import { DiscussionView } from "/pages/views/discussion.js";
 import { compose } from "/pages/views/compose.js";
 import { keys } from "/pages/views/keys.js";
 import { problemBox } from "/pages/views/problem.js";
+import { ProvidersView } from "/pages/views/providers.js";
 import { Sidebar } from "/pages/views/sidebar.js";
 import { signIn } from "/pages/views/signin.js";
+import { tokens } from "/pages/views/tokens.js";
 
 const main = document.getElementById("main");
 const sidebar = new Sidebar();
@@ -101,9 +103,15 @@ async function show() {
     });
     view = opened;
     await opened.open();
+  } else if (location.hash === "#/providers") {
+    document.title = "Providers · Parley";
+    view = new ProvidersView(main, known);
   } else if (location.hash === "#/keys") {
     document.title = "Keys and providers · Parley";
     await keys(main, { ...known, changed: learn });
+  } else if (location.hash === "#/tokens") {
+    document.title = "Access tokens · Parley";
+    await tokens(main, { manages: known.manages, left: () => askWho() });
   } else {
     document.title = "Parley";
     compose(main, {

@@ -1,30 +1,14 @@
-// Following one discussion: the browser's own EventSource, and a supervisor for what it gives up on.
-//
-// An EventSource comes back by itself after a lost connection, but every answer that is not 200
-// closes it for good. Then we look at the discussion: if it has ended there is nothing more to
-// follow, otherwise we open a new stream, later and later (full jitter, 1 s doubling to 60 s). Only
-// something new heard, or half a minute of an open line, sets the waiting back: merely being
-// connected proves nothing.
+// Following one discussion on this page: its transcript is kept up to date from the one stream that
+// all tabs of this browser share.
 
-import { get } from "/pages/api.js";
-import { CHANGED, EVENT_NAMES, GAP, STALE } from "/pages/transcript.js";
-
-const FIRST_WAIT = 1_000;
-const LONGEST_WAIT = 60_000;
-const STABLE_AFTER = 30_000;
-
-/** How long to wait before the `count`-th try, in milliseconds: anything up to a growing bound. */
-export function nextWait(count, dice = Math.random()) {
-  return dice * Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(count, 16));
-}
+import { get, Problem } from "/pages/api.js";
+import { share } from "/pages/share.js";
+import { addressOf } from "/pages/supervisor.js";
+import { CHANGED, GAP } from "/pages/transcript.js";
 
 export class Follower {
-  #source = null;
-  #failures = 0;
-  #timer = 0;
-  #stable = 0;
+  #leave = null;
   #stopped = false;
-  #wake = () => this.#hurry();
 
   /**
    * @param transcript  is kept up to date
@@ -33,119 +17,71 @@ export class Follower {
    * @param refused     called with a Problem when there is no use in going on
    */
   constructor(id, transcript, { changed, line, refused }) {
-    this.path = `/api/v1/discussions/${encodeURIComponent(id)}`;
+    this.id = id;
     this.transcript = transcript;
     this.changed = changed;
     this.line = line;
     this.refused = refused;
-    addEventListener("online", this.#wake);
-    document.addEventListener("visibilitychange", this.#wake);
+  }
+
+  /** Up to which of its facts the discussion is known here. */
+  get version() {
+    return this.transcript.version;
   }
 
   open() {
-    if (this.#stopped) return;
-    this.#drop();
-    this.line("connecting");
-    const source = new EventSource(`${this.path}/events`);
-    this.#source = source;
-    source.onopen = () => {
-      this.line("live");
-      clearTimeout(this.#stable);
-      this.#stable = setTimeout(() => (this.#failures = 0), STABLE_AFTER);
-    };
-    source.onerror = () => {
-      clearTimeout(this.#stable);
-      if (source.readyState === EventSource.CLOSED) void this.#lookAndReopen();
-      else this.line("connecting"); // the browser is at it
-    };
-    for (const name of EVENT_NAMES) {
-      source.addEventListener(name, (event) => this.#hear(name, event));
-    }
-    source.addEventListener("end", () => void this.#end());
+    if (!this.#stopped) this.#leave ??= share.follow(this);
   }
 
   stop() {
     this.#stopped = true;
-    this.#drop();
-    removeEventListener("online", this.#wake);
-    document.removeEventListener("visibilitychange", this.#wake);
+    this.#leave?.();
+    this.#leave = null;
   }
 
-  #drop() {
-    clearTimeout(this.#timer);
-    clearTimeout(this.#stable);
-    this.#timer = 0;
-    this.#source?.close();
-    this.#source = null;
-  }
-
-  #hear(name, event) {
-    // Live text carries no id line, and the browser then repeats the last one it saw.
-    const durable = name !== "StreamChunk" && name !== "TurnText" && name !== "resync";
-    const id = durable ? Number.parseInt(event.lastEventId, 10) || 0 : 0;
-    switch (this.transcript.apply(name, JSON.parse(event.data || "{}"), id)) {
-      case CHANGED:
-        this.#failures = 0;
+  /** What the stream tells of it; see Supervisor. */
+  hear(message) {
+    if (this.#stopped) return;
+    switch (message.kind) {
+      case "event":
+        this.#take(this.transcript.apply(message.name, message.data, message.version));
+        break;
+      case "line":
+        this.line(message.line);
+        break;
+      case "view":
+        this.transcript.adopt(message.view);
         this.changed();
+        if (this.transcript.terminal) this.#over();
         break;
-      case GAP:
-        this.#later(); // a new stream begins with all that is missing
+      case "end":
+        void this.#end();
         break;
-      case STALE:
+      case "refused":
+        this.stop();
+        this.refused(new Problem(message.problem));
         break;
     }
+  }
+
+  #take(outcome) {
+    if (outcome === CHANGED) this.changed();
+    else if (outcome === GAP) share.again(this);
   }
 
   async #end() {
     this.stop();
     try {
-      this.transcript.adopt(await get(this.path));
+      this.transcript.adopt(await get(addressOf(this.id)));
     } catch {
       // The stream has told everything already.
     }
     this.changed();
+    this.#over();
+  }
+
+  #over() {
+    this.stop();
     this.line("ended");
-  }
-
-  async #lookAndReopen() {
-    this.#drop();
-    let view;
-    try {
-      view = await get(this.path);
-    } catch (problem) {
-      if (this.#stopped) return;
-      if ([401, 403, 404].includes(problem.status)) {
-        this.stop();
-        this.refused(problem);
-      } else {
-        this.#later();
-      }
-      return;
-    }
-    if (this.#stopped) return;
-    this.transcript.adopt(view);
-    this.changed();
-    if (this.transcript.terminal) {
-      this.stop();
-      this.line("ended");
-    } else {
-      this.#later();
-    }
-  }
-
-  #later() {
-    this.#drop();
-    const wait = nextWait(this.#failures);
-    this.#failures += 1;
-    this.line({ until: Date.now() + wait });
-    this.#timer = setTimeout(() => this.open(), wait);
-  }
-
-  /** The network, or the person, is back: no reason to sit out a long wait. */
-  #hurry() {
-    if (this.#timer && document.visibilityState === "visible" && this.#failures > 3) {
-      this.#failures = 3;
-      this.#later();
-    }
   }
 }

@@ -12,6 +12,9 @@ export function points(text) {
   return count;
 }
 
+/** The first `count` code points of `text`. */
+export const begin = (text, count) => [...text].slice(0, count).join("");
+
 /** `text` without its first `count` code points. */
 export function skip(text, count) {
   let at = 0;
@@ -49,9 +52,9 @@ function newTurn(id) {
   return {
     id, persona: "", name: "", color: "", model: "", state: "scheduled",
     body: new Growing(), thought: new Growing(),
-    attempt: "", spoke: "", over: new Set(), attempts: 0,
+    attempt: "", spoke: "", broken: null, over: new Set(), attempts: 0,
     reason: "", notBefore: null, failure: null,
-    finishReason: "", usage: null, cost: null, firstTokenMs: null, durationMs: null,
+    finishReason: "", usage: null, cost: null, firstTokenMs: null, durationMs: null, notes: [],
   };
 }
 
@@ -111,6 +114,13 @@ export class Transcript {
     return id > 0 && outcome === STALE ? CHANGED : outcome;
   }
 
+  /** What runs and has spoken, as a `TurnText` would tell it. */
+  snapshots() {
+    return [...this.turns.values()].filter((turn) => turn.state === "running" && turn.spoke).map((turn) => ({
+      turn: turn.id, attempt: turn.spoke, text: turn.body.text, reasoning: turn.thought.text,
+    }));
+  }
+
   turn(id) {
     let turn = this.turns.get(id);
     if (!turn) this.turns.set(id, (turn = newTurn(id)));
@@ -131,9 +141,10 @@ function fromView(told, before) {
     persona: told.persona ?? "", name: told.name ?? "", color: told.color ?? "",
     model: told.model ?? "", state: told.state, attempts: told.attempts ?? 0,
     attempt: told.attempt ?? "", spoke: told.attempt ?? "", failure: told.failure ?? null,
-    notBefore: told.failure?.not_before ?? null, finishReason: told.finish_reason ?? "",
+    reason: told.reason ?? "", notBefore: told.not_before ?? told.failure?.not_before ?? null, finishReason: told.finish_reason ?? "",
     usage: told.usage ?? null, cost: told.cost ?? null,
     firstTokenMs: told.first_token_ms ?? null, durationMs: told.duration_ms ?? null,
+    notes: told.notes ?? [],
   });
   turn.body.replace(told.text ?? "");
   turn.thought.replace(told.reasoning ?? "");
@@ -193,17 +204,24 @@ const EVENTS = {
       reason: "", notBefore: null, failure: null,
     });
     turn.attempts += 1;
+    if (data.from_char && turn.broken !== null && turn.spoke !== data.attempt) {
+      // It goes on where the former attempt broke off; more than that may have been heard of it.
+      turn.body.replace(begin(turn.broken, data.from_char));
+      turn.spoke = data.attempt;
+    }
   },
 
   AttemptFailed(data) {
     const turn = this.turn(data.turn);
     turn.over.add(data.attempt);
+    turn.broken = data.text ?? "";
     if (data.sent === false) turn.attempts = Math.max(0, turn.attempts - 1);
   },
 
   AttemptCut(data) {
     const turn = this.turn(data.turn);
     turn.over.add(data.attempt);
+    turn.broken = data.text ?? "";
   },
 
   TurnRestarted(data) {
@@ -221,6 +239,7 @@ const EVENTS = {
       state: "completed", model: data.model, finishReason: data.finish_reason ?? "",
       usage: data.usage ?? null, cost: data.cost ?? null, failure: null, reason: "", notBefore: null,
       firstTokenMs: data.first_token_ms ?? null, durationMs: data.duration_ms ?? null,
+      notes: data.notes ?? [],
     });
     turn.body.replace(data.text ?? "");
     turn.thought.replace(data.reasoning ?? "");
@@ -235,6 +254,19 @@ const EVENTS = {
 
   TurnCancelled(data) {
     Object.assign(this.turn(data.turn), { state: "cancelled", reason: "", notBefore: null, failure: null });
+  },
+
+  /** Somebody wants it tried again. */
+  TurnReopened(data) {
+    const turn = this.turn(data.turn);
+    Object.assign(turn, { state: "scheduled", reason: "", notBefore: null, failure: null, spoke: "" });
+    turn.body.replace("");
+    turn.thought.replace("");
+  },
+
+  /** It was over, and goes on. */
+  DiscussionReopened() {
+    this.state = "running";
   },
 
   DiscussionCompleted() {

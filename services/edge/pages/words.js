@@ -61,11 +61,33 @@ export const STATES = {
 /** Why nothing is being sent just now, where no failure says it. */
 export const WAITS = {
   rate: ["Within the provider's limits", "This account's requests for the minute are used up; the next one goes out as soon as there is room."],
+  tokens: ["Within the provider's limits", "This account's tokens for the minute are used up; the next request goes out as soon as there is room."],
+  daily: ["The day's tokens are used up", "What this account may use in a day is spent; it goes on when the provider's day begins."],
   concurrency: ["Others are being answered", "The account allows only so many answers at a time; this one is next in line."],
+  line: ["In line", "Others wait for the same account and came first."],
   throttled: ["The provider asks for patience", "It limits how often this account may ask."],
   overloaded: ["The provider is overloaded", "It has no capacity at the moment."],
+  breaker: ["The provider is left in peace", "It failed several times in a row; a single request goes first to see whether it is back."],
+  retries: ["Not too many tries", "Much has failed lately, so this account's further tries are spread out."],
   transient: ["The connection failed", "That usually passes; it will be tried again."],
   ambiguous: ["No answer came back", "The request may have been counted, so it is tried again only once."],
+  midstream: ["The answer broke off", "It will be asked for once more."],
+  unknown: ["Something unexpected came back", "It is tried once more."],
   suspect: ["The key is being checked", "The provider has just refused it; one free look decides."],
   adapter: ["No worker is free", "The part of Parley that speaks to providers is starting or busy."],
+};
+
+/** The limits that an account can have. */
+export const LIMITS = {
+  rpm: "Requests a minute",
+  tpm: "Tokens a minute",
+  tpd: "Tokens a day",
+  concurrency: "Answers at once",
+};
+
+/** What opens a gate, by the first word of its name. */
+export const OPENS = {
+  key: "It opens by itself as soon as a key of this provider works.",
+  model: "It opens by itself as soon as the provider lists the model again.",
+  billing: "It opens by itself once the account has balance again: Parley looks now and then, without spending anything.",
 };

@@ -19,6 +19,7 @@ from services.provider_adapter.foreign import (
     as_arguments,
     as_count,
     as_dict,
+    as_flag,
     as_list,
     as_text,
     is_ragged,
@@ -295,11 +296,20 @@ def catalog(body: bytes) -> list[LiveModel]:
         LiveModel(
             id=as_text(entry["id"]),
             context_window=as_count(entry.get("max_input_tokens")),
+            **_abilities(as_dict(entry.get("capabilities"))),
             created=_moment(entry.get("created_at")),
         )
         for entry in as_list(document["data"])
         if as_text(entry.get("id"))
     ]
+
+
+def _abilities(told: dict[str, Any]) -> dict[str, Any]:
+    """Newer lists tell (`capabilities.thinking.supported`); older ones do not."""
+    return {
+        "thinks": as_flag(as_dict(told.get("thinking")).get("supported")),
+        "sees": as_flag(as_dict(told.get("image_input")).get("supported")),
+    }
 
 
 def _moment(text: object) -> int | None:

@@ -282,7 +282,13 @@ def catalog(body: bytes) -> list[LiveModel]:
             id=as_text(entry["name"]).removeprefix("models/"),
             context_window=as_count(entry.get("inputTokenLimit")),
             thinks=as_flag(entry.get("thinking")),
+            chats=_chats(entry.get("supportedGenerationMethods")),
         )
         for entry in as_list(document["models"])
         if as_text(entry.get("name"))
     ]
+
+
+def _chats(methods: object) -> bool | None:
+    """Whether it generates content at all; others embed, or draw by another method."""
+    return "generateContent" in methods if isinstance(methods, list) else None

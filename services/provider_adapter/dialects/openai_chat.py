@@ -20,6 +20,7 @@ from services.provider_adapter.foreign import (
     as_count,
     as_dict,
     as_flag,
+    as_price,
     as_text,
     is_ragged,
     told_in,
@@ -252,8 +253,9 @@ def catalog(body: bytes) -> list[LiveModel]:
             context_window=next(
                 filter(None, (as_count(entry.get(name)) for name in _WINDOW)), None
             ),
-            thinks=as_flag(entry.get("supports_reasoning")),
             created=as_count(entry.get("created")),
+            **_abilities(entry),
+            **_prices(as_dict(entry.get("pricing"))),
         )
         for entry in map(as_dict, cast(list[Any], entries))
         if as_text(entry.get("id"))
@@ -262,3 +264,56 @@ def catalog(body: bytes) -> list[LiveModel]:
 
 _WINDOW = ("context_length", "context_window", "max_model_len", "max_context_length")
 """How Moonshot and OpenRouter, Groq, vLLM and Mistral call it."""
+
+
+def _abilities(entry: dict[str, Any]) -> dict[str, Any]:
+    """What the entry says the model can do, in whichever of the vendors' words it has."""
+    moonshot = as_flag(entry.get("supports_reasoning")), as_flag(entry.get("supports_image_in"))
+    if moonshot != (None, None):
+        thinks, sees = moonshot
+        return {"thinks": thinks, "sees": sees}
+    mistral = as_dict(entry.get("capabilities"))
+    if "completion_chat" in mistral:
+        return {
+            "thinks": as_flag(mistral.get("reasoning")),
+            "sees": as_flag(mistral.get("vision")),
+            "calls_tools": as_flag(mistral.get("function_calling")),
+            "chats": as_flag(mistral.get("completion_chat")),
+        }
+    shape = as_dict(entry.get("architecture"))  # OpenRouter's
+    takes, gives = shape.get("input_modalities"), shape.get("output_modalities")
+    options = entry.get("supported_parameters")
+    return {
+        "thinks": "reasoning" in options if isinstance(options, list) else None,
+        "sees": "image" in takes if isinstance(takes, list) else None,
+        "calls_tools": "tools" in options if isinstance(options, list) else None,
+        "chats": "text" in gives
+        if isinstance(gives, list)
+        else _TOGETHERS_KINDS.get(as_text(entry.get("type"))),
+    }
+
+
+_TOGETHERS_KINDS = {
+    "chat": True,
+    "language": False,  # goes on with a text, knows no roles
+    "embedding": False,
+    "image": False,
+    "moderation": False,
+    "rerank": False,
+    "audio": False,
+    "transcribe": False,
+    "video": False,
+}
+"""What Together says of each of its models (docs.together.ai, "List all models")."""
+
+
+def _prices(told: dict[str, Any]) -> dict[str, Any]:
+    """USD for a million tokens: OpenRouter tells it for one, as text, Together for a million."""
+    if "prompt" in told:
+        names, scale = ("prompt", "input_cache_read", "completion"), 1_000_000
+    else:
+        names, scale = ("input", "cached_input", "output"), 1
+    input_, cached, output = (as_price(told.get(name), scale) for name in names)
+    if input_ is None or output is None:
+        return {}
+    return {"input_price": input_, "cached_price": cached, "output_price": output}

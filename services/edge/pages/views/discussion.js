@@ -8,6 +8,7 @@ import { Transcript } from "/pages/transcript.js";
 import { ago, left, money, plural, STATES, took, WAITS } from "/pages/words.js";
 import { prepare } from "/pages/views/compose.js";
 import { problemBox } from "/pages/views/problem.js";
+import { copied } from "/pages/clipboard.js";
 
 export class DiscussionView {
   #transcript = new Transcript();
@@ -52,6 +53,12 @@ export class DiscussionView {
     this.#draw();
     this.title.focus({ preventScroll: true });
     this.#clock = setInterval(() => this.#tick(), 1_000);
+    this.#follow();
+  }
+
+  /** Hear of what comes, if there is more to come. */
+  #follow() {
+    this.#follower?.stop();
     if (this.#transcript.terminal) {
       this.#line = "ended";
       this.#tick();
@@ -107,7 +114,7 @@ export class DiscussionView {
     let column = this.#columns.get(turn.id);
     if (!column) {
       const persona = this.personas.find((one) => one.slug === turn.persona);
-      column = new Column(turn, persona);
+      column = new Column(turn, persona, () => void this.#retry(turn.id));
       this.#columns.set(turn.id, column);
       this.columns.append(column.element);
       this.tabs.append(tint(h("button", {
@@ -135,6 +142,21 @@ export class DiscussionView {
       this.answer.replaceChildren(problemBox(problem));
     } finally {
       this.cancel.disabled = false;
+    }
+  }
+
+  /** Try a turn again that failed; look at once whether one that is parked can go on. */
+  async #retry(turn) {
+    try {
+      const view = await post(`/api/v1/discussions/${encodeURIComponent(this.id)}/turns/${encodeURIComponent(turn)}/retry`);
+      if (this.#closed) return;
+      const over = this.#transcript.terminal;
+      this.#transcript.adopt(view);
+      this.answer.replaceChildren();
+      if (over) this.#follow();
+      this.#draw();
+    } catch (problem) {
+      this.answer.replaceChildren(problemBox(problem));
     }
   }
 
@@ -168,7 +190,8 @@ class Column {
   #open = false;
   #state = "";
 
-  constructor(turn, persona) {
+  constructor(turn, persona, retry) {
+    this.retry = retry;
     this.name = turn.name || persona?.name || turn.persona || turn.model;
     this.color = turn.color || persona?.color || "";
     this.model = h("span", { class: "model" });
@@ -181,6 +204,7 @@ class Column {
     this.countdown = h("span", { class: "countdown" });
     this.figures = h("p", { class: "figures" });
     this.copy = h("button", { class: "quiet square", type: "button", "aria-label": `Copy the answer of ${this.name}`, title: "Copy", onclick: () => void this.#copy() }, icon("copy"));
+    this.remarks = h("p", { class: "remarks", hidden: true });
     this.foot = h("footer", { hidden: true }, this.figures, this.copy);
     const id = `turn-${turn.id}`;
     this.element = tint(h("section", { class: "column", "aria-labelledby": id, "data-turn": turn.id },
@@ -190,7 +214,7 @@ class Column {
           h("h2", { id }, this.name),
           h("p", {}, persona?.title ? h("span", {}, persona.title) : null, this.model)),
         this.status),
-      this.thoughts, this.text, this.note, this.foot), this.color);
+      this.thoughts, this.text, this.note, this.remarks, this.foot), this.color);
   }
 
   draw(turn) {
@@ -218,7 +242,7 @@ class Column {
   }
 
   tick(turn) {
-    if (turn.state === "waiting" && turn.notBefore) say(this.countdown, ` Next try ${left(turn.notBefore)}.`);
+    if (turn.state === "waiting" && turn.notBefore) say(this.countdown, `Tries again ${left(turn.notBefore)}.`);
   }
 
   #drawNote(turn) {
@@ -235,19 +259,26 @@ class Column {
       : turn.state === "cancelled" ? ["Cancelled", turn.body.text ? "What had been written until then is kept above." : ""]
         : WAITS[turn.reason] ?? ["Waiting", ""];
     const aboutKeys = ["auth", "billing"].includes(failure?.class);
+    const again = { failed: failure?.retryable ? "Try again" : "", parked: "Look again now", cancelled: "Try again" }[turn.state];
     const partial = turn.state === "failed" && turn.body.text;
     this.note.replaceChildren(h("div", { class: `note ${turn.state === "failed" ? "bad" : turn.state === "parked" ? "held" : ""}` },
       icon(shown),
       h("div", {},
         h("p", { class: "note-title" }, title),
-        detail || turn.state === "waiting" ? h("p", {}, detail, turn.state === "waiting" ? this.countdown : null) : null,
+        detail ? h("p", {}, detail) : null,
         turn.state === "parked" ? h("p", {}, "Nothing is sent until this is mended; then it goes on by itself.") : null,
         partial ? h("p", {}, "What had been written until then is kept above.") : null,
-        failure?.next_step ? h("p", { class: "next" }, failure.next_step, aboutKeys ? [" ", h("a", { href: "#/keys" }, "Open Keys")] : null) : null)));
+        turn.state === "waiting" ? h("p", {}, this.countdown) : null,
+        failure?.next_step ? h("p", { class: turn.state === "waiting" ? "hint" : "next" }, failure.next_step, aboutKeys ? [" ", h("a", { href: "#/keys" }, "Open Keys")] : null) : null,
+        again || turn.state === "parked" ? h("p", { class: "note-actions" },
+          again ? h("button", { class: "link", type: "button", "aria-label": `${again}: ${this.name}`, onclick: this.retry }, again) : null,
+          turn.state === "parked" ? h("a", { href: "#/providers" }, "What is closed, and why") : null) : null)));
   }
 
   #drawFoot(turn) {
     const done = ["completed", "failed", "cancelled"].includes(turn.state);
+    this.remarks.hidden = !done || !turn.notes.length;
+    say(this.remarks, turn.notes.join(" "));
     this.foot.hidden = !done || !(turn.body.text || turn.usage);
     this.copy.hidden = !turn.body.text;
     if (!done) return;
@@ -280,21 +311,5 @@ class Column {
     this.copy.replaceChildren(icon(done ? "check" : "warning"));
     announce(done ? "Copied." : "The browser did not allow copying.");
     setTimeout(() => this.copy.replaceChildren(icon("copy")), 1_500);
-  }
-}
-
-/** The clipboard's own interface exists only on https and loopback. */
-async function copied(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const area = h("textarea", { class: "unseen", readonly: true, "aria-hidden": "true" });
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
   }
 }

@@ -3,6 +3,7 @@
 import { call, fresh, get, post } from "/pages/api.js";
 import { announce, h, icon } from "/pages/dom.js";
 import { ago, left, plural } from "/pages/words.js";
+import { ownEndpoints } from "/pages/views/endpoints.js";
 import { problemBox } from "/pages/views/problem.js";
 
 const MEANING = {
@@ -25,6 +26,7 @@ export async function keys(place, { providers, manages, changed }) {
     manages ? addForm(providers, async () => {
       await Promise.all([showKeys(list), showProviders()]);
     }) : null,
+    manages ? ownEndpoints(async () => keys(place, { providers: await changed(), manages, changed })) : null,
     h("section", { class: "stack", "aria-labelledby": "providers" }, h("h2", { id: "providers" }, "Providers"), standing)));
   place.querySelector("h1").focus({ preventScroll: true });
   standing.replaceChildren(...providers.map(providerCard));
@@ -40,7 +42,7 @@ async function showKeys(list) {
     const found = (await get("/api/v1/keys"))?.items ?? [];
     const dead = found.some((key) => ["quarantined", "revoked"].includes(key.state) || (key.state === "disabled" && /^Replaced/.test(key.reason ?? "")));
     list.replaceChildren(...(found.length
-      ? found.map((key) => keyCard(key, () => showKeys(list)))
+      ? found.map((key) => keyCard(key, found, () => showKeys(list)))
       : [h("p", { class: "hint" }, "None yet. Until there is one, the tiny local model answers.")]),
     ...(dead ? [pruning(list)] : []));
   } catch (problem) {
@@ -67,7 +69,7 @@ function pruning(list) {
     h("div", { class: "actions" }, h("button", { class: "quiet", type: "button", onclick: ask }, icon("close"), "Remove dead keys")));
 }
 
-function keyCard(key, reload) {
+function keyCard(key, all, reload) {
   const answer = h("div", { class: "stack", "aria-live": "polite" });
   const address = `/api/v1/keys/${encodeURIComponent(key.id)}`;
   const name = key.label || key.provider;
@@ -116,6 +118,8 @@ function keyCard(key, reload) {
       h("dt", {}, "Endpoint"), h("dd", {}, h("code", {}, key.endpoint)),
       h("dt", {}, "Fingerprint"), h("dd", {}, h("code", {}, key.fingerprint)),
       key.since ? [h("dt", {}, "Since"), h("dd", {}, h("time", { datetime: key.since }, ago(key.since)))] : null),
+    key.pool ? h("p", { class: "hint" }, "Shares the work with the other keys in use.") : null,
+    key.shares_limits_with?.length ? h("p", {}, `Shares the limits of ${sharing(key.shares_limits_with, all)}: the provider counts them as one account.`) : null,
     key.reason ? h("p", {}, key.reason) : null,
     key.next_step ? h("p", { class: "next" }, key.next_step) : null,
     answer,
@@ -123,8 +127,17 @@ function keyCard(key, reload) {
   return card;
 }
 
+/** The keys of the same account, by the names they have on this page. */
+function sharing(ids, all) {
+  const names = ids.map((id) => {
+    const other = all.find((one) => one.id === id);
+    return other?.label || other?.fingerprint || id;
+  });
+  return `the key${ids.length > 1 ? "s" : ""} ${names.join(", ")}`;
+}
+
 /** A question before something that cannot be undone; the safe answer has the focus. */
-function confirmation(question, words, close, done) {
+export function confirmation(question, words, close, done) {
   const no = h("button", { class: "quiet", type: "button", onclick: close }, "Keep it");
   const box = h("div", { class: "note bad", role: "group", "aria-label": question },
     icon("warning"),
@@ -160,6 +173,7 @@ function addForm(providers, added) {
     h("p", { class: "hint" }, "Accounts of one endpoint are unknown to the others: take the one that your key was made for."));
   const secret = h("input", { id: "secret", type: "password", autocomplete: "off", spellcheck: "false", required: true });
   const label = h("input", { id: "label", type: "text", autocomplete: "off", maxlength: "100" });
+  const pool = h("input", { id: "pool", type: "checkbox" });
   const answer = h("div", { "aria-live": "polite" });
   const button = h("button", { class: "strong" }, "Add the key");
 
@@ -181,9 +195,11 @@ function addForm(providers, added) {
       const wanted = { provider: provider.value, secret: secret.value };
       if (label.value.trim()) wanted.label = label.value.trim();
       if (!regionField.hidden && region.value) wanted.region = region.value;
+      if (pool.checked) wanted.pool = true;
       try {
         const key = await post("/api/v1/keys", wanted, { headers: { "Idempotency-Key": fresh() } });
         secret.value = label.value = "";
+        pool.checked = false;
         answer.replaceChildren(verdict(key));
         announce(`The key is ${key.state}.`);
         await added();
@@ -200,6 +216,9 @@ function addForm(providers, added) {
     h("div", { class: "field" }, h("label", { for: "label" }, "Label ", h("span", { class: "hint" }, "(if you like)")), label)),
   regionField,
   h("div", { class: "field" }, h("label", { for: "secret" }, "Key"), secret),
+  h("div", { class: "field" },
+    h("label", { for: "pool" }, pool, " Share the work with the keys in use"),
+    h("p", { class: "hint" }, "Otherwise this key takes the place of the one before it. Worth it for keys of different accounts: those of one account share its limits.")),
   answer,
   button);
 }

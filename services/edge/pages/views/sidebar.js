@@ -96,9 +96,16 @@ export class Sidebar {
             ? [String(provider.models ?? 0), h("span", { class: "unseen" }, " models")]
             : provider.needs_key === false ? "off" : "no key"));
       }), more ? [h("li", {}, h("span", { class: "dot idle", "aria-hidden": "true" }), h("span", {}, `${more} more, not set up`))] : []),
+      h("a", { class: "foot-link", href: "#/providers", "aria-current": location.hash === "#/providers" ? "page" : null },
+        icon("clock"), manages ? "Limits and queues" : "Providers"),
       h("div", { class: "side-links" },
-        h("a", { class: "foot-link", href: "#/keys", "aria-current": location.hash === "#/keys" ? "page" : null },
-          icon("key"), manages ? "Keys and providers" : "Providers"),
+        manages ? h("a", { class: "foot-link", href: "#/keys", "aria-current": location.hash === "#/keys" ? "page" : null },
+          icon("key"), "Keys and providers") : h("span"),
         h("button", { class: "quiet square", type: "button", "aria-label": "Sign out", title: "Sign out", onclick: signOut }, icon("leave"))));
+    if (manages) {
+      this.foot.querySelector(".side-links").before(
+        h("a", { class: "foot-link", href: "#/tokens", "aria-current": location.hash === "#/tokens" ? "page" : null },
+          icon("people"), "Access tokens"));
+    }
   }
 }
