@@ -35,11 +35,10 @@ SEED = "PARLEY_FAULT_SEED"
 
 
 @pytest.fixture
-def dice(record_property: pytest.RecordProperty) -> random.Random:
+def dice() -> random.Random:
     """For what a test leaves to chance. The seed of a run is printed, and can be given again."""
     seed = int(os.environ.get(SEED) or random.SystemRandom().randrange(1 << 32))
     print(f"\nTo play the same dice again: {SEED}={seed}")  # noqa: T201 - pytest shows it on failure
-    record_property("seed", seed)
     return random.Random(seed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ def rows() -> list[Row]:
     return found
 
 
-def tests() -> set[str]:
+@cache
+def names() -> set[str]:
     """The names of all tests there are."""
     return {
         node.name
@@ -45,4 +47,4 @@ def test_a_line_names_tests_that_are_there_or_says_why_not(
     number: int, named: list[str], said: str
 ) -> None:
     assert named or said.startswith("– "), f"line {number} has neither a test nor a reason"
-    assert set(named) <= tests(), f"line {number}: {set(named) - tests()} is not there"
+    assert set(named) <= names(), f"line {number}: {set(named) - names()} is not there"
