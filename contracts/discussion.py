@@ -133,7 +133,9 @@ class TurnWaiting(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.t
 
 
 class TurnParked(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_parked.v1"):
-    """Nothing is sent until something is mended; there is no timer."""
+    """Nothing is sent until something is mended; there is no timer, unless the provider named the
+    time itself: `failure.not_before`.
+    """
 
     turn: str
     failure: Failure
@@ -329,6 +331,16 @@ class GateOpened(Event, frozen=True, kw_only=True, tag="discussion.gate_opened.v
     cause: str
 
 
+class QuotaRestored(Event, frozen=True, kw_only=True, tag="discussion.quota_restored.v1"):
+    """An account that had no balance or quota may be asked again: its gate is open."""
+
+    workspace: str
+    provider: str
+    endpoint: str
+    account: str
+    cause: str
+
+
 DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
     service="discussion",
     classes=(
@@ -351,6 +363,7 @@ DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
         ModelCatalogRefreshed,
         GateClosed,
         GateOpened,
+        QuotaRestored,
     ),
 )
 

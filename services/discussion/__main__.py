@@ -5,6 +5,7 @@ from __future__ import annotations
 from contracts.endpoints import configured
 from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.accounts import check_declared
+from services.discussion.gates import Gates
 from services.discussion.inbox import Inbox
 from services.discussion.keyring import CONSUMER, Keyring
 from services.discussion.openings import Openings
@@ -43,6 +44,7 @@ async def wire(service: Service[Settings]) -> None:
             "lease": outcomes.lease_due,
             "catalog": probes.catalog_due,
             "look": refreshing.due,
+            "gate": Gates(store).due,
             "report": keyring.report_due,
             "tidy": tidying.due,
         },

@@ -18,7 +18,7 @@ from contracts.discussion import (
     TurnCompleted,
     TurnWaiting,
 )
-from contracts.failures import FailureClass
+from contracts.failures import PARKING, FailureClass
 from contracts.providers import Limits
 from contracts.stream import Usage, UsageStatus
 from services.discussion import admission, allowance, backoff, breaker
@@ -45,6 +45,8 @@ def after(
     match end:
         case AttemptFailed():
             account = _taught(account, end, events, now)
+            if end.class_ in PARKING:
+                account = admission.unproven(account, key)
             ours = not end.sent and end.hint in OURS
             if ours or end.hint == "cancelled":
                 health = breaker.came_to_nothing(health, end.attempt)
@@ -84,11 +86,12 @@ def _taught(
         return account
     # The turn may be given up; what the provider asked of the account holds all the same.
     asked = backoff.asked_for(end.evidence)
+    reason = "daily" if end.hint == "daily" else "throttled"
     if asked is not None:
-        account = admission.silence(account, now + asked, "throttled")
+        account = admission.silence(account, now + asked, reason)
     for follow in events:
         if isinstance(follow, TurnWaiting) and follow.turn == end.turn:
-            account = admission.silence(account, follow.not_before, "throttled")
+            account = admission.silence(account, follow.not_before, reason)
     return account
 
 

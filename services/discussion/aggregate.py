@@ -461,6 +461,7 @@ def _remedied(
         model=before.model,
         evidence=evidence,
         hint=hint,
+        now=now,
         sent=isinstance(end, AttemptCut) or end.sent,
         failures=len(after.failures),
         same_class=after.snoozes if after.snoozes > before.snoozes else _same(after, class_),
@@ -491,8 +492,9 @@ def _remedied(
                     failure=failure,
                 ),
             ]
-        case Park(gate):
-            failure = explain(class_, before.model, evidence=evidence, hint=hint)
+        case Park(gate, wait):
+            opens = None if wait is None else now + wait
+            failure = explain(class_, before.model, evidence=evidence, hint=hint, not_before=opens)
             return [
                 *restarted,
                 TurnParked(
