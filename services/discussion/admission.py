@@ -408,6 +408,13 @@ def proven(account: Account, key: str) -> Account:
     return replace(account, proven=(*account.proven, key)[-32:])
 
 
+def unproven(account: Account, key: str) -> Account:
+    """Something permanent was said of it: until it completes an attempt again it runs alone, so
+    that one finds out whether all is well, and not all who have been waiting.
+    """
+    return replace(account, proven=tuple(known for known in account.proven if known != key))
+
+
 def with_health(account: Account, key: str, health: Breaker) -> Account:
     """The key version's breaker stands like this now; a closed one that saw nothing is no news."""
     others = {name: each for name, each in account.breakers.items() if name != key}
