@@ -66,7 +66,8 @@ async def wire(service: Service[Settings]) -> None:
         "outcomes",
     )
     service.spawn(bus.consume(EVENTS.name, CONSUMER, keyring.heard, passing=AWAY), "keys")
-    await bus.serve(service.name, Inbox(store, bus, openings, probes, refreshing).verbs())
+    verbs = Inbox(store, bus, openings, probes, refreshing).verbs()
+    await bus.serve(service.name, verbs, passing=AWAY)
 
 
 if __name__ == "__main__":

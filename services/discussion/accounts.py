@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 import msgspec
 
 from contracts.endpoints import directory, variable
 from contracts.providers import Limits, Provider
-from services.discussion import endpoints
+from services.discussion import admission, endpoints
 from services.discussion.admission import Account
 from services.discussion.sql import SQL
 from shared.database import Connection
@@ -40,6 +41,8 @@ class AccountRef:
         return [f"{pool}:{self.endpoint}:{self.account}", pool]
 
 
+Clock = Callable[[Connection], Awaitable[datetime]]
+
 _decode = msgspec.json.Decoder(Account).decode
 
 
@@ -56,6 +59,21 @@ async def lock(conn: Connection, ref: AccountRef) -> Account:
         row = await conn.fetchrow(SQL["lock_account"], *key)
         assert row is not None
     return _decode(cast("bytes", row["record"]))
+
+
+async def lock_to_admit(
+    conn: Connection, ref: AccountRef, clock: Clock
+) -> tuple[Account, datetime]:
+    """The record, and what time it is now that it is held.
+
+    The places of those who are known to run are kept, however late somebody looks after them.
+    """
+    account = await lock(conn, ref)
+    now = await clock(conn)
+    if lapsed := admission.lapsed(account, now):
+        for row in await conn.fetch(SQL["running"], lapsed):
+            account = admission.renew(account, row["attempt"], now=now)
+    return account, now
 
 
 async def save(conn: Connection, ref: AccountRef, account: Account) -> None:

@@ -127,12 +127,11 @@ def admit(
 
     A key version that has not completed an attempt yet runs alone: should it be bad, one request
     finds out, not fifteen. The place is lost after `holds` unless it is renewed or given back.
-    Where several reasons stand against it, the one that lasts longest is named.
+    Where several reasons stand against it, the one that lasts longest is named, and its time is
+    true: asked then, with nothing else happening, that reason is over.
     """
-    account = replace(
-        account, leases=tuple(lease for lease in account.leases if lease.expires_at > now)
-    )
     limits = in_force(account, limits)
+    account = as_of(account, limits, now)
     for kind, limit in (("tpm", limits.tpm), ("tpd", limits.tpd)):
         if limit is not None and ask.tokens > limit:
             return TooLarge(account, kind, limit)
@@ -148,15 +147,16 @@ def admit(
         (_spaced(account, now) if scout else None, "throttled"),
         (way.until if isinstance(way, breaker.Stay) else None, "breaker"),
         (_place(account, limits, ask, now), "concurrency"),
-        (_slot(account, limits, now), "rate"),
+        (_rate(account, limits, now), "rate"),
         (_room(account, limits.tpm, ask, now, spending.room_in_minute), "tokens"),
         (_room(account, limits.tpd, ask, now, spending.room_in_day), "daily"),
         (purse if isinstance(purse, datetime) else None, "retries"),
     ]
     against = [(until, reason) for until, reason in waits if until is not None and until > now]
-    if against or isinstance(purse, datetime):
+    if against:
         until, reason = max(against)
         return Denied(account, reason, until)
+    assert isinstance(purse, Allowance)
     slot = _taken(account, limits, now)
     breakers = account.breakers
     if trial:
@@ -178,8 +178,32 @@ def admit(
 
 def _spaced(account: Account, now: datetime) -> datetime | None:
     """When the next one may go to see whether a refused account is served again."""
-    last = max((lease.since for lease in account.leases if lease.since is not None), default=now)
-    return last + SPACING if account.leases else None
+    begun = [min(lease.since, now) for lease in account.leases if lease.since is not None]
+    return max(begun) + SPACING if begun else None
+
+
+def as_of(account: Account, limits: Limits, now: datetime) -> Account:
+    """The record as it stands at `now`: what is over is forgotten.
+
+    And what cannot be is put right. Nothing lies further ahead than it ever may, unless the clock
+    was put back or a limit was raised since; left so, it would stop the account until then.
+    """
+    leases = (
+        replace(lease, expires_at=min(lease.expires_at, now + PLACE))
+        for lease in account.leases
+        if lease.expires_at > now
+    )
+    return replace(
+        account,
+        next_slot=None if account.next_slot is None else _arrival(account, limits, now),
+        leases=tuple(leases),
+        refused_at=None if account.refused_at is None else min(account.refused_at, now),
+        spending=spending.forget(account.spending, now),
+        allowance=allowance.filled(account.allowance, now),
+        breakers={
+            key: breaker.not_ahead_of(health, now) for key, health in account.breakers.items()
+        },
+    )
 
 
 def _place(account: Account, limits: Limits, ask: Ask, now: datetime) -> datetime | None:
@@ -189,26 +213,40 @@ def _place(account: Account, limits: Limits, ask: Ask, now: datetime) -> datetim
     return now + RECHECK if full else None
 
 
-def _slot(account: Account, limits: Limits, now: datetime) -> datetime | None:
-    """When the rate allows the next request."""
+def _rate(account: Account, limits: Limits, now: datetime) -> datetime | None:
+    """When the rate allows the next request.
+
+    GCRA keeps the pace. It knows nothing of what was made under a higher limit, so the minute is
+    counted as well.
+    """
     if limits.rpm is None:
         return None
     interval, burst = gcra(limits.rpm)
-    return _arrival(account, limits.rpm, now) - interval * (burst - 1)
+    slot = _arrival(account, limits, now) - interval * (burst - 1)
+    return max(slot, spending.room_for_request(account.spending, limits.rpm, now) or slot)
+
+
+def earliest(account: Account, limits: Limits, now: datetime) -> datetime:
+    """When the account's rate and the provider's wish for silence allow a request at all."""
+    limits = in_force(account, limits)
+    account = as_of(account, limits, now)
+    return max(now, _rate(account, limits, now) or now, account.not_before or now)
 
 
 def _taken(account: Account, limits: Limits, now: datetime) -> datetime | None:
     """GCRA's arrival time with one request more."""
     if limits.rpm is None:
         return account.next_slot
-    return max(_arrival(account, limits.rpm, now), now) + gcra(limits.rpm)[0]
+    return max(_arrival(account, limits, now), now) + gcra(limits.rpm)[0]
 
 
-def _arrival(account: Account, rpm: int, now: datetime) -> datetime:
+def _arrival(account: Account, limits: Limits, now: datetime) -> datetime:
     """GCRA's arrival time. It is never ahead of what a run of permits can lead to, unless the
     clock was put back or the limit was raised.
     """
-    interval, burst = gcra(rpm)
+    if limits.rpm is None:
+        return account.next_slot or now
+    interval, burst = gcra(limits.rpm)
     return min(account.next_slot or now, now + interval * burst)
 
 
@@ -265,7 +303,7 @@ def refund(account: Account, attempt: str, limits: Limits, *, now: datetime) -> 
     lease = _lease(account, attempt)
     if lease is None:
         return account
-    if lease.tokens and lease.since is not None:
+    if lease.since is not None:
         spent = spending.give_back(account.spending, lease.tokens, lease.since)
         account = replace(account, spending=spent)
     rpm = in_force(account, limits).rpm
@@ -293,6 +331,20 @@ def renew(account: Account, attempt: str, *, now: datetime) -> Account:
             replace(had, expires_at=now + PLACE),
         ),
     )
+
+
+def lapsed(account: Account, now: datetime) -> list[str]:
+    """Attempts whose place would be given away now: renew those that are known to be running.
+
+    A place is lost by time alone only where nobody knows of its request any more. Otherwise a
+    house that was away for two minutes would come back to full places and take them for free.
+    """
+    return [lease.attempt for lease in account.leases if lease.expires_at <= now]
+
+
+def unlearnt(account: Account) -> Account:
+    """The limits were set anew: what the provider has named before is forgotten."""
+    return replace(account, learnt={}, places_since=None)
 
 
 def _lease(account: Account, attempt: str) -> Lease | None:

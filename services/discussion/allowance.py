@@ -17,6 +17,8 @@ MOST = 10.0
 BY_SUCCESS = 0.1
 BY_ITSELF = timedelta(seconds=30)
 """In this time one more retry may be made, whatever succeeds."""
+HARDLY = 1e-6
+"""What a purse may lack and still do: it fills in fractions, and a clock has microseconds."""
 
 
 class Allowance(Struct, frozen=True, omit_defaults=True):
@@ -38,9 +40,9 @@ def cost_of(failure: FailureClass | None) -> float:
 
 
 def filled(allowance: Allowance, now: datetime) -> Allowance:
-    """With what has come by itself since."""
+    """With what has come by itself since; nothing, where the clock was put back."""
     if allowance.as_of is None or now <= allowance.as_of:
-        return Allowance(allowance.retries, allowance.as_of or now)
+        return Allowance(allowance.retries, now)
     grown = allowance.retries + (now - allowance.as_of) / BY_ITSELF
     return Allowance(min(MOST, grown), now)
 
@@ -48,8 +50,8 @@ def filled(allowance: Allowance, now: datetime) -> Allowance:
 def spend(allowance: Allowance, cost: float, now: datetime) -> Allowance | datetime:
     """What is left after `cost`, or when there is enough."""
     held = filled(allowance, now)
-    if held.retries >= cost:
-        return Allowance(held.retries - cost, held.as_of)
+    if held.retries >= cost - HARDLY:
+        return Allowance(max(held.retries - cost, 0.0), held.as_of)
     return now + (cost - held.retries) * BY_ITSELF
 
 

@@ -137,6 +137,18 @@ def came_to_nothing(breaker: Breaker, attempt: str) -> Breaker:
     return replace(breaker, trial="", trial_until=None)
 
 
+def not_ahead_of(breaker: Breaker, now: datetime) -> Breaker:
+    """No rest and no look lasts longer than it may, should the clock have been put back."""
+    if breaker.open_until is None:
+        return breaker
+    until = breaker.trial_until
+    return replace(
+        breaker,
+        open_until=min(breaker.open_until, now + LONGEST_REST),
+        trial_until=None if until is None else min(until, now + TRIAL),
+    )
+
+
 def _rest(breaker: Breaker, now: datetime, dice: Dice) -> Breaker:
     span = min(FIRST_REST * 2 ** min(breaker.rests, 16), LONGEST_REST)
     span = min(span * (1 - SPREAD + 2 * SPREAD * dice()), LONGEST_REST)
@@ -144,7 +156,8 @@ def _rest(breaker: Breaker, now: datetime, dice: Dice) -> Breaker:
 
 
 def _tallied(breaker: Breaker, weight: float, now: datetime) -> Breaker:
-    kept = [tally for tally in breaker.window if tally.since > now - WINDOW]
+    # What lies ahead is of a clock that was put back since.
+    kept = [tally for tally in breaker.window if now - WINDOW < tally.since <= now + BUCKET]
     if kept and now < kept[-1].since + BUCKET:
         last = kept.pop()
         kept.append(Tally(last.since, last.calls + 1, last.failures + weight))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec.structs import replace
 
 from contracts.discussion import SetLimits
 from contracts.failures import Invalid, NotFound
 from contracts.providers import Limits
-from services.discussion import accounts, endpoints, line
+from services.discussion import accounts, admission, endpoints, line
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
 from services.discussion.sql import SQL
@@ -31,7 +30,7 @@ async def change(conn: Connection, command: SetLimits) -> None:
     for row in await conn.fetch(SQL["accounts_of_provider"], command.workspace, command.provider):
         ref = AccountRef(command.workspace, command.provider, row["endpoint"], row["account"])
         account = _decode_account(row["record"])
-        await accounts.save(conn, ref, replace(account, learnt={}, places_since=None))
+        await accounts.save(conn, ref, admission.unlearnt(account))
         await line.call_all(conn, ref)
 
 

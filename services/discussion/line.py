@@ -50,15 +50,10 @@ async def call_next(
     conn: Connection, ref: AccountRef, account: Account, limits: Limits, now: datetime
 ) -> None:
     """Let the first in line look as soon as there may be something for it."""
-    limits = admission.in_force(account, limits)
-    if limits.concurrency is not None and len(account.leases) >= limits.concurrency:
+    places = admission.in_force(account, limits).concurrency
+    if places is not None and len(account.leases) >= places:
         return  # whoever leaves calls
-    at = now
-    if limits.rpm is not None and account.next_slot is not None:
-        interval, burst = admission.gcra(limits.rpm)
-        at = max(now, account.next_slot - interval * (burst - 1))
-    if account.not_before is not None:
-        at = max(at, account.not_before)
+    at = admission.earliest(account, limits, now)
     await conn.execute(SQL["wake_next"], ref.lines, at)
 
 

@@ -140,9 +140,8 @@ class Probes:
 
     async def _admit(self, ref: AccountRef, probe: str) -> ProbeResult | None:
         async with self._store.transaction() as conn:
-            account = await accounts.lock(conn, ref)
+            account, now = await accounts.lock_to_admit(conn, ref, self._store.clock)
             limits = await accounts.limits_of(conn, ref)
-            now = await self._store.clock(conn)
             ask = admission.Ask(attempt=probe, free=True)
             verdict = admission.admit(account, limits, ask, now=now, holds=2 * PROBE_WITHIN)
             await accounts.save(conn, ref, verdict.account)

@@ -145,6 +145,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 -- name: find_attempt
 SELECT * FROM attempts WHERE attempt = $1
 
+-- name: running
+SELECT attempt FROM attempts WHERE attempt = ANY ($1)
+
 -- name: attempts_of_discussion
 SELECT * FROM attempts WHERE discussion = $1 ORDER BY provider, endpoint, account, attempt
 
@@ -274,9 +277,10 @@ ON CONFLICT (workspace, provider, endpoint, key) DO UPDATE
     SET models = excluded.models, refreshed_at = excluded.refreshed_at
 
 -- name: catalogs
+-- A key in doubt included: who asks for its models waits until it is confirmed or put away.
 SELECT c.provider, c.endpoint, c.key, c.models, c.refreshed_at, k.activated_at
 FROM catalogs c LEFT JOIN keys k USING (key)
-WHERE c.workspace = $1 AND (c.key = '' OR k.state = 'active')
+WHERE c.workspace = $1 AND (c.key = '' OR k.state IN ('active', 'suspect'))
 
 -- name: find_key
 SELECT key, workspace, version, provider, endpoint, account, state FROM keys WHERE key = $1

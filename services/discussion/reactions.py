@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, assert_never
 
 import asyncpg
 import msgspec
-from msgspec.structs import replace
 
 from contracts.discussion import (
     AttemptCut,
@@ -39,13 +38,10 @@ from contracts.discussion import (
 )
 from contracts.failures import PARKING, Evidence, FailureClass
 from contracts.keys import ReportKey
-from contracts.stream import Usage, UsageStatus
-from services.discussion import accounts, admission, aggregate, allowance, backoff, breaker, line
+from services.discussion import accounts, aftermath, aggregate, line
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
-from services.discussion.breaker import Breaker
 from services.discussion.overview import overview
-from services.discussion.remedies import OURS
 from services.discussion.sql import SQL
 from services.discussion.words import explain
 from shared.database import Connection
@@ -143,72 +139,25 @@ class Reactions:
         if row is None:
             return
         ref = account_of(row)
-        account = await accounts.lock(self._conn, ref)
+        before = await accounts.lock(self._conn, ref)
         limits = await accounts.limits_of(self._conn, ref)
         key = _key(row)
-        health = account.breakers.get(key, Breaker())
+        account = aftermath.after(
+            before, event, events, key=key, limits=limits, now=self._now, dice=random.random
+        )
         match event:
             case AttemptFailed():
-                account = await self._account_after(account, event, row, events)
-                ours = not event.sent and event.hint in OURS
-                health = (
-                    breaker.came_to_nothing(health, event.attempt)
-                    if ours or event.hint == "cancelled"
-                    else breaker.failed(
-                        health, event.attempt, event.class_, self._now, dice=random.random
-                    )
-                )
-                if not event.sent:
-                    account = admission.refund(account, event.attempt, limits, now=self._now)
-                else:
-                    account = admission.settle(account, event.attempt, _tokens(event.usage))
+                if event.class_ in PARKING:
+                    await self._close_gate(event, row)
+                if event.class_ is FailureClass.AUTH and row["key"]:
+                    await self._report(row, accepted=False, event=event)
             case TurnCompleted():
-                health = breaker.succeeded(health, event.attempt, self._now)
-                account = replace(account, allowance=allowance.earn(account.allowance, self._now))
-                account = admission.settle(account, event.attempt, _tokens(event.usage))
-                account = admission.widen(account, limits, now=self._now)
-                account = admission.answered(account)
-                if key and key not in account.proven:
-                    account = admission.proven(account, key)
+                if key and key not in before.proven:
                     await self._report(row, accepted=True)
                 await self._open_gates(row)
             case AttemptCut():
-                # Whoever made the request is gone: nothing is known of the provider.
-                health = breaker.came_to_nothing(health, event.attempt)
-        account = admission.with_health(account, key, health)
-        account = admission.release(account, event.attempt)
+                pass
         await self._free(row, ref, account)
-
-    async def _account_after(
-        self,
-        account: Account,
-        event: AttemptFailed,
-        row: asyncpg.Record,
-        events: Sequence[DiscussionEvent],
-    ) -> Account:
-        named = event.evidence.limits
-        if event.hint == "concurrency" and "concurrency" not in named:
-            named = {**named, "concurrency": max(1, len(account.leases) - 1)}
-        account = admission.learn(account, named, now=self._now)
-        if event.class_ is FailureClass.THROTTLED:
-            # The turn may be given up; what the provider asked of the account holds all the same,
-            # and the oftener it refuses, the longer it is left in peace.
-            account = admission.refused(account, event.attempt, now=self._now)
-            silence = backoff.next_wait(
-                backoff.THROTTLED,
-                failures=account.refusals,
-                hint=backoff.asked_for(event.evidence),
-                dice=random.random,
-            )
-            account = admission.silence(account, self._now + silence, "throttled")
-            for follow in events:
-                if isinstance(follow, TurnWaiting) and follow.turn == event.turn:
-                    account = admission.silence(account, follow.not_before, "throttled")
-        if event.class_ in PARKING:
-            await self._close_gate(event, row)
-        if event.class_ is FailureClass.AUTH and row["key"]:
-            await self._report(row, accepted=False, event=event)
-        return account
 
     async def _close_gate(self, event: AttemptFailed, row: asyncpg.Record) -> None:
         model = f"{row['provider']}/{row['model']}"
@@ -288,11 +237,8 @@ class Reactions:
         for row in await self._conn.fetch(SQL["attempts_of_discussion"], self._opened.discussion):
             ref = account_of(row)
             account = await accounts.lock(self._conn, ref)
-            key = _key(row)
-            health = account.breakers.get(key, Breaker())
-            health = breaker.came_to_nothing(health, row["attempt"])
-            account = admission.with_health(account, key, health)
-            await self._free(row, ref, admission.release(account, row["attempt"]))
+            account = aftermath.given_up(account, row["attempt"], key=_key(row))
+            await self._free(row, ref, account)
 
     async def _free(self, row: asyncpg.Record, ref: AccountRef, account: Account) -> None:
         await accounts.save(self._conn, ref, account)
@@ -322,13 +268,6 @@ class Reactions:
 def account_of(row: asyncpg.Record) -> AccountRef:
     """Whose place the attempt holds."""
     return AccountRef(row["workspace"], row["provider"], row["endpoint"], row["account"])
-
-
-def _tokens(usage: Usage) -> int | None:
-    """What an attempt cost, where the provider said so."""
-    if usage.status is not UsageStatus.MEASURED:
-        return None
-    return usage.input_tokens + usage.output_tokens
 
 
 def _key(row: asyncpg.Record) -> str:

@@ -1,4 +1,5 @@
-"""How many tokens an account has reserved, in the last minute and in this day.
+"""How many tokens an account has reserved, in the last minute and in this day, and how many
+requests it has made in that minute.
 
 A request is charged before it is made, with what it may cost at most: providers reckon their
 limits so, and nobody knows better beforehand. Seconds are gathered in small buckets, and a bucket
@@ -8,6 +9,7 @@ any sliding minute holds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
@@ -26,6 +28,7 @@ class Bucket(Struct, frozen=True, array_like=True):
 
     since: datetime
     tokens: int
+    requests: int = 0
 
 
 class Spending(Struct, frozen=True, omit_defaults=True):
@@ -41,26 +44,33 @@ class Spending(Struct, frozen=True, omit_defaults=True):
 def forget(spending: Spending, now: datetime) -> Spending:
     """Without what lies behind the minute, and behind the day.
 
-    Should the clock have been put back, what lies ahead of it is taken for spent just now.
+    Should the clock have been put back, what lies ahead of it is taken for spent just now. A day
+    that has begun is not begun again, unless it lies so far ahead that it never had begun.
     """
     newest = bucket_of(now)
-    ahead = sum(bucket.tokens for bucket in spending.minute if bucket.since >= newest)
+    ahead = [bucket for bucket in spending.minute if bucket.since >= newest]
     minute = (
         *(bucket for bucket in spending.minute if now - MEMORY < bucket.since < newest),
-        *((Bucket(newest, ahead),) if ahead else ()),
+        *((_together(newest, ahead),) if ahead else ()),
     )
     today = day_of(now)
     if spending.day is None or spending.day < today:
         return Spending(minute, today, 0)
-    return replace(spending, minute=minute)
+    return Spending(minute, spending.day if spending.day <= today + DAY else today, spending.of_day)
+
+
+def _together(since: datetime, buckets: Sequence[Bucket]) -> Bucket:
+    return Bucket(
+        since,
+        sum(bucket.tokens for bucket in buckets),
+        sum(bucket.requests for bucket in buckets),
+    )
 
 
 def reserve(spending: Spending, tokens: int, now: datetime) -> Spending:
-    """With `tokens` more, from now on."""
+    """With one request more, of `tokens`, from now on."""
     spending = forget(spending, now)
-    if not tokens:
-        return spending
-    with_it = (*spending.minute, Bucket(bucket_of(now), tokens))
+    with_it = (*spending.minute, Bucket(bucket_of(now), tokens, 1))
     together = forget(replace(spending, minute=with_it), now)
     return replace(together, of_day=spending.of_day + tokens)
 
@@ -69,7 +79,9 @@ def give_back(spending: Spending, tokens: int, reserved_at: datetime) -> Spendin
     """It is proven that nothing was sent: neither minute nor day has it on its bill."""
     since = bucket_of(reserved_at)
     minute = tuple(
-        Bucket(bucket.since, max(0, bucket.tokens - tokens)) if bucket.since == since else bucket
+        Bucket(since, max(0, bucket.tokens - tokens), max(0, bucket.requests - 1))
+        if bucket.since == since
+        else bucket
         for bucket in spending.minute
     )
     return settle(replace(spending, minute=minute), tokens, 0, reserved_at)
@@ -87,21 +99,33 @@ def settle(spending: Spending, reserved: int, used: int, reserved_at: datetime) 
 def room_in_minute(spending: Spending, limit: int, tokens: int, now: datetime) -> datetime | None:
     """When `tokens` more fit into every minute; None if now. They must not exceed the limit."""
     kept = forget(spending, now).minute
-    total = sum(bucket.tokens for bucket in kept)
-    if total + tokens <= limit:
+    return _fits([(bucket.since, bucket.tokens) for bucket in kept], limit - tokens, now)
+
+
+def room_for_request(spending: Spending, limit: int, now: datetime) -> datetime | None:
+    """When one request more fits into every minute; None if now."""
+    kept = forget(spending, now).minute
+    return _fits([(bucket.since, bucket.requests) for bucket in kept], limit - 1, now)
+
+
+def _fits(kept: Sequence[tuple[datetime, int]], most: int, now: datetime) -> datetime | None:
+    """When no more than `most` is left of what is kept; None if that is so now."""
+    total = sum(amount for _, amount in kept)
+    if total <= most:
         return None
-    for bucket in kept:
-        total -= bucket.tokens
-        if total + tokens <= limit:
-            return bucket.since + MEMORY
+    for since, amount in kept:
+        total -= amount
+        if total <= most:
+            return since + MEMORY
     return now + MEMORY
 
 
 def room_in_day(spending: Spending, limit: int, tokens: int, now: datetime) -> datetime | None:
     """When `tokens` more fit into the day; None if now."""
-    if forget(spending, now).of_day + tokens <= limit:
+    spending = forget(spending, now)
+    if spending.of_day + tokens <= limit:
         return None
-    return day_of(now) + DAY
+    return (spending.day or day_of(now)) + DAY
 
 
 def bucket_of(moment: datetime) -> datetime:

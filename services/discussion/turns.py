@@ -196,9 +196,8 @@ class Turns:
         self, conn: Connection, access: Access, turn: Turn, ask: admission.Ask
     ) -> admission.Admitted | admission.Denied | admission.TooLarge:
         """The permit, unless something stands against it, or somebody stands before us."""
-        account = await accounts.lock(conn, access.ref)
+        account, now = await accounts.lock_to_admit(conn, access.ref, self._store.clock)
         limits = await accounts.limits_of(conn, access.ref)
-        now = await self._store.clock(conn)
         verdict = admission.admit(account, limits, ask, now=now)
         if isinstance(verdict, admission.Admitted):
             reason = "line"
@@ -221,12 +220,17 @@ class Turns:
         """With what the turn can be attempted, or what it has to be parked for."""
         provider, _, model = turn.model.partition("/")
         row = await endpoints.provider(conn, workspace, provider)
-        access = None if row is None else await self._key(conn, workspace, row, model)
-        if access is None:
+        if row is None:
             return Barrier(f"key:{provider}", _no_access(turn.model, row))
-        if access.suspect:
-            return access
-        return await self._closed_gate(conn, access, model) or access
+        access = await self._key(conn, workspace, row, model)
+        while access is not None and not access.suspect:
+            if (barrier := await self._closed_gate(conn, access, model)) is not None:
+                return barrier
+            before, access = access, await self._key(conn, workspace, row, model)
+            if access == before:
+                return before
+            # A new secret has opened the gate of the former one, which must not be shown again.
+        return access or Barrier(f"key:{provider}", _no_access(turn.model, row))
 
     async def _key(
         self, conn: Connection, workspace: str, row: Provider, model: str

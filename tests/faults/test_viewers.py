@@ -180,7 +180,7 @@ SPEECHES = [
     "[[rate: 20 ; many: 120]]",
     "[[rate: 40 ; think: Let me see, this takes a little thought. ; many: 200]]",
     "[[rate: 20 ; text: naïve 👩‍👩‍👧 café 🎉 漢字 ; wait: 2s ; many: 60 ; text: \u2028 and out.]]",
-    "[[rate: 20 ; many: 40 ; cut]]",
+    "[[rate: 20 ; many: 70 ; cut-once ; text: It went on.]]",
 ]
 
 

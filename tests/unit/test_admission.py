@@ -24,15 +24,18 @@ from services.discussion.admission import (
     answered,
     gcra,
     in_force,
+    lapsed,
     learn,
     proven,
     refund,
     refused,
     release,
+    renew,
     silence,
     widen,
     with_health,
 )
+from services.discussion.allowance import Allowance
 from services.discussion.breaker import Breaker
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -70,14 +73,6 @@ def test_no_sliding_minute_exceeds_the_limit(
         while window[0] <= arrival - MINUTE:
             window.popleft()
         assert len(window) <= rpm
-
-
-@pytest.mark.parametrize("rpm", [1, 2, 3, 10, 33, 34, 50, 100, 500, 1000])
-def test_the_limit_is_nearly_used(rpm: int) -> None:
-    """Safety is not had by standing still: over an hour, well over half of the limit is used."""
-    interval, _ = gcra(rpm)
-
-    assert timedelta(hours=1) / interval >= 0.6 * 60 * rpm
 
 
 def test_as_many_at_once_as_there_are_places() -> None:
@@ -177,16 +172,70 @@ def test_the_reason_that_lasts_longest_is_named() -> None:
     assert denied.not_before == datetime(2026, 1, 2, tzinfo=UTC)
 
 
-def test_a_clock_that_is_put_back_stops_nobody_for_long() -> None:
-    limits = Limits(rpm=3, tpm=1000)
-    admitted = admit(Account(), limits, Ask(attempt="a", tokens=900), now=NOON)
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(rpm=3), "rate"),
+        (Limits(tpm=1000), "tokens"),
+        (Limits(tpd=1000), "daily"),
+        (Limits(), "retries"),
+    ],
+)
+def test_a_clock_that_is_put_back_stops_nobody_for_long(limits: Limits, reason: str) -> None:
+    """The time that is named then is true too: it is not named anew each time it has come."""
+    ask = Ask(attempt="a", tokens=900, retry=10)
+    account = admit(Account(), limits, ask, now=NOON).account
+    earlier = NOON - timedelta(hours=13)
 
-    denied = admit(
-        admitted.account, limits, Ask(attempt="b", tokens=900), now=NOON - timedelta(hours=1)
-    )
+    denied = admit(account, limits, ask, now=earlier)
 
     assert isinstance(denied, Denied)
-    assert denied.not_before <= NOON - timedelta(hours=1) + timedelta(seconds=70)
+    assert denied.reason in {reason, "retries"}
+    longest = 2 * timedelta(days=1) if reason == "daily" else timedelta(minutes=6)
+    assert earlier < denied.not_before <= earlier + longest
+    assert isinstance(admit(denied.account, limits, ask, now=denied.not_before), Admitted)
+
+
+def test_a_breaker_rests_no_longer_because_the_clock_was_put_back() -> None:
+    sick = with_health(Account(), "k:1", Breaker(open_until=second(10), rests=1))
+    earlier = NOON - timedelta(hours=1)
+
+    denied = admit(sick, Limits(), Ask(attempt="a", key="k:1"), now=earlier)
+
+    assert isinstance(denied, Denied)
+    assert denied.not_before <= earlier + timedelta(seconds=300)
+
+
+def test_a_day_that_has_begun_is_not_begun_again() -> None:
+    """Just after midnight the clock goes back over it: the day's bill stays, and ends with it."""
+    midnight, limits = NOON.replace(hour=0), Limits(tpd=1000)
+    ask = Ask(attempt="a", tokens=900)
+    account = admit(Account(), limits, ask, now=midnight + MINUTE).account
+
+    denied = admit(account, limits, ask, now=midnight - MINUTE)
+
+    assert isinstance(denied, Denied)
+    assert denied.not_before == midnight + timedelta(days=1)
+    assert isinstance(admit(denied.account, limits, ask, now=midnight), Denied)
+
+
+def test_a_purse_that_lacks_less_than_a_moment_is_full_enough() -> None:
+    account = Account(allowance=Allowance(1 - 1e-9, NOON))
+
+    assert isinstance(admit(account, Limits(), Ask(attempt="a", retry=1), now=NOON), Admitted)
+
+
+def test_who_is_known_to_run_keeps_its_place_however_late_somebody_looks() -> None:
+    limits = Limits(concurrency=1)
+    account = admit(Account(), limits, Ask(attempt="a"), now=NOON).account
+    late = NOON + 10 * PLACE
+
+    assert lapsed(account, NOON + LEASE) == []
+    assert lapsed(account, late) == ["a"]
+    held = renew(account, "a", now=late)
+
+    assert isinstance(admit(held, limits, Ask(attempt="b"), now=late), Denied)
+    assert isinstance(admit(account, limits, Ask(attempt="b"), now=late), Admitted)
 
 
 def test_whoever_insists_spends_from_the_accounts_purse() -> None:
