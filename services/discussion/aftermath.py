@@ -60,8 +60,7 @@ def after(
             health = breaker.succeeded(health, end.attempt, now)
             account = replace(account, allowance=allowance.earn(account.allowance, now))
             account = admission.settle(account, end.attempt, _tokens(end.usage))
-            account = admission.widen(account, limits, now=now)
-            account = admission.answered(account)
+            account = admission.answered(admission.widen(account, limits, now=now))
             account = admission.proven(account, key)
         case AttemptCut():
             # Whoever made the request is gone: nothing is known of the provider.
@@ -92,14 +91,14 @@ def _taught(
     # The turn may be given up; what the provider asked of the account holds all the same, and the
     # oftener it refuses, the longer it is left in peace.
     account = admission.refused(account, end.attempt, now=now)
-    silence = backoff.next_wait(
+    wait = backoff.next_wait(
         backoff.THROTTLED,
         failures=account.refusals,
         hint=backoff.asked_for(end.evidence),
         dice=dice,
     )
     reason = "daily" if end.hint == "daily" else "throttled"
-    account = admission.silence(account, now + silence, reason)
+    account = admission.silence(account, now + wait, reason)
     for follow in events:
         if isinstance(follow, TurnWaiting) and follow.turn == end.turn:
             account = admission.silence(account, follow.not_before, reason)
