@@ -46,13 +46,17 @@ SET due_at = $2, waits_for = $3, rank = $4, claimed_until = '-infinity', tries =
 WHERE kind = 'turn' AND subject = $1
 
 -- name: ahead_in_line
+-- Who was parked, and has just been woken, stands there too: it only has not said so yet.
 SELECT count(*) FROM (
     SELECT FROM wakeups
-    WHERE waits_for = $1
+    WHERE (waits_for = $1 OR (waits_for = ANY ($5) AND due_at <= clock()))
       AND (rank, queued_at, subject) < (
           SELECT $2::integer, queued_at, subject FROM wakeups WHERE kind = 'turn' AND subject = $3)
     LIMIT $4
 ) AS before
+
+-- name: line_length
+SELECT count(*) FROM (SELECT FROM wakeups WHERE waits_for = $1 LIMIT $2) AS line
 
 -- name: leave_line
 DELETE FROM wakeups WHERE kind = 'turn' AND subject = $1 RETURNING waits_for
@@ -117,8 +121,9 @@ SET due_at = clock() + $3::interval, claimed_until = '-infinity',
 WHERE kind = $1 AND subject = $2
 
 -- name: wake_waiting
+-- All of them at one moment: who is taken first is decided by who has waited longest.
 UPDATE wakeups
-SET due_at = clock(), claimed_until = '-infinity'
+SET due_at = (SELECT clock()), claimed_until = '-infinity'
 WHERE (kind, subject) IN (
     SELECT kind, subject FROM wakeups
     WHERE waits_for = $1 AND due_at > clock()
@@ -156,6 +161,10 @@ SELECT record FROM accounts
 WHERE workspace = $1 AND provider = $2 AND endpoint = $3 AND account = $4
 FOR UPDATE
 
+-- name: read_account
+SELECT record FROM accounts
+WHERE workspace = $1 AND provider = $2 AND endpoint = $3 AND account = $4
+
 -- name: make_account
 INSERT INTO accounts (workspace, provider, endpoint, account, record)
 VALUES ($1, $2, $3, $4, $5)
@@ -181,6 +190,26 @@ ORDER BY starts_with(gate, 'key:') DESC
 -- name: open_gate
 DELETE FROM gates WHERE workspace = $1 AND gate = $2
 
+-- name: gate_closed_at
+SELECT closed_at FROM gates WHERE workspace = $1 AND gate = $2
+
+-- name: tell_gate
+UPDATE gates SET failure = $3 WHERE workspace = $1 AND gate = $2
+
+-- name: wakeup_payload
+SELECT payload FROM wakeups WHERE kind = $1 AND subject = $2
+
+-- name: hasten_look
+UPDATE wakeups SET due_at = clock(), claimed_until = '-infinity'
+WHERE kind = 'quota' AND subject = $1 AND due_at > clock()
+
+-- name: key_of_account
+SELECT key, version FROM keys
+WHERE workspace = $1 AND provider = $2 AND endpoint = $3
+  AND coalesce(nullif(account, ''), key) = $4 AND state = 'active'
+ORDER BY key DESC
+LIMIT 1
+
 -- name: gates_of_workspace
 SELECT gate, provider, failure, closed_at FROM gates WHERE workspace = $1 ORDER BY closed_at
 
@@ -196,6 +225,10 @@ SELECT pg_advisory_xact_lock(
 
 -- name: open_gates
 DELETE FROM gates WHERE workspace = $1 AND provider = $2 AND starts_with(gate, $3)
+RETURNING gate
+
+-- name: open_these
+DELETE FROM gates WHERE workspace = $1 AND gate = ANY ($2)
 RETURNING gate
 
 -- name: save_key
