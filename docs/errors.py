@@ -38,6 +38,9 @@ _BORROWING = "services/key_vault/lending.py"
 """Only services borrow keys: no person hears what is said there."""
 
 EXAMPLES: Mapping[str, str] = {
+    "clean.message": "the address is not a public one.",
+    "key.provider": "acme",
+    "wish.provider": "acme",
     "name!r": "kimi-k9",
     "provider!r": "kimy",
     "host": "api.moonshot.ai",
@@ -175,6 +178,19 @@ class Room:
                 reasons, steps = (self._texts(argument, call_) for argument in call_.args[:2])
                 yield from _paired(reasons, steps)
 
+    def failures(self) -> Iterator[tuple[str, str, str, str]]:
+        """Failures of turns that are put into words where they are found."""
+        for call_ in self._calls():
+            told = {each.arg: each.value for each in call_.keywords if each.arg}
+            if _name(call_.func) != "Failure" or not isinstance(told.get("class_"), ast.Attribute):
+                continue
+            class_ = FailureClass[_name(told["class_"])].value
+            titles, details, steps = (
+                self._texts(told[name], call_) for name in ("title", "detail", "next_step")
+            )
+            for title, detail, step in product(titles, details, steps):
+                yield class_, title, detail, step
+
     def wrong_values(self) -> Iterator[str]:
         """What may be wrong with one field of a body."""
         for call_ in self._calls():
@@ -296,6 +312,11 @@ def wrong_values() -> list[str]:
     return sorted({text for room in rooms() for text in room.wrong_values()})
 
 
+def failures_elsewhere() -> list[tuple[str, str, str, str]]:
+    """Class, title, what happened, what to do: of turns whose trouble no provider has caused."""
+    return list(dict.fromkeys(each for room in rooms() for each in room.failures()))
+
+
 def wire_errors() -> list[tuple[int, str, str]]:
     """Everything that only the OpenAI-compatible door says."""
     return sorted({each for room in rooms() for each in room.wire_errors()})
@@ -362,6 +383,9 @@ def _about_turns() -> Iterator[str]:
         yield f"### `{class_.value}`\n"
         for failure in told:
             yield f"- **{failure.title}.** {failure.detail}  \n  → {failure.next_step}"
+        for name, title, detail, next_step in failures_elsewhere():
+            if name == class_.value:
+                yield f"- **{title}.** {detail}  \n  → {next_step}"
         yield ""
 
 
