@@ -10,6 +10,7 @@ import ast
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby, islice, product
 from pathlib import Path
 
@@ -146,6 +147,7 @@ class Room:
         self.name = path.relative_to(ROOT).as_posix()
         self.area = next(area for room, area in AREAS.items() if self.name.startswith(room))
         self._tree = ast.parse(path.read_text())
+        self._called = [node for node in ast.walk(self._tree) if isinstance(node, ast.Call)]
         self._inside: dict[ast.AST, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         for function in ast.walk(self._tree):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -211,7 +213,7 @@ class Room:
                     pass
 
     def _calls(self) -> Iterator[ast.Call]:
-        return (node for node in ast.walk(self._tree) if isinstance(node, ast.Call))
+        return iter(self._called)
 
     # --- An expression as the texts that it may be ------------------------------------------
 
@@ -289,6 +291,7 @@ def _paired(details: list[str], steps: list[str]) -> Iterator[tuple[str, str]]:
         yield from product(details, steps)
 
 
+@cache
 def rooms() -> list[Room]:
     """Every file that says something to people."""
     files = sorted(path for area in AREAS for path in (ROOT / area).glob("*.py"))
