@@ -12,7 +12,7 @@ from msgspec import Struct
 from contracts.attempts import Message, Parameters
 from contracts.endpoints import CustomProvider
 from contracts.event import Event, EventFamily
-from contracts.failures import Evidence, Failure, FailureClass
+from contracts.failures import Balance, Evidence, Failure, FailureClass
 from contracts.stream import Usage
 
 
@@ -329,6 +329,16 @@ class GateOpened(Event, frozen=True, kw_only=True, tag="discussion.gate_opened.v
     cause: str
 
 
+class QuotaRestored(Event, frozen=True, kw_only=True, tag="discussion.quota_restored.v1"):
+    """An account that could not pay can pay again, as far as its provider tells without a bill."""
+
+    workspace: str
+    provider: str
+    endpoint: str
+    account: str
+    balance: Balance | None = None
+
+
 DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
     service="discussion",
     classes=(
@@ -351,6 +361,7 @@ DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
         ModelCatalogRefreshed,
         GateClosed,
         GateOpened,
+        QuotaRestored,
     ),
 )
 
@@ -377,9 +388,23 @@ class OpenDiscussion(Struct, frozen=True, kw_only=True):
     body_hmac: bytes = b""
 
 
+class Estimate(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a discussion will take, as things stand; `estimate` (of an OpenDiscussion) answers it
+    and opens nothing.
+    """
+
+    tokens: int
+    """At most: questions and longest answers together."""
+    seconds: int | None = None
+    """Until the last answer, about; None where something has to be mended before."""
+    cost: Cost | None = None
+    """At most; None where a price is not known."""
+
+
 class Opened(Struct, frozen=True, kw_only=True):
     discussion: str
     version: int
+    estimate: Estimate | None = None
 
 
 class CancelDiscussion(Struct, frozen=True, kw_only=True):
@@ -506,6 +531,8 @@ class ProbeKey(Struct, frozen=True, kw_only=True):
     endpoint: str
     key: str
     version: int
+    balance: bool = False
+    """Ask for the balance, too, where the provider tells it."""
     custom: CustomProvider | None = None
     """What is known of a provider that is not built in: this may come before the fact of it."""
 

@@ -165,6 +165,7 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
         _verb("identity", "edge", "provider_adapter"),
         _verb("add", "edge"),
         _verb("list", "edge", "discussion"),
+        _verb("get", "edge"),
         _verb("verify", "edge"),
         _verb("rotate", "edge"),
         _verb("disable", "edge"),
@@ -190,6 +191,7 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
     ),
     "discussion": (
         _verb("open", "edge"),
+        _verb("estimate", "edge"),
         _verb("cancel", "edge"),
         _verb("retry", "edge"),
         _verb("get", "edge"),

@@ -212,7 +212,7 @@ class FaultProxy:
             while piece:
                 await self._passable.wait()
                 toxics = self._toxics
-                size = self._size(toxics, len(piece))
+                size = self.size(toxics, len(piece))
                 if limited:
                     size = min(size, _room(toxics, carried))
                 part, piece = piece[:size], piece[size:]
@@ -232,7 +232,8 @@ class FaultProxy:
         if self._toxics.once:
             self._toxics = HEALTHY
 
-    def _size(self, toxics: Toxics, length: int) -> int:
+    def size(self, toxics: Toxics, length: int) -> int:
+        """How much of what has come goes on at once."""
         if toxics.slice is not None:
             length = min(length, self._dice.randint(1, toxics.slice))
         if toxics.bytes_per_second is not None:

@@ -108,8 +108,9 @@ class Keyring:
             await self._name_account(conn, fact)
             return
         if isinstance(fact, KeyVerified):
-            # Somebody has topped up and asked to look again; nothing else tells of it.
-            await self._wake(conn, fact, "billing", cause="a key was verified")
+            # Somebody has topped up, perhaps, and asked to look again.
+            if fact.balance is None or fact.balance.enough:
+                await self._wake(conn, fact, "billing", cause="a key was verified")
             return
         active = isinstance(fact, KeyActivated | KeyRotated)
         told = await conn.execute(

@@ -38,7 +38,7 @@ from contracts.discussion import (
 )
 from contracts.failures import PARKING, Evidence, FailureClass
 from contracts.keys import ReportKey
-from services.discussion import accounts, aftermath, aggregate, line
+from services.discussion import accounts, aftermath, aggregate, line, looks
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
 from services.discussion.overview import overview
@@ -171,6 +171,9 @@ class Reactions:
             msgspec.json.encode(failure),
             self._now,
         )
+        if closed == "INSERT 0 1" and event.class_ is FailureClass.BILLING:
+            wait = event.evidence.retry_after
+            await looks.plan(self._conn, account_of(row), gate, row["model"], wait, self._now)
         if closed == "INSERT 0 1":
             # Who stands in line for the account finds the gate closed, and says so.
             await line.call_all(self._conn, account_of(row))
@@ -191,6 +194,7 @@ class Reactions:
             gate_name(class_, ref, row["model"], ""): f"{kind}:{provider}@{workspace}"
             for class_, kind in ((FailureClass.MODEL, "model"), (FailureClass.BILLING, "billing"))
         }
+        await looks.first_is_through(self._conn, ref, gate_name(FailureClass.BILLING, ref, "", ""))
         closed = await self._conn.fetch(SQL["closed_gates"], workspace, list(names))
         if not closed:
             return

@@ -51,7 +51,7 @@ def forget(spending: Spending, now: datetime) -> Spending:
     ahead = [bucket for bucket in spending.minute if bucket.since >= newest]
     minute = (
         *(bucket for bucket in spending.minute if now - MEMORY < bucket.since < newest),
-        *((_together(newest, ahead),) if ahead else ()),
+        *((together(newest, ahead),) if ahead else ()),
     )
     today = day_of(now)
     if spending.day is None or spending.day < today:
@@ -59,7 +59,8 @@ def forget(spending: Spending, now: datetime) -> Spending:
     return Spending(minute, spending.day if spending.day <= today + DAY else today, spending.of_day)
 
 
-def _together(since: datetime, buckets: Sequence[Bucket]) -> Bucket:
+def together(since: datetime, buckets: Sequence[Bucket]) -> Bucket:
+    """All of them as one, from `since`."""
     return Bucket(
         since,
         sum(bucket.tokens for bucket in buckets),

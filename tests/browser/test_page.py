@@ -180,6 +180,30 @@ async def test_a_finished_discussion_opens_without_a_stream(
     watched.behaved()
 
 
+async def test_what_was_left_out_is_said_under_the_answer(
+    watched: Watched, running_system: RunningSystem
+) -> None:
+    page = watched.page
+    await sign_in(page, running_system)
+    body = {
+        "topic": "[[text: Warm.]]",
+        "participants": [{"persona": "riley-engstrom"}],
+        "options": {"temperature": 0.2},
+    }
+    where = page.url.partition("#")[0]
+    opened = await page.request.post(
+        f"{where}api/v1/discussions", data=body, headers={"Origin": where.rstrip("/")}
+    )
+    discussion = (await opened.json())["id"]
+
+    await page.goto(f"{where}#/d/{discussion}")
+    await finished(page)
+    remark = column(page, "Riley Engstrom").locator(".remarks")
+    await expect(remark).to_contain_text("temperature was left out: kimi-")
+    await shows_the_truth(page, discussion)
+    watched.behaved()
+
+
 async def test_everything_can_be_done_with_the_keyboard(
     watched: Watched, running_system: RunningSystem
 ) -> None:

@@ -141,9 +141,10 @@ async def test_nobody_there_is_proof_that_nothing_was_delivered(join: Join) -> N
 
 
 async def test_no_answer_in_time_is_not_known(join: Join) -> None:
-    release = asyncio.Event()
+    release, asked_times = asyncio.Event(), list[Ask]()
 
     async def too_late(asked: Ask) -> Answer:
+        asked_times.append(asked)
         await release.wait()
         return Answer("too late")
 
@@ -152,6 +153,8 @@ async def test_no_answer_in_time_is_not_known(join: Join) -> None:
     with pytest.raises(TimedOut):
         await edge.request(GET, Ask("x"), Answer, within=A_MOMENT)
     release.set()
+    await edge.request(GET, Ask("y"), Answer, within=SOON)
+    assert [asked.name for asked in asked_times] == ["x", "y"], "it was not asked again by itself"
 
 
 async def test_what_may_not_be_asked_fails_at_once_and_says_so(join: Join) -> None:

@@ -35,11 +35,10 @@ SEED = "PARLEY_FAULT_SEED"
 
 
 @pytest.fixture
-def dice(record_property: pytest.RecordProperty) -> random.Random:
+def dice() -> random.Random:
     """For what a test leaves to chance. The seed of a run is printed, and can be given again."""
     seed = int(os.environ.get(SEED) or random.SystemRandom().randrange(1 << 32))
     print(f"\nTo play the same dice again: {SEED}={seed}")  # noqa: T201 - pytest shows it on failure
-    record_property("seed", seed)
     return random.Random(seed)
 
 
@@ -141,7 +140,8 @@ def bad_lines(
     home = Home(folder / "home")
     with ExitStack() as stack:
         provider_url = stack.enter_context(scripted("--rate", "20"))
-        nats = stack.enter_context(in_a_thread(("127.0.0.1", stack.enter_context(_nats(folder)))))
+        port = stack.enter_context(broker_of_the_operators(folder))
+        nats = stack.enter_context(in_a_thread(("127.0.0.1", port)))
         provider = stack.enter_context(in_a_thread(of_url(provider_url)))
         # With another name than the database that tests get copies of.
         dsn = databases.at(postgres, "parley_behind_a_line")
@@ -184,7 +184,7 @@ async def _ready(client: Client) -> bool:
 
 
 @contextmanager
-def _nats(folder: Path) -> Generator[int]:
+def broker_of_the_operators(folder: Path) -> Generator[int]:
     """A broker without keys, as an operator may have one already: its port."""
     port = free_port()
     config = folder / "nats.conf"

@@ -71,9 +71,11 @@ async def test_slices_are_small_and_lose_nothing() -> None:
 
 
 async def test_the_same_seed_makes_the_same_slices() -> None:
+    toxics = Toxics(slice=50)
     line, again = (FaultProxy(("127.0.0.1", 1), seed=7) for _ in range(2))
-    sizes = [[one._size(Toxics(slice=50), 100) for _ in range(20)] for one in (line, again)]
-    assert sizes[0] == sizes[1]
+    assert [line.size(toxics, 100) for _ in range(20)] == [
+        again.size(toxics, 100) for _ in range(20)
+    ]
 
 
 async def test_latency_and_a_narrow_line_take_their_time() -> None:

@@ -184,12 +184,12 @@ async def test_something_dies_every_two_seconds(
     end = loop.time() + seconds
     accepted: dict[str, int] = {}
 
-    async def ask_again_and_again() -> None:
+    async def ask_again_and_again(who: int) -> None:
         number = 0
         while loop.time() < end:
             number += 1
             length = dice.randint(5, 80)
-            topic = f"[[rate: 20 ; many: {length}]] {seconds} s, number {number}."
+            topic = f"[[rate: 20 ; many: {length}]] {seconds} s, number {number} of {who}."
             accepted[await opened(client, topic, within=4 * SOON)] = length
             await asyncio.sleep(1)
 
@@ -203,7 +203,7 @@ async def test_something_dies_every_two_seconds(
                     os.kill(pid, signal.SIGKILL)
             await asyncio.sleep(2)
 
-    await asyncio.gather(ask_again_and_again(), kill_again_and_again())
+    await asyncio.gather(*map(ask_again_and_again, range(4)), kill_again_and_again())
 
     assert accepted
     for discussion, length in accepted.items():
