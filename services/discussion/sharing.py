@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from services.discussion import accounts, spending
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
 from services.discussion.allowance import Allowance
-from services.discussion.spending import Spending
+from services.discussion.spending import Bucket, Spending
 from services.discussion.sql import SQL
 from shared.database import Connection
 
@@ -56,12 +57,12 @@ def together(one: Account, other: Account) -> Account:
 
 
 def _spent(one: Spending, other: Spending) -> Spending:
-    minute: dict[datetime, int] = {}
+    minute: defaultdict[datetime, list[Bucket]] = defaultdict(list)
     for bucket in (*one.minute, *other.minute):
-        minute[bucket.since] = minute.get(bucket.since, 0) + bucket.tokens
+        minute[bucket.since].append(bucket)
     day = _later(one.day, other.day)
     return Spending(
-        tuple(spending.Bucket(since, minute[since]) for since in sorted(minute)),
+        tuple(spending.together(since, minute[since]) for since in sorted(minute)),
         day,
         sum(each.of_day for each in (one, other) if each.day == day),
     )

@@ -51,7 +51,7 @@ def forget(spending: Spending, now: datetime) -> Spending:
     ahead = [bucket for bucket in spending.minute if bucket.since >= newest]
     minute = (
         *(bucket for bucket in spending.minute if now - MEMORY < bucket.since < newest),
-        *((_together(newest, ahead),) if ahead else ()),
+        *((together(newest, ahead),) if ahead else ()),
     )
     today = day_of(now)
     if spending.day is None or spending.day < today:
@@ -59,7 +59,8 @@ def forget(spending: Spending, now: datetime) -> Spending:
     return Spending(minute, spending.day if spending.day <= today + DAY else today, spending.of_day)
 
 
-def _together(since: datetime, buckets: Sequence[Bucket]) -> Bucket:
+def together(since: datetime, buckets: Sequence[Bucket]) -> Bucket:
+    """What was reserved in all of them."""
     return Bucket(
         since,
         sum(bucket.tokens for bucket in buckets),
@@ -71,8 +72,8 @@ def reserve(spending: Spending, tokens: int, now: datetime) -> Spending:
     """With one request more, of `tokens`, from now on."""
     spending = forget(spending, now)
     with_it = (*spending.minute, Bucket(bucket_of(now), tokens, 1))
-    together = forget(replace(spending, minute=with_it), now)
-    return replace(together, of_day=spending.of_day + tokens)
+    gathered = forget(replace(spending, minute=with_it), now)
+    return replace(gathered, of_day=spending.of_day + tokens)
 
 
 def give_back(spending: Spending, tokens: int, reserved_at: datetime) -> Spending:
