@@ -66,12 +66,12 @@ class Api:
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         try:
             async with self._http.request(
-                method, self._url + path, json=body, headers=self._headers
+                method, self._url + path, json=body, headers=self._headers, allow_redirects=False
             ) as answer:
                 text = await answer.text()
         except (OSError, aiohttp.ClientError) as error:
             raise self._absent(error) from error
-        if answer.status >= HTTPStatus.BAD_REQUEST:
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             raise _problem(answer.status, text)
         return json.loads(text) if text else {}
 
@@ -105,6 +105,7 @@ class Api:
         async with self._http.get(
             f"{self._url}/api/v1/discussions/{discussion}/events",
             headers=headers,
+            allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_SILENCE),
         ) as answer:
             if answer.status == HTTPStatus.NO_CONTENT:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contracts.endpoints import configured
 from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.accounts import check_declared
+from services.discussion.estimates import Estimates
+from services.discussion.gates import Gates
 from services.discussion.inbox import Inbox
 from services.discussion.keyring import CONSUMER, Keyring
 from services.discussion.openings import Openings
@@ -36,14 +38,16 @@ async def wire(service: Service[Settings]) -> None:
     keyring = Keyring(store, bus, probes)
     refreshing = Refreshing(store, probes)
     tidying = Tidying(store)
-    openings = Openings(store, bus, keyring, probes)
+    turns = Turns(store, bus, outcomes)
+    openings = Openings(store, bus, keyring, probes, Estimates(turns))
     wakeups = Wakeups(
         pool,
         {
-            "turn": Turns(store, bus, outcomes).due,
+            "turn": turns.due,
             "lease": outcomes.lease_due,
             "catalog": probes.catalog_due,
             "look": refreshing.due,
+            "gate": Gates(store).due,
             "report": keyring.report_due,
             "quota": Quota(store, probes).due,
             "tidy": tidying.due,
@@ -66,7 +70,8 @@ async def wire(service: Service[Settings]) -> None:
         "outcomes",
     )
     service.spawn(bus.consume(EVENTS.name, CONSUMER, keyring.heard, passing=AWAY), "keys")
-    await bus.serve(service.name, Inbox(store, bus, openings, probes, refreshing).verbs())
+    verbs = Inbox(store, bus, openings, probes, refreshing).verbs()
+    await bus.serve(service.name, verbs, passing=AWAY)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,16 @@ from contracts.failures import Evidence, Failure, FailureClass
 from contracts.stream import ProviderError, StreamCompleted, Usage
 from services.discussion import modes, prompting
 from services.discussion.backoff import Dice
-from services.discussion.breaker import WEIGHT
-from services.discussion.remedies import OURS, GiveUp, Park, Remedy, Trouble, Wait, remedy
+from services.discussion.remedies import (
+    OURS,
+    SEEN_FOR_ALL,
+    GiveUp,
+    Park,
+    Remedy,
+    Trouble,
+    Wait,
+    remedy,
+)
 from services.discussion.words import explain
 
 NewId = Callable[[], str]
@@ -468,8 +476,10 @@ def _remedied(
         model=before.model,
         evidence=evidence,
         hint=hint,
+        now=now,
         sent=isinstance(end, AttemptCut) or end.sent,
         failures=len(after.failures),
+        requests=after.sent,
         same_class=after.snoozes if after.snoozes > before.snoozes else _same(after, class_),
         trial=isinstance(before.phase, Running) and before.phase.trial,
         goes_on=_goes_on(end, after, state.opened),
@@ -498,8 +508,9 @@ def _remedied(
                     failure=failure,
                 ),
             ]
-        case Park(gate):
-            failure = explain(class_, before.model, evidence=evidence, hint=hint)
+        case Park(gate, wait):
+            opens = None if wait is None else now + wait
+            failure = explain(class_, before.model, evidence=evidence, hint=hint, not_before=opens)
             return [
                 *restarted,
                 TurnParked(
@@ -670,7 +681,7 @@ def _after_failure(turn: Turn, end: AttemptFailed | AttemptCut) -> Turn:
     )
     ours = not sent and hint in OURS
     # Who goes to see whether a provider is back goes for everybody: its own tries stay its own.
-    for_all = isinstance(turn.phase, Running) and turn.phase.trial and class_ in WEIGHT
+    for_all = isinstance(turn.phase, Running) and turn.phase.trial and class_ in SEEN_FOR_ALL
     if ours or for_all:
         return replace(after, snoozes=turn.snoozes + 1)
     return replace(after, failures=(*turn.failures, class_))

@@ -10,7 +10,7 @@ import structlog
 from contracts.discussion import GateOpened
 from contracts.endpoints import CustomProvider
 from contracts.event import Event, UnknownEvent
-from contracts.failures import Refused, TimedOut, Unreachable
+from contracts.failures import Refused, TimedOut, Unavailable, Unreachable
 from contracts.keys import (
     KEY_EVENTS,
     Done,
@@ -132,7 +132,8 @@ class Keyring:
         if told == "INSERT 0 0":
             return  # something newer is known of this key
         if active:
-            await self._wake(conn, fact, "key", "billing", cause="a key became active")
+            # Another key may have another account, and other models.
+            await self._wake(conn, fact, "key", "billing", "model", cause="a key became active")
         elif not isinstance(fact, KeyAdded):
             await self._turn_to_another(conn, fact)
 
@@ -242,6 +243,8 @@ class Keyring:
             await self._bus.request(
                 command_subject("key_vault", "report"), report, Done, within=VAULT_WITHIN
             )
+        except Unavailable:
+            raise  # it cannot keep it just now: the wake-up comes again
         except Refused as refused:
             # It knows the key no more, or knows better: nothing left to tell.
             self._log.info("report refused", key=report.key, why=str(refused))

@@ -29,13 +29,15 @@ FURTHEST = timedelta(minutes=5)
 
 
 def rank_of(reason: str, requests: int) -> int:
-    """Where a sick provider is asked whether it is back, those go first who have asked least."""
-    return requests if reason == "breaker" else 0
+    """Where somebody goes to see whether a provider is back, those go first who asked least."""
+    return requests if reason in {"breaker", "throttled"} else 0
 
 
 async def ahead(conn: Connection, ref: AccountRef, turn: str, rank: int) -> int:
     """How many stand before `turn`."""
-    return cast("int", await conn.fetchval(SQL["ahead_in_line"], ref.places, rank, turn, LONG))
+    parked = [f"{kind}:{ref.provider}@{ref.workspace}" for kind in ("key", "billing", "model")]
+    stand = await conn.fetchval(SQL["ahead_in_line"], ref.places, rank, turn, LONG, parked)
+    return cast("int", stand)
 
 
 async def join(

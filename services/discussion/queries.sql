@@ -46,13 +46,17 @@ SET due_at = $2, waits_for = $3, rank = $4, claimed_until = '-infinity', tries =
 WHERE kind = 'turn' AND subject = $1
 
 -- name: ahead_in_line
+-- Who was parked, and has just been woken, stands there too: it only has not said so yet.
 SELECT count(*) FROM (
     SELECT FROM wakeups
-    WHERE waits_for = $1
+    WHERE (waits_for = $1 OR (waits_for = ANY ($5) AND due_at <= clock()))
       AND (rank, queued_at, subject) < (
           SELECT $2::integer, queued_at, subject FROM wakeups WHERE kind = 'turn' AND subject = $3)
     LIMIT $4
 ) AS before
+
+-- name: line_length
+SELECT count(*) FROM (SELECT FROM wakeups WHERE waits_for = $1 LIMIT $2) AS line
 
 -- name: leave_line
 DELETE FROM wakeups WHERE kind = 'turn' AND subject = $1 RETURNING waits_for
@@ -117,8 +121,9 @@ SET due_at = clock() + $3::interval, claimed_until = '-infinity',
 WHERE kind = $1 AND subject = $2
 
 -- name: wake_waiting
+-- All of them at one moment: who is taken first is decided by who has waited longest.
 UPDATE wakeups
-SET due_at = clock(), claimed_until = '-infinity'
+SET due_at = (SELECT clock()), claimed_until = '-infinity'
 WHERE (kind, subject) IN (
     SELECT kind, subject FROM wakeups
     WHERE waits_for = $1 AND due_at > clock()
@@ -155,6 +160,10 @@ DELETE FROM attempts WHERE attempt = $1
 SELECT record FROM accounts
 WHERE workspace = $1 AND provider = $2 AND endpoint = $3 AND account = $4
 FOR UPDATE
+
+-- name: read_account
+SELECT record FROM accounts
+WHERE workspace = $1 AND provider = $2 AND endpoint = $3 AND account = $4
 
 -- name: make_account
 INSERT INTO accounts (workspace, provider, endpoint, account, record)
@@ -216,6 +225,10 @@ SELECT pg_advisory_xact_lock(
 
 -- name: open_gates
 DELETE FROM gates WHERE workspace = $1 AND provider = $2 AND starts_with(gate, $3)
+RETURNING gate
+
+-- name: open_these
+DELETE FROM gates WHERE workspace = $1 AND gate = ANY ($2)
 RETURNING gate
 
 -- name: save_key
@@ -290,9 +303,10 @@ ON CONFLICT (workspace, provider, endpoint, key) DO UPDATE
     SET models = excluded.models, refreshed_at = excluded.refreshed_at
 
 -- name: catalogs
+-- A key in doubt included: who asks for its models waits until it is confirmed or put away.
 SELECT c.provider, c.endpoint, c.key, c.models, c.refreshed_at, k.activated_at
 FROM catalogs c LEFT JOIN keys k USING (key)
-WHERE c.workspace = $1 AND (c.key = '' OR k.state = 'active')
+WHERE c.workspace = $1 AND (c.key = '' OR k.state IN ('active', 'suspect'))
 
 -- name: find_key
 SELECT key, workspace, version, provider, endpoint, account, state FROM keys WHERE key = $1

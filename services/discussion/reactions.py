@@ -27,6 +27,7 @@ from contracts.discussion import (
     DiscussionReopened,
     GateClosed,
     GateOpened,
+    QuotaRestored,
     TurnCancelled,
     TurnCompleted,
     TurnFailed,
@@ -41,13 +42,18 @@ from contracts.keys import ReportKey
 from services.discussion import accounts, aftermath, aggregate, line, looks
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
+from services.discussion.gate_names import Quota, gate_name
 from services.discussion.overview import overview
+from services.discussion.remedies import reset_in
 from services.discussion.sql import SQL
 from services.discussion.words import explain
 from shared.database import Connection
 
 if TYPE_CHECKING:
     from services.discussion.store import Loaded
+
+
+GateMoved = GateClosed | GateOpened | QuotaRestored
 
 
 class Reactions:
@@ -60,9 +66,9 @@ class Reactions:
         self._opened = opened
         self._before = before
         self._now = now
-        self._moved: list[GateClosed | GateOpened] = []
+        self._moved: list[GateMoved] = []
 
-    async def note(self, events: Sequence[DiscussionEvent]) -> list[GateClosed | GateOpened]:
+    async def note(self, events: Sequence[DiscussionEvent]) -> list[GateMoved]:
         """All that follows from `events`; answers the gates that they move, to be stated too.
 
         Accounts are locked first, for the order of locks.
@@ -161,8 +167,13 @@ class Reactions:
 
     async def _close_gate(self, event: AttemptFailed, row: asyncpg.Record) -> None:
         model = f"{row['provider']}/{row['model']}"
-        failure = explain(event.class_, model, evidence=event.evidence, hint=event.hint)
-        gate = gate_name(event.class_, account_of(row), row["model"], _key(row))
+        ref = account_of(row)
+        opens_in = reset_in(event.class_, event.evidence)
+        opens = None if opens_in is None else self._now + opens_in
+        failure = explain(
+            event.class_, model, evidence=event.evidence, hint=event.hint, not_before=opens
+        )
+        gate = gate_name(event.class_, ref, row["model"], _key(row))
         closed = await self._conn.execute(
             SQL["close_gate"],
             row["workspace"],
@@ -176,7 +187,8 @@ class Reactions:
             await looks.plan(self._conn, account_of(row), gate, row["model"], wait, self._now)
         if closed == "INSERT 0 1":
             # Who stands in line for the account finds the gate closed, and says so.
-            await line.call_all(self._conn, account_of(row))
+            await line.call_all(self._conn, ref)
+            await self._set_reset(ref, gate, opens)
             self._moved.append(
                 GateClosed(
                     at=self._now,
@@ -186,6 +198,17 @@ class Reactions:
                     failure=failure,
                 )
             )
+
+    async def _set_reset(self, ref: AccountRef, gate: str, opens: datetime | None) -> None:
+        """The provider has named the time at which the gate opens by itself, or has not."""
+        if opens is None:
+            await self._conn.execute(SQL["drop_wakeup"], "gate", gate)
+            return
+        quota = Quota(ref.provider, ref.endpoint, ref.account)
+        payload = msgspec.json.encode(quota)
+        await self._conn.execute(
+            SQL["set_wakeup"], "gate", gate, ref.workspace, "", opens, "", payload
+        )
 
     async def _open_gates(self, row: asyncpg.Record) -> None:
         """Somebody has insisted, and it has answered: the way is free for all."""
@@ -202,6 +225,17 @@ class Reactions:
         for gate in sorted(each["gate"] for each in closed):
             await self._conn.execute(SQL["open_gate"], workspace, gate)
             await self._conn.execute(SQL["wake_waiting"], names[gate], None)
+            if gate == gate_name(FailureClass.BILLING, ref, "", ""):
+                self._moved.append(
+                    QuotaRestored(
+                        at=self._now,
+                        workspace=workspace,
+                        provider=provider,
+                        endpoint=ref.endpoint,
+                        account=ref.account,
+                        cause="an attempt succeeded",
+                    )
+                )
             self._moved.append(
                 GateOpened(
                     at=self._now,
@@ -276,14 +310,3 @@ def account_of(row: asyncpg.Record) -> AccountRef:
 
 def _key(row: asyncpg.Record) -> str:
     return f"{row['key']}:{row['key_version']}" if row["key"] else ""
-
-
-def gate_name(class_: FailureClass, ref: AccountRef, model: str, key: str) -> str:
-    """The name of the gate that a failure closes: the key version, the model, or the account."""
-    match class_:
-        case FailureClass.MODEL:
-            return f"model:{ref.endpoint}:{model}"
-        case FailureClass.BILLING:
-            return f"billing:{ref.endpoint}:{ref.account}"
-        case _:
-            return f"key:{key}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -57,9 +56,9 @@ def together(one: Account, other: Account) -> Account:
 
 
 def _spent(one: Spending, other: Spending) -> Spending:
-    minute: defaultdict[datetime, list[Bucket]] = defaultdict(list)
+    minute: dict[datetime, list[Bucket]] = {}
     for bucket in (*one.minute, *other.minute):
-        minute[bucket.since].append(bucket)
+        minute.setdefault(bucket.since, []).append(bucket)
     day = _later(one.day, other.day)
     return Spending(
         tuple(spending.together(since, minute[since]) for since in sorted(minute)),

@@ -60,7 +60,7 @@ def forget(spending: Spending, now: datetime) -> Spending:
 
 
 def together(since: datetime, buckets: Sequence[Bucket]) -> Bucket:
-    """What was reserved in all of them."""
+    """All of them as one, from `since`."""
     return Bucket(
         since,
         sum(bucket.tokens for bucket in buckets),
@@ -72,8 +72,8 @@ def reserve(spending: Spending, tokens: int, now: datetime) -> Spending:
     """With one request more, of `tokens`, from now on."""
     spending = forget(spending, now)
     with_it = (*spending.minute, Bucket(bucket_of(now), tokens, 1))
-    gathered = forget(replace(spending, minute=with_it), now)
-    return replace(gathered, of_day=spending.of_day + tokens)
+    together = forget(replace(spending, minute=with_it), now)
+    return replace(together, of_day=spending.of_day + tokens)
 
 
 def give_back(spending: Spending, tokens: int, reserved_at: datetime) -> Spending:

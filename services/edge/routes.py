@@ -39,7 +39,7 @@ from services.edge import (
     tokens,
     vault,
 )
-from services.edge.answers import DiscussionAnswer, OpenedAnswer
+from services.edge.answers import DiscussionAnswer, EstimateAnswer, OpenedAnswer
 from services.edge.bodies import (
     EndpointBody,
     EndpointSettings,
@@ -80,6 +80,16 @@ ROUTES: tuple[Route, ...] = (
         gives=OpenedAnswer,
         status=201,
         idempotent=True,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/estimates",
+        answer=discussions.estimate_one,
+        roles=ASKERS,
+        summary="Estimate what a discussion would take; begins nothing",
+        tag="discussions",
+        body=OpenBody,
+        gives=EstimateAnswer,
     ),
     Route(
         method="GET",

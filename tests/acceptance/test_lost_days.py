@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,12 @@ import aiohttp
 
 from local.home import Home
 from local.scripted.server import Asked, ScriptedProvider
+from services.discussion import admission
 from tests.eventually import eventually
 from tests.launched import erase, launched
 from tests.systems import Client, RunningSystem, warm_up
+
+PATIENT = timedelta(seconds=60)
 
 OLD = "sk-old0123456789abcdefghijklmnopqrstuvwxyz"
 NEW = "sk-new0123456789abcdefghijklmnopqrstuvwxyz"
@@ -67,9 +72,10 @@ async def in_state(client: Client, discussion: str, *states: str) -> dict[str, A
 
     async def there() -> dict[str, Any] | None:
         found = await client.read(discussion)
-        return found if found["state"] in states else None
+        assert found["state"] in states, found
+        return found
 
-    found = await eventually(there)
+    found = await eventually(there, within=PATIENT)
     assert found is not None
     return found
 
@@ -210,7 +216,7 @@ async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path:
             tmp_path,
             KIMI_BASE_URL=provider.base_url,
             KIMI_API_KEY=OLD,
-            KIMI_LIMITS="rpm=60000,concurrency=2",
+            KIMI_LIMITS="rpm=60,concurrency=2",
         ) as client,
     ):
         await warm_up(client.system)
@@ -238,10 +244,21 @@ async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path:
             await in_state(client, discussion, "waiting", "parked")
 
         path = f"/api/v1/keys/{key}/rotate"
-        status, problem = await client.ask("POST", path, {"secret": "sk-wrong-key0123456789abc"})
+
+        async def rotate(secret: str) -> tuple[int, Any] | None:
+            """Verifying keeps to the limits too: 503 while there is no room, as often as it is."""
+            status, answer = await client.ask("POST", path, {"secret": secret})
+            return (status, answer) if status != 503 else None
+
+        async def rotated_to(secret: str) -> tuple[int, Any]:
+            found = await eventually(lambda: rotate(secret), within=PATIENT)
+            assert found is not None
+            return found
+
+        status, problem = await rotated_to("sk-wrong-key0123456789abc")
         assert (status, problem["type"]) == (422, "urn:parley:problem:key-not-rotated")
         refusals = len(with_key(provider, OLD))
-        status, rotated = await client.ask("POST", path, {"secret": NEW})
+        status, rotated = await rotated_to(NEW)
 
         assert (status, rotated["state"]) == (200, "active")
         assert rotated["version"] > 2  # no version is given twice, not even a refused one
@@ -250,7 +267,25 @@ async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path:
         )
         assert [one["turns"][0]["text"] for one in told] == [f"Answer {n}." for n in range(10)]
         assert len(with_key(provider, OLD)) == refusals
+        # One free look at the new secret, one request for each answer, and nothing besides.
+        assert len(with_key(provider, NEW, "/models")) == 1
         chats = with_key(provider, NEW, "/chat/")
         assert len(chats) == 10
         # One alone shows that the new secret works; only then come the others.
         assert chats[1].at >= chats[0].at + chats[0].seconds
+        # Then ten at the pace that the limit allows, less what an attempt may lose on its way.
+        interval, burst = admission.gcra(60)
+        assert_oldest_first(chats, told, at_once=burst)
+        paced = (10 - burst) * interval.total_seconds() - admission.JITTER
+        assert chats[-1].at - chats[0].at >= paced
+
+
+def assert_oldest_first(chats: list[Asked], told: list[dict[str, Any]], *, at_once: int) -> None:
+    """Of those that had never been sent, the oldest go first; `at_once` may set out together."""
+    fresh = [n for n, one in enumerate(told) if one["turns"][0]["attempts"] == 1]
+    assert len(fresh) >= 5
+    for chat in chats:
+        (number,) = map(int, re.findall(r"Answer (\d)", chat.body["messages"][-1]["content"]))
+        if number in fresh:
+            assert number in fresh[:at_once], (number, fresh)
+            fresh.remove(number)

@@ -108,6 +108,21 @@ async def test_the_text_of_an_unforeseen_exception_stays_at_home(join: Join) -> 
     assert caught.value.problem.incident
 
 
+async def test_while_what_it_needs_is_away_one_is_asked_to_come_again(join: Join) -> None:
+    async def without_database(asked: Ask) -> Answer:
+        raise ConnectionRefusedError("/run/5432")
+
+    persona, edge = await join("persona"), await join("edge")
+    await persona.serve("persona", [Verb("get", Ask, without_database)], passing=(OSError,))
+
+    with pytest.raises(Unavailable) as caught:
+        await edge.request(GET, Ask("riley"), Answer, within=SOON)
+
+    assert caught.value.problem.retry_after
+    assert "Idempotency-Key" in caught.value.problem.next_step
+    assert "5432" not in str(caught.value)
+
+
 async def test_an_unreadable_command_is_malformed(join: Join) -> None:
     class Other(msgspec.Struct):
         name: int
@@ -126,9 +141,10 @@ async def test_nobody_there_is_proof_that_nothing_was_delivered(join: Join) -> N
 
 
 async def test_no_answer_in_time_is_not_known(join: Join) -> None:
-    release = asyncio.Event()
+    release, asked_times = asyncio.Event(), list[Ask]()
 
     async def too_late(asked: Ask) -> Answer:
+        asked_times.append(asked)
         await release.wait()
         return Answer("too late")
 
@@ -137,6 +153,8 @@ async def test_no_answer_in_time_is_not_known(join: Join) -> None:
     with pytest.raises(TimedOut):
         await edge.request(GET, Ask("x"), Answer, within=A_MOMENT)
     release.set()
+    await edge.request(GET, Ask("y"), Answer, within=SOON)
+    assert [asked.name for asked in asked_times] == ["x", "y"], "it was not asked again by itself"
 
 
 async def test_what_may_not_be_asked_fails_at_once_and_says_so(join: Join) -> None:

@@ -538,6 +538,32 @@ async def test_an_outcome_waits_for_a_broker_that_is_away(own_broker: OwnBroker)
         await here.outbox.emptied()
 
 
+async def test_while_no_outcome_can_be_stored_nothing_new_is_asked(
+    here: House, broker: Broker
+) -> None:
+    await broker.delete_stream("OUTCOMES")
+    first = await here.ask("[[text: Kept]]")
+
+    async def refused() -> bool:
+        try:
+            await here.ask("[[text: Too many]]")
+        except Unavailable:
+            return True
+        return False
+
+    await eventually(refused)
+    asked = here.asked
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await here.ask("[[text: Too many]]")
+    assert here.asked == asked
+    await broker.ensure()
+
+    assert (await here.answer_of(first)).text == "Kept"
+    await here.outbox.emptied()
+    await here.answer_of(await here.ask())
+
+
 # --- Keys -----------------------------------------------------------------------------------
 
 

@@ -251,3 +251,14 @@ def test_statements_without_a_name_of_their_own_are_refused(tmp_path: Path, text
     file.write_text(text)
     with pytest.raises(AssertionError):
         queries(file)
+
+
+async def test_a_statement_whose_connection_breaks_is_not_sent_again(database: Database) -> None:
+    """Whether it was done is not known then; who asked decides, no library."""
+    pool = await database.pool("discussion")
+    await pool.execute("CREATE SEQUENCE times")  # counts, whatever becomes of the transaction
+
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await pool.fetchval("SELECT pg_terminate_backend(pg_backend_pid(), nextval('times'))")
+
+    assert await pool.fetchval("SELECT nextval('times')") == 2

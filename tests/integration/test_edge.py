@@ -802,3 +802,23 @@ async def test_ready_means_all_five(edge: Edge) -> None:
     }
     away, problem = await edge.ask("GET", "/api/v1/personas")
     assert (away, problem["type"]) == (503, "urn:parley:problem:unavailable")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "token"),
+    [
+        ("GET", "/v1/models", None, "nobody"),
+        ("GET", "/v1/nothing", None, "owner"),
+        ("DELETE", "/v1/models", None, "owner"),
+        ("POST", "/v1/chat/completions", {"model": "kimi/kimi-k2.6"}, "owner"),
+        ("POST", "/v1/chat/completions", ["not", "an", "object"], "owner"),
+        ("POST", "/v1/chat/completions", {"model": "panel/debate", "messages": []}, "owner"),
+    ],
+)
+async def test_every_error_of_the_openai_door_tells_clients_not_to_try_again(
+    edge: Edge, method: str, path: str, body: object, token: str
+) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with edge.http.request(method, edge.url + path, json=body, headers=headers) as answer:
+        assert 400 <= answer.status < 500
+        assert answer.headers["x-should-retry"] == "false"
