@@ -53,6 +53,7 @@ EXAMPLES: Mapping[str, str] = {
     "_name(other)": "api.moonshot.cn",
     "there": "api.moonshot.cn",
     "said": " (401 invalid_authentication_error)",
+    "balance": " The account's balance is 0.00 USD.",
     "_said(said.evidence)": " (401 invalid_authentication_error)",
     "_said(there.evidence)": " (401 invalid_authentication_error)",
     "there.reason": "api.moonshot.cn could not be reached.",
