@@ -21,7 +21,8 @@ PARTS  := tests/unit tests/conformance tests/integration tests/acceptance tests/
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := menu
 .PHONY: menu run setup dev demo seed check format test test/unit test/conformance test/integration \
-        test/acceptance test/browser test/faults test/live test/deep bench compose/test docs pins clean
+        test/acceptance test/browser test/faults test/live test/deep soak bench bench/storm \
+        compose/test docs pins clean
 
 menu:
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -55,15 +56,15 @@ format: $(DEV) ## let the formatter and the safe fixes have their way
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
 
-test: $(DEV) ## every test, the cheap ones first
-	@$(PYTEST) $(wildcard $(PARTS)) $(ARGS)
+test: $(DEV) ## every test but the slow ones, the cheap ones first
+	@$(PYTEST) $(wildcard $(PARTS)) -m "not slow and not soak" $(ARGS)
 
 test/unit: $(DEV) ## rules and parsers: no I/O, seconds
 test/conformance: $(DEV) ## one suite per seam: dialects, bus, journal
 test/integration: $(DEV) ## real PostgreSQL and NATS
 test/acceptance: $(DEV) ## real processes, over HTTP
 test/browser: $(DEV) ## the web page in Chromium
-test/faults: $(DEV) ## killed processes, cut connections, lost brokers
+test/faults: $(DEV) ## killed processes, cut connections, lost brokers, the slow ones too
 
 test/live: $(DEV) ## ask a true service and record it: PROVIDER=kimi, its key in the environment
 	@[ -n "$(PROVIDER)" ] || { echo "Name it: make test/live PROVIDER=kimi" >&2; exit 1; }
@@ -74,10 +75,16 @@ test/deep: $(DEV) ## the recordings split at 10,000 places each time; minutes
 	@PARLEY_DEEP=10000 $(PYTEST) tests/conformance/test_providers.py -k anywhere $(ARGS)
 
 test/unit test/conformance test/integration test/acceptance test/browser test/faults:
-	@$(PYTEST) tests/$(@F) $(ARGS)
+	@$(PYTEST) tests/$(@F) -m "not soak" $(ARGS)
+
+soak: $(DEV) ## faults at random for SOAK_MINUTES (45), and nothing may grow
+	@$(PYTEST) tests/faults -m soak -s $(ARGS)
 
 bench: $(DEV) ## what a streamed piece of text costs
 	@exec $(PY) -m bench $(ARGS)
+
+bench/storm: $(DEV) ## a provider fails for two minutes: who makes a storm of it? (STORM_SECONDS=30)
+	@exec $(PY) -m bench.storm $(ARGS)
 
 ##@ Deploy it
 

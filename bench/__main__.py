@@ -8,28 +8,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 import tempfile
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import meter
+from bench.running import System, system
 from bench.viewers import Viewer, post
 
-START_WITHIN = 120.0
-
-
-@dataclass(frozen=True)
-class System:
-    """A running system under measurement."""
-
-    pid: int
-    url: str
-    token: str
+LIMITS = "rpm=100000,concurrency=1000"
+"""None that would be felt."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +46,7 @@ async def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the first load only")
     told = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
-        async with upstream() as base_url, system(Path(folder), base_url) as running:
+        async with upstream() as base_url, system(Path(folder), base_url, LIMITS) as running:
             await measure(running, Load("warm-up", 2, 0, 50), shown=False)
             for load in LOADS[:1] if told.quick else LOADS:
                 await measure(running, load)
@@ -120,60 +112,6 @@ async def upstream() -> AsyncGenerator[str]:
     finally:
         process.kill()
         await process.wait()
-
-
-@asynccontextmanager
-async def system(home: Path, base_url: str) -> AsyncGenerator[System]:
-    """Parley itself, on a free port, with a key for that provider."""
-    env = os.environ | {
-        "PARLEY_HOME": str(home),
-        "PARLEY_PORT": "0",
-        "PARLEY_LOCAL_MODEL": "off",
-        "KIMI_BASE_URL": base_url,
-        "KIMI_API_KEY": "sk-" + "b" * 48,
-        "KIMI_LIMITS": "rpm=100000,concurrency=1000",
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "local", "up", env=env, stdout=PIPE, stderr=DEVNULL
-    )
-    try:
-        async with asyncio.timeout(START_WITHIN):
-            url = await until_ready(process)
-            token = (home / "owner-token").read_text().strip()
-            await until_kimi(url, token)
-        asyncio.ensure_future(_swallow(process))  # noqa: RUF006 - ends with the process
-        yield System(process.pid, url, token)
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def until_ready(process: Process) -> str:
-    """The address, as the launcher prints it when all is ready."""
-    assert process.stdout is not None
-    while line := (await process.stdout.readline()).decode():
-        if "/#token=" in line:
-            return line.split()[-1].partition("/#")[0]
-    raise RuntimeError("Parley did not start; try `make run` to see why.")
-
-
-async def until_kimi(url: str, token: str) -> None:
-    """Until the key has been verified."""
-    while True:
-        try:
-            await follow(System(0, url, token), Viewer(url, token), Load("first", 1, 0, 1))
-        except RuntimeError as error:
-            if "no-key" not in str(error) and "unknown" not in str(error):
-                raise
-            await asyncio.sleep(0.2)
-        else:
-            return
-
-
-async def _swallow(process: Process) -> None:
-    assert process.stdout is not None
-    while await process.stdout.readline():
-        pass
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from contracts.endpoints import CustomProvider
-from contracts.failures import Evidence, FailureClass
+from contracts.failures import Balance, Evidence, FailureClass
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,7 +86,7 @@ class CancelAttempt(Struct, frozen=True, kw_only=True):
 
 
 class RunProbe(Struct, frozen=True, kw_only=True):
-    """`probe`: one `GET /models` on the endpoint, with this key."""
+    """`probe`: one look, free of charge, on the endpoint, with this key."""
 
     workspace: str
     request: str
@@ -94,6 +94,8 @@ class RunProbe(Struct, frozen=True, kw_only=True):
     endpoint: str
     key: KeyRef | None
     expires_at: datetime
+    at: Literal["models", "balance"] = "models"
+    """`GET /models`; or the account's balance, where the provider's row says how to ask for it."""
     custom: CustomProvider | None = None
     """As in `RunAttempt`."""
 
@@ -126,3 +128,5 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
     sent: bool = True
     account: str = ""
     """As `Evidence.account`."""
+    balance: Balance | None = None
+    """If that was asked for and told."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 from contracts.attempts import Message, Parameters
 from contracts.endpoints import CustomProvider
 from contracts.event import Event, EventFamily
-from contracts.failures import Evidence, Failure, FailureClass
+from contracts.failures import Balance, Evidence, Failure, FailureClass
 from contracts.stream import Usage
 
 
@@ -332,13 +332,13 @@ class GateOpened(Event, frozen=True, kw_only=True, tag="discussion.gate_opened.v
 
 
 class QuotaRestored(Event, frozen=True, kw_only=True, tag="discussion.quota_restored.v1"):
-    """An account that had no balance or quota may be asked again: its gate is open."""
+    """An account that could not pay can pay again, as far as its provider tells without a bill."""
 
     workspace: str
     provider: str
     endpoint: str
     account: str
-    cause: str
+    balance: Balance | None = None
 
 
 DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
@@ -390,9 +390,23 @@ class OpenDiscussion(Struct, frozen=True, kw_only=True):
     body_hmac: bytes = b""
 
 
+class Estimate(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a discussion will take, as things stand; `estimate` (of an OpenDiscussion) answers it
+    and opens nothing.
+    """
+
+    tokens: int
+    """At most: questions and longest answers together."""
+    seconds: int | None = None
+    """Until the last answer, about; None where something has to be mended before."""
+    cost: Cost | None = None
+    """At most; None where a price is not known."""
+
+
 class Opened(Struct, frozen=True, kw_only=True):
     discussion: str
     version: int
+    estimate: Estimate | None = None
 
 
 class CancelDiscussion(Struct, frozen=True, kw_only=True):
@@ -519,6 +533,8 @@ class ProbeKey(Struct, frozen=True, kw_only=True):
     endpoint: str
     key: str
     version: int
+    balance: bool = False
+    """Ask for the balance, too, where the provider tells it."""
     custom: CustomProvider | None = None
     """What is known of a provider that is not built in: this may come before the fact of it."""
 

@@ -82,6 +82,20 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
     provider_adapter."""
 
 
+class Balance(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is left in an account, as its provider tells."""
+
+    amount: str
+    """With its decimals, e.g. `49.59`; may be below nothing."""
+    currency: str = ""
+    """Where it is known: no provider names it beside the number."""
+    enough: bool
+    """Requests are answered with it."""
+
+    def __str__(self) -> str:
+        return f"The account's balance is {self.amount} {self.currency}".rstrip() + "."
+
+
 class Failure(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
     """Why a turn waits, is parked or has failed, and what a person can do about it."""
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from contracts.endpoints import CustomProvider
 from contracts.event import Event, EventFamily
-from contracts.failures import Evidence
+from contracts.failures import Balance, Evidence
 
 
 class KeyState(StrEnum):
@@ -63,6 +63,8 @@ class KeyVerified(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_verif
     """The provider accepted the key on its endpoint."""
 
     models: int = 0
+    balance: Balance | None = None
+    """What is left in its account, if that was asked for."""
 
 
 class KeyNotVerified(_KeyEvent, frozen=True, kw_only=True, tag="key_vault.key_not_verified.v1"):
@@ -284,6 +286,13 @@ class ListKeys(Struct, frozen=True, kw_only=True):
     provider: str | None = None
 
 
+class GetKey(Struct, frozen=True, kw_only=True):
+    """`get`"""
+
+    workspace: str
+    key: str
+
+
 class KeyView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A key as people see it: everything but the key."""
 
@@ -407,6 +416,8 @@ class ReportKey(Struct, frozen=True, kw_only=True):
     attempt: str
     account: str = ""
     """As `Evidence.account`."""
+    balance: Balance | None = None
+    """The key was taken where the balance is told."""
     evidence: Evidence = Evidence()
     hint: str = ""
 

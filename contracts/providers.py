@@ -56,6 +56,8 @@ class Region:
     base_url: str
     env: str
     """Environment variable by which the operator overrides the address."""
+    currency: str = ""
+    """What a balance is told in; empty where none is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +185,17 @@ class Provider:
             return self.regions[0]
         return {region.name: region for region in self.regions}[name]
 
+    def balance_in(self, endpoint: str, environment: Mapping[str, str]) -> str:
+        """The currency of the balance that is told at this address; empty if none is.
+
+        An address that the operator has put in place of a region's own counts as that region's.
+        """
+        for region in self.regions if self.balance_path else ():
+            address = environment.get(region.env, "").strip() or region.base_url
+            if address.rstrip("/") == endpoint.rstrip("/"):
+                return region.currency
+        return ""
+
     def chats(self, id: str) -> bool:
         """Whether the model can be talked to, as far as its name tells."""
         return not any(re.search(pattern, id) for pattern in self.not_for_chat)
@@ -245,9 +258,14 @@ KIMI = Provider(
     dialect=Dialect.OPENAI_CHAT,
     # The two open platforms are separate companies' accounts: a key of one is 401 on the other
     # (platform docs, "Errors"). Kimi Code is a third product with its own keys.
+    # Their price lists are in dollars and in yuan, and so are their balances.
     regions=(
-        Region(name="ai", base_url="https://api.moonshot.ai/v1", env="KIMI_BASE_URL"),
-        Region(name="cn", base_url="https://api.moonshot.cn/v1", env="KIMI_CN_BASE_URL"),
+        Region(
+            name="ai", base_url="https://api.moonshot.ai/v1", env="KIMI_BASE_URL", currency="USD"
+        ),
+        Region(
+            name="cn", base_url="https://api.moonshot.cn/v1", env="KIMI_CN_BASE_URL", currency="CNY"
+        ),
         Region(name="code", base_url="https://api.kimi.com/coding/v1", env="KIMI_CODE_BASE_URL"),
     ),
     key_prefixes={"sk-kimi-": "code"},

@@ -112,6 +112,7 @@ OUTCOMES = Stream(
     max_consumers=16,
     max_bytes=2 << 30,
     duplicate_window=timedelta(minutes=10),
+    allow_direct=True,
     consumers=(
         Consumer(name="discussion-outcomes", service="discussion", filter="parley.outcome.>"),
     ),
@@ -164,6 +165,7 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
         _verb("identity", "edge", "provider_adapter"),
         _verb("add", "edge"),
         _verb("list", "edge", "discussion"),
+        _verb("get", "edge"),
         _verb("verify", "edge"),
         _verb("rotate", "edge"),
         _verb("disable", "edge"),
@@ -189,6 +191,7 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
     ),
     "discussion": (
         _verb("open", "edge"),
+        _verb("estimate", "edge"),
         _verb("cancel", "edge"),
         _verb("retry", "edge"),
         _verb("get", "edge"),
@@ -276,6 +279,7 @@ def _discovery(service: str) -> tuple[str, ...]:
     )
 
 
+_READ_OUTCOMES = ("$JS.API.DIRECT.GET.OUTCOMES.>",)
 _READ_CHUNKS = ("$JS.API.DIRECT.GET.CHUNKS", "$JS.API.DIRECT.GET.CHUNKS.>")
 
 _SPECIAL: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -285,7 +289,7 @@ _SPECIAL: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "key_vault": (("parley.event.*.key_vault.>",), ()),
     "provider_adapter": (("parley.chunk.>", "parley.outcome.>"), (KEY_FACTS,)),
-    "discussion": (("parley.event.*.discussion.>", *_READ_CHUNKS), ()),
+    "discussion": (("parley.event.*.discussion.>", *_READ_CHUNKS, *_READ_OUTCOMES), ()),
     "persona": (("parley.event.*.persona.>",), ()),
 }
 """Per service: what else it may publish, what else it may hear."""

@@ -73,6 +73,7 @@ EXAMPLES: Mapping[str, str] = {
     "slug[:80]": "riley",
     "command.slug[:80]": "riley",
     "wanted": "kimi/kimi-k2-0711-preview",
+    "wanted!r": "openai/text-embedding-3-large",
     "wanted[:200]": "kimi/kimi-k9",
     "provider": "kimi",
     "call.segments['provider']": "kimy",
@@ -104,6 +105,9 @@ EXAMPLES: Mapping[str, str] = {
     "LINE >> 10": "8",
     "TARGET >> 10": "8",
     "row.refuses[name]": "it has no such parameter",
+    "' '.join(refused.values())": "stop cannot be asked of xAI's grok-4.7: "
+    "its reasoning models answer 400 to stop sequences.",
+    "' and '.join(refused)": "stop",
 }
 """What an expression in a message may stand for."""
 

@@ -65,6 +65,8 @@ async def ask(api: Api, question: Question, console: Console) -> int:
     body = question.body()
     opened = await api.post("/api/v1/discussions", body)
     name = str(opened["id"])
+    if words := in_words(opened.get("estimate")):
+        _tell(words)
     discussion = Discussion()
     view = _view(console, len(body["participants"]))
     try:
@@ -83,6 +85,20 @@ async def ask(api: Api, question: Question, console: Console) -> int:
     finally:
         view.close(discussion)
     return _verdict(discussion, name)
+
+
+WORTH_TELLING = 10
+"""Seconds; what is sooner there is soon seen."""
+
+
+def in_words(estimate: dict[str, Any] | None) -> str:
+    """How long it will take, where that is long."""
+    seconds = int((estimate or {}).get("seconds", 0))
+    if seconds <= WORTH_TELLING:
+        return ""
+    if seconds < 90:
+        return f"This will take about {seconds} seconds."
+    return f"This will take about {round(seconds / 60)} minutes: the account allows no more."
 
 
 def _verdict(discussion: Discussion, name: str) -> int:

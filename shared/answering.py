@@ -91,6 +91,8 @@ class Answering:
 
     connection: Connection
     name: str
+    passing: tuple[type[Exception], ...] = ()
+    """Exceptions that say that something else is away, e.g. the database's."""
     id: str = field(default_factory=lambda: secrets.token_hex(11))
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     _endpoints: list[_Endpoint] = field(default_factory=list[_Endpoint])
@@ -147,6 +149,10 @@ class Answering:
             except Refused as refused:
                 self._count_error(endpoint, refused)
                 self._refuse(message, refused)
+            except self.passing as error:
+                self._count_error(endpoint, error)
+                log.warning("cannot answer now", subject=message.subject, why=type(error).__name__)
+                self._refuse(message, _away())
             except Exception as error:
                 self._count_error(endpoint, error)
                 incident = secrets.token_hex(6)
@@ -205,3 +211,13 @@ class Answering:
     def _stats(self) -> dict[str, Any]:
         endpoints = [endpoint.stats() for endpoint in self._endpoints]
         return ServiceStats(self.name, self.id, VERSION, self.started, endpoints).to_dict()
+
+
+def _away() -> Unavailable:
+    return Unavailable(
+        "What this is kept in does not answer just now.",
+        # It may have gone away in the very moment in which it had kept it.
+        next_step="Try again in a few seconds; whatever makes something new, under the same "
+        "Idempotency-Key.",
+        retry_after=2.0,
+    )

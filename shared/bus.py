@@ -153,9 +153,19 @@ class Bus:
             self.connection.give_up(reply)
         return _read_answer(subject, message, answer)
 
-    async def serve(self, service: str, verbs: Sequence[Verb[Any]]) -> None:
-        """Answer these verbs, and NATS's own questions about this service, until `drain`."""
-        answering = Answering(self.connection, service)
+    async def serve(
+        self,
+        service: str,
+        verbs: Sequence[Verb[Any]],
+        *,
+        passing: tuple[type[Exception], ...] = (),
+    ) -> None:
+        """Answer these verbs, and NATS's own questions about this service, until `drain`.
+
+        Whoever asks while a handler raises one of `passing` is asked to come again: the database
+        is away, for example.
+        """
+        answering = Answering(self.connection, service, passing)
         self._answering.append(answering)
         await answering.start(verbs)
 
@@ -254,6 +264,8 @@ class Bus:
         self, subject: str, *, stream: str = "CHUNKS", within: timedelta = timedelta(seconds=2)
     ) -> StoredMessage | None:
         """The newest message of `subject` that the stream still has; None if it has none.
+
+        `stream` may be OUTCOMES too: what it has is what nobody has journaled yet.
 
         Unreachable if the stream itself is not there: a memory stream goes with its broker.
         """

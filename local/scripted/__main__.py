@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from local.scripted import script
+from local.scripted.meter import Meter
 from local.scripted.server import ScriptedProvider
 
 RECORDINGS = Path(__file__).parents[2] / "tests" / "fixtures" / "providers"
@@ -26,6 +27,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 takes any free one")
     parser.add_argument("--script", type=Path, help="a file of behaviours, see below")
     parser.add_argument("--rate", type=float, default=20, help="words a second; 0: no pause")
+    parser.add_argument("--rpm", type=int, help="requests of any sliding minute that it takes")
+    parser.add_argument("--concurrency", type=int, help="requests at the same time that it takes")
+    parser.add_argument("--minute", type=float, default=60, help="seconds of a minute of --rpm")
     parser.add_argument("--key", action="append", help="a key that is good; default: every one")
     parser.add_argument(
         "--fixtures", type=Path, default=RECORDINGS, help="recordings for `replay:`"
@@ -43,6 +47,7 @@ async def _serve(told: argparse.Namespace) -> None:
         rate=told.rate,
         keys=told.key,
         fixtures=told.fixtures,
+        meter=Meter(rpm=told.rpm, concurrency=told.concurrency, minute=told.minute),
     )
     async with provider:
         sys.stdout.write(f"{provider.base_url}\n")

@@ -36,6 +36,12 @@ MODELS: list[dict[str, Any]] = [
 """As `GET /v1/models` lists them since 2026."""
 
 
+def balance(available: float) -> dict[str, Any]:
+    """As `GET /v1/users/me/balance` tells it."""
+    purse = {"available_balance": available, "voucher_balance": 0, "cash_balance": available}
+    return {"code": 0, "data": purse, "scode": "0x0", "status": True}
+
+
 def words(text: str) -> Iterator[str]:
     """A text as a model would say it: word by word, each with the space before it."""
     yield from re.findall(r"\s*\S+|\s+\Z", text)

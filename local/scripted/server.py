@@ -1,7 +1,10 @@
-"""The server: `GET /v1/models`, `POST /v1/chat/completions`, and `GET /log` of what was asked.
+"""The server: `GET /v1/models`, `GET /v1/users/me/balance`, `POST /v1/chat/completions`, and
+`GET /log` of what was asked.
 
-What it does is decided, in this order, by the key (`sk-wrong-key…` and the other names of
-script.py), the model (`scripted-cut`), the prompt (`[[stall]]`), the script; else it answers.
+What it does is decided, in this order, by the outage (`PUT /outage`: a behaviour for everything
+that is asked, until `DELETE /outage`), the account's limits, the key (`sk-wrong-key…` and the other
+names of script.py), the model (`scripted-cut`), the prompt (`[[stall]]`), the script (`PUT
+/script`); else it answers.
 """
 
 from __future__ import annotations
@@ -19,8 +22,17 @@ from uuid import uuid4
 
 from local.scripted import replies
 from local.scripted.http import Answering, Request, read_request
+from local.scripted.meter import Meter
 from local.scripted.performance import Performance
-from local.scripted.script import NAMED, BadScript, Behaviour, Script, by_name, inline
+from local.scripted.script import (
+    NAMED,
+    BadScript,
+    Behaviour,
+    Script,
+    behaviour,
+    by_name,
+    inline,
+)
 
 
 @dataclass(slots=True)
@@ -54,15 +66,21 @@ class ScriptedProvider:
         rate: float = 0,
         keys: Iterable[str] | None = None,
         fixtures: Path | None = None,
+        meter: Meter | None = None,
         echoes: bool = False,
     ) -> None:
         self.requests: list[Asked] = []
         """Everything that was asked of the provider, in order."""
+        self.meter = meter or Meter()
+        self.outage: Behaviour | None = None
+        """What is done to everybody, whatever they ask; None: there is none."""
         self.script = Script(script)
         self.rate = rate
         """Words a second; 0 is as fast as possible."""
         self.keys = None if keys is None else set(keys)
         """The keys that are good; None: every one."""
+        self.balance = 49.58894
+        """What is left in everybody's account."""
         self.models: list[dict[str, Any]] = list(replies.MODELS)
         """What its list has in it."""
         self.echoes = echoes
@@ -137,16 +155,24 @@ class ScriptedProvider:
                 await answering.json(200, [asdict(asked) for asked in self.requests])
             case "DELETE", "/log":
                 self.requests.clear()
+                self.meter.forget()
                 await answering.json(200, {})
-            case "PUT", "/script":
+            case "DELETE", "/outage":
+                self.outage = None
+                await answering.json(200, {})
+            case "PUT", "/script" | "/outage":
                 return await self._told(request, answering)
             case _:
                 return await self._asked(request, answering)
         return True
 
     async def _told(self, request: Request, answering: Answering) -> bool:
+        told = request.body.decode()
         try:
-            self.script = Script(request.body.decode())
+            if request.path == "/outage":
+                self.outage = behaviour(told)
+            else:
+                self.script = Script(told)
         except BadScript as error:
             await answering.json(422, replies.error("bad_script", str(error)))
         else:
@@ -166,19 +192,25 @@ class ScriptedProvider:
         asked.model = str(asked.body.get("model", ""))
         self.requests.append(asked)
         began = time.monotonic()
+        refused = behaviour(self.meter.count(began))
+        self.meter.running += 1
         echo = replies.Echo(key) if self.echoes and key else None
         answering.more = echo.headers if echo else {}
         performance = Performance(
             asked.body, answering, rate=self.rate, fixtures=self._fixtures, echo=echo
         )
         try:
-            asked.ended = await self._perform(performance, request, asked, key, answering)
+            if steps := self.outage or refused:
+                asked.ended = await performance.run(steps)
+            else:
+                asked.ended = await self._perform(performance, request, asked, key, answering)
         except ConnectionError:
             asked.ended = "client left"
         except BadScript as error:
             asked.ended = str(error)
             await answering.json(400, replies.error("invalid_request_error", str(error)))
         finally:
+            self.meter.running -= 1
             asked.status = answering.status
             asked.seconds = round(time.monotonic() - began, 3)
         return asked.ended == "done"
@@ -204,6 +236,8 @@ class ScriptedProvider:
             return await performance.default()
         if (request.method, request.path) == ("GET", "/v1/models"):
             await answering.json(200, {"object": "list", "data": self.models}, **identity)
+        elif (request.method, request.path) == ("GET", "/v1/users/me/balance"):
+            await answering.json(200, replies.balance(self.balance), **identity)
         else:
             nowhere = {
                 "code": 5,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from contracts.endpoints import configured
 from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.accounts import check_declared
-from services.discussion.gates import Gates
+from services.discussion.estimates import Estimates
 from services.discussion.inbox import Inbox
 from services.discussion.keyring import CONSUMER, Keyring
 from services.discussion.openings import Openings
 from services.discussion.outcomes import Outcomes
 from services.discussion.probes import Probes
+from services.discussion.quota import Quota
 from services.discussion.refreshing import Refreshing
 from services.discussion.settings import Settings
 from services.discussion.store import SCHEMAS, Store
@@ -36,16 +37,17 @@ async def wire(service: Service[Settings]) -> None:
     keyring = Keyring(store, bus, probes)
     refreshing = Refreshing(store, probes)
     tidying = Tidying(store)
-    openings = Openings(store, bus, keyring, probes)
+    turns = Turns(store, bus, outcomes)
+    openings = Openings(store, bus, keyring, probes, Estimates(turns))
     wakeups = Wakeups(
         pool,
         {
-            "turn": Turns(store, bus, outcomes).due,
+            "turn": turns.due,
             "lease": outcomes.lease_due,
             "catalog": probes.catalog_due,
             "look": refreshing.due,
-            "gate": Gates(store).due,
             "report": keyring.report_due,
+            "quota": Quota(store, probes).due,
             "tidy": tidying.due,
         },
     )
@@ -66,7 +68,8 @@ async def wire(service: Service[Settings]) -> None:
         "outcomes",
     )
     service.spawn(bus.consume(EVENTS.name, CONSUMER, keyring.heard, passing=AWAY), "keys")
-    await bus.serve(service.name, Inbox(store, bus, openings, probes, refreshing).verbs())
+    verbs = Inbox(store, bus, openings, probes, refreshing).verbs()
+    await bus.serve(service.name, verbs, passing=AWAY)
 
 
 if __name__ == "__main__":

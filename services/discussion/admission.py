@@ -34,6 +34,10 @@ JITTER = 2.0
 RECHECK = timedelta(seconds=15)
 """When to look again at what is freed by an event, should the event be lost."""
 
+SPACING = timedelta(seconds=5)
+"""An account that was refused for its rate is asked by one at a time, so far apart, until one is
+answered: a refusal comes sooner than that."""
+
 BREAKERS = 16
 """Key versions of an account whose health is remembered, the newest."""
 
@@ -64,6 +68,10 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`key:version` of those that have completed an attempt."""
     learnt: dict[str, int] = {}
     """Limits that the provider named in its refusals; they lower the declared ones."""
+    refusals: int = 0
+    """For the rate, in a row: since it was last answered in full."""
+    refused_at: datetime | None = None
+    """The last of them."""
     places_since: datetime | None = None
     """When the learnt concurrency was last changed."""
     spending: Spending = Spending()
@@ -129,11 +137,14 @@ def admit(
             return TooLarge(account, kind, limit)
     health = account.breakers.get(ask.key, Breaker())
     way = breaker.Pass() if ask.free else breaker.ask(health, now)
+    scout = account.refusals > 0 and not ask.free
     trial = way == breaker.Pass(trial=True)
-    # Who goes to see is let through by the breaker: the purse is for those who insist.
-    purse = account.allowance if trial else allowance.spend(account.allowance, ask.retry, now)
+    # Who goes to see goes for everybody: the purse is for those who insist.
+    sees = trial or scout
+    purse = account.allowance if sees else allowance.spend(account.allowance, ask.retry, now)
     waits: list[tuple[datetime | None, str]] = [
         (account.not_before, account.reason or "throttled"),
+        (_spaced(account, now) if scout else None, "throttled"),
         (way.until if isinstance(way, breaker.Stay) else None, "breaker"),
         (_place(account, limits, ask, now), "concurrency"),
         (_rate(account, limits, now), "rate"),
@@ -161,7 +172,7 @@ def admit(
             allowance=purse,
             breakers=breakers,
         ),
-        trial,
+        sees,
     )
 
 
@@ -186,6 +197,12 @@ def as_of(account: Account, limits: Limits, now: datetime) -> Account:
             key: breaker.not_ahead_of(health, now) for key, health in account.breakers.items()
         },
     )
+
+
+def _spaced(account: Account, now: datetime) -> datetime | None:
+    """When the next one may go to see whether a refused account is served again."""
+    last = max((lease.since for lease in account.leases if lease.since is not None), default=now)
+    return last + SPACING if account.leases else None
 
 
 def _place(account: Account, limits: Limits, ask: Ask, now: datetime) -> datetime | None:
@@ -258,7 +275,7 @@ def in_force(account: Account, limits: Limits) -> Limits:
 def gcra(rpm: int) -> tuple[timedelta, int]:
     """Emission interval and burst for a limit of `rpm` in any sliding minute."""
     limit = rpm if rpm < 34 else int(0.97 * rpm)
-    burst = max(1, limit // 10)
+    burst = max(1, limit // 12)  # at 100 a minute, a panel of eight begins at once
     seconds = (60 + JITTER) / (limit - burst + 1)
     return timedelta(microseconds=ceil(seconds * 1_000_000)), burst
 
@@ -338,6 +355,20 @@ def silence(account: Account, until: datetime, reason: str) -> Account:
     if account.not_before is not None and account.not_before >= until:
         return account
     return replace(account, not_before=until, reason=reason)
+
+
+def refused(account: Account, attempt: str, *, now: datetime) -> Account:
+    """The provider has refused it for the rate. Those that had gone out together count as one."""
+    lease, before = _lease(account, attempt), account.refused_at
+    since = None if lease is None else lease.since
+    if before is not None and since is not None and since <= before:
+        return account
+    return replace(account, refusals=account.refusals + 1, refused_at=now)
+
+
+def answered(account: Account) -> Account:
+    """It has been answered in full: nobody needs to go and see any more."""
+    return replace(account, refusals=0, refused_at=None) if account.refusals else account
 
 
 def learn(account: Account, named: dict[str, int], *, now: datetime) -> Account:

@@ -44,7 +44,7 @@ def after(
     health = account.breakers.get(key, Breaker())
     match end:
         case AttemptFailed():
-            account = _taught(account, end, events, now)
+            account = _taught(account, end, events, now, dice)
             if end.class_ in PARKING:
                 account = admission.unproven(account, key)
             ours = not end.sent and end.hint in OURS
@@ -61,6 +61,7 @@ def after(
             account = replace(account, allowance=allowance.earn(account.allowance, now))
             account = admission.settle(account, end.attempt, _tokens(end.usage))
             account = admission.widen(account, limits, now=now)
+            account = admission.answered(account)
             account = admission.proven(account, key)
         case AttemptCut():
             # Whoever made the request is gone: nothing is known of the provider.
@@ -75,7 +76,11 @@ def given_up(account: Account, attempt: str, *, key: str) -> Account:
 
 
 def _taught(
-    account: Account, end: AttemptFailed, events: Sequence[DiscussionEvent], now: datetime
+    account: Account,
+    end: AttemptFailed,
+    events: Sequence[DiscussionEvent],
+    now: datetime,
+    dice: Dice,
 ) -> Account:
     """What the refusal says of the account's limits, and how long it is to be left alone."""
     named = end.evidence.limits
@@ -84,11 +89,17 @@ def _taught(
     account = admission.learn(account, named, now=now)
     if end.class_ is not FailureClass.THROTTLED:
         return account
-    # The turn may be given up; what the provider asked of the account holds all the same.
-    asked = backoff.asked_for(end.evidence)
+    # The turn may be given up; what the provider asked of the account holds all the same, and the
+    # oftener it refuses, the longer it is left in peace.
     reason = "daily" if end.hint == "daily" else "throttled"
-    if asked is not None:
-        account = admission.silence(account, now + asked, reason)
+    account = admission.refused(account, end.attempt, now=now)
+    silence = backoff.next_wait(
+        backoff.THROTTLED,
+        failures=account.refusals,
+        hint=backoff.asked_for(end.evidence),
+        dice=dice,
+    )
+    account = admission.silence(account, now + silence, reason)
     for follow in events:
         if isinstance(follow, TurnWaiting) and follow.turn == end.turn:
             account = admission.silence(account, follow.not_before, reason)

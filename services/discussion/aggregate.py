@@ -37,8 +37,16 @@ from contracts.failures import Evidence, Failure, FailureClass
 from contracts.stream import ProviderError, StreamCompleted, Usage
 from services.discussion import modes, prompting
 from services.discussion.backoff import Dice
-from services.discussion.breaker import WEIGHT
-from services.discussion.remedies import OURS, GiveUp, Park, Remedy, Trouble, Wait, remedy
+from services.discussion.remedies import (
+    OURS,
+    SEEN_FOR_ALL,
+    GiveUp,
+    Park,
+    Remedy,
+    Trouble,
+    Wait,
+    remedy,
+)
 from services.discussion.words import explain
 
 NewId = Callable[[], str]
@@ -149,6 +157,8 @@ class Running:
 @dataclass(frozen=True, slots=True)
 class Parked:
     gate: str
+    told: str = ""
+    """See `_told`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,9 +375,14 @@ def _refused(command: Refuse, state: Going, now: datetime) -> list[DiscussionEve
     return [TurnFailed(at=now, discussion=_id(state), turn=turn.id, failure=command.failure)]
 
 
+def _told(failure: Failure) -> str:
+    """What is told anew when it changes: how much an account has."""
+    return failure.detail if failure.class_ is FailureClass.BILLING else ""
+
+
 def _park(command: ParkTurn, state: Going, now: datetime) -> list[DiscussionEvent]:
     turn, gate = _due(state, command.turn), command.gate
-    if turn.phase == Parked(gate):
+    if turn.phase == Parked(gate, _told(command.failure)):
         return []  # it was looked at again, and nothing has changed
     return [
         TurnParked(at=now, discussion=_id(state), turn=turn.id, gate=gate, failure=command.failure)
@@ -464,6 +479,7 @@ def _remedied(
         now=now,
         sent=isinstance(end, AttemptCut) or end.sent,
         failures=len(after.failures),
+        requests=after.sent,
         same_class=after.snoozes if after.snoozes > before.snoozes else _same(after, class_),
         trial=isinstance(before.phase, Running) and before.phase.trial,
         goes_on=_goes_on(end, after, state.opened),
@@ -631,8 +647,8 @@ def evolve(  # noqa: C901, PLR0912 - one case for each fact
             return replace(state, turns={**state.turns, id: Turn(id, participant, model)})
         case TurnWaiting(turn=id, reason=reason, not_before=until):
             return _with(state, replace(state.turns[id], phase=Due(reason, until)))
-        case TurnParked(turn=id, gate=gate):
-            return _with(state, replace(state.turns[id], phase=Parked(gate)))
+        case TurnParked(turn=id, gate=gate, failure=failure):
+            return _with(state, replace(state.turns[id], phase=Parked(gate, _told(failure))))
         case AttemptStarted(turn=id, attempt=attempt, trial=trial, from_char=from_char):
             turn = state.turns[id]
             running = Running(attempt, trial, resumed=from_char > 0)
@@ -665,7 +681,7 @@ def _after_failure(turn: Turn, end: AttemptFailed | AttemptCut) -> Turn:
     )
     ours = not sent and hint in OURS
     # Who goes to see whether a provider is back goes for everybody: its own tries stay its own.
-    for_all = isinstance(turn.phase, Running) and turn.phase.trial and class_ in WEIGHT
+    for_all = isinstance(turn.phase, Running) and turn.phase.trial and class_ in SEEN_FOR_ALL
     if ours or for_all:
         return replace(after, snoozes=turn.snoozes + 1)
     return replace(after, failures=(*turn.failures, class_))

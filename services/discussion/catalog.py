@@ -115,7 +115,7 @@ def _chosen(wanted: str, catalogs: Sequence[Catalog], rows: Mapping[str, Provide
         raise _unavailable(row)
     if any(name in known.others() for known in own):
         raise Invalid(
-            f"{wanted} is no model to talk to: it makes or judges something else.",
+            f"{wanted!r} is no model to talk to: it makes or judges something else.",
             slug="unknown-model",
             title="This model does not chat",
             nearest=nearest(wanted, catalogs),

@@ -71,6 +71,7 @@ class Inbox:
     def verbs(self) -> Sequence[Verb[Any]]:
         return [
             Verb("open", OpenDiscussion, self._openings.open),
+            Verb("estimate", OpenDiscussion, self._openings.estimate),
             Verb("cancel", CancelDiscussion, self.cancel),
             Verb("retry", RetryTurn, self.retry),
             Verb("get", GetDiscussion, self.get),

@@ -10,7 +10,7 @@ import structlog
 from contracts.discussion import GateOpened
 from contracts.endpoints import CustomProvider
 from contracts.event import Event, UnknownEvent
-from contracts.failures import Refused, TimedOut, Unreachable
+from contracts.failures import Refused, TimedOut, Unavailable, Unreachable
 from contracts.keys import (
     KEY_EVENTS,
     Done,
@@ -108,8 +108,9 @@ class Keyring:
             await self._name_account(conn, fact)
             return
         if isinstance(fact, KeyVerified):
-            # Somebody has topped up and asked to look again; nothing else tells of it.
-            await self._wake(conn, fact, "billing", cause="a key was verified")
+            # Somebody has topped up, perhaps, and asked to look again.
+            if fact.balance is None or fact.balance.enough:
+                await self._wake(conn, fact, "billing", cause="a key was verified")
             return
         active = isinstance(fact, KeyActivated | KeyRotated)
         told = await conn.execute(
@@ -242,6 +243,8 @@ class Keyring:
             await self._bus.request(
                 command_subject("key_vault", "report"), report, Done, within=VAULT_WITHIN
             )
+        except Unavailable:
+            raise  # it cannot keep it just now: the wake-up comes again
         except Refused as refused:
             # It knows the key no more, or knows better: nothing left to tell.
             self._log.info("report refused", key=report.key, why=str(refused))

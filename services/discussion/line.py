@@ -29,8 +29,8 @@ FURTHEST = timedelta(minutes=5)
 
 
 def rank_of(reason: str, requests: int) -> int:
-    """Where a sick provider is asked whether it is back, those go first who have asked least."""
-    return requests if reason == "breaker" else 0
+    """Where somebody goes to see whether a provider is back, those go first who asked least."""
+    return requests if reason in {"breaker", "throttled"} else 0
 
 
 async def ahead(conn: Connection, ref: AccountRef, turn: str, rank: int) -> int:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import msgspec
 
 from contracts.attempts import LiveModel, Parameters
-from contracts.discussion import DiscussionOpened, Mode, OpenDiscussion, Opened, Participant
+from contracts.discussion import (
+    DiscussionOpened,
+    Estimate,
+    Mode,
+    OpenDiscussion,
+    Opened,
+    Participant,
+)
 from contracts.failures import Invalid, NotFound, TimedOut, Unavailable, Unreachable
 from contracts.personas import GetPersona, PersonaView
 from contracts.providers import Provider
@@ -18,6 +25,7 @@ from contracts.wishes import judged
 from services.discussion import catalog, endpoints
 from services.discussion.aggregate import NotOpened, Open
 from services.discussion.catalog import Catalog
+from services.discussion.estimates import Estimates
 from services.discussion.keyring import Keyring
 from services.discussion.probes import Probes
 from services.discussion.settings import keyless_addresses
@@ -38,14 +46,42 @@ PERSONA_WITHIN = timedelta(seconds=5)
 class Openings:
     """Opens discussions."""
 
-    def __init__(self, store: Store, bus: Bus, keyring: Keyring, probes: Probes) -> None:
+    def __init__(
+        self, store: Store, bus: Bus, keyring: Keyring, probes: Probes, estimates: Estimates
+    ) -> None:
         self._store = store
         self._bus = bus
         self._keyring = keyring
         self._probes = probes
+        self._estimates = estimates
 
     async def open(self, command: OpenDiscussion) -> Opened:
         """The verb `open`. Refuses before anything is paid for: unknown personas and models."""
+        draft = await self._draft(command)
+        discussion = draft.discussion
+        key = f"{command.workspace}/open/{command.idempotency_key}"
+        key = key if command.idempotency_key else ""
+        async with self._store.transaction() as conn:
+            if (reply := await remembered(conn, key, command.body_hmac)) is not None:
+                return msgspec.json.decode(reply, type=Opened)
+            now = await self._store.clock(conn)
+            opened = msgspec.structs.replace(draft, at=now)
+            estimate = await self._estimates.of(conn, opened, now)
+            events = await self._store.change(
+                conn, Loaded(discussion, [], NotOpened()), Open(opened), by=command.by
+            )
+            answer = Opened(discussion=discussion, version=len(events), estimate=estimate)
+            await remember(conn, key, command.body_hmac, msgspec.json.encode(answer))
+        return answer
+
+    async def estimate(self, command: OpenDiscussion) -> Estimate:
+        """The verb `estimate`: refuses what `open` would refuse, and opens nothing."""
+        draft = await self._draft(command)
+        async with self._store.reading() as conn:
+            return await self._estimates.of(conn, draft, await self._store.clock(conn))
+
+    async def _draft(self, command: OpenDiscussion) -> DiscussionOpened:
+        """How the discussion would begin; when, is said when it does."""
         _check(command)
         personas = await self._personas(command)
         catalogs, rows = await self._catalogs(command)
@@ -55,32 +91,19 @@ class Openings:
         ]
         _refuse_what_cannot_be_kept(command, participants, rows)
         topic = command.topic or _last_said(command)
-        discussion = fresh()
-        key = f"{command.workspace}/open/{command.idempotency_key}"
-        key = key if command.idempotency_key else ""
-        async with self._store.transaction() as conn:
-            if (reply := await remembered(conn, key, command.body_hmac)) is not None:
-                return msgspec.json.decode(reply, type=Opened)
-            now = await self._store.clock(conn)
-            opened = DiscussionOpened(
-                at=now,
-                discussion=discussion,
-                workspace=command.workspace,
-                mode=command.mode,
-                participants=participants,
-                parameters=command.parameters or Parameters(max_completion_tokens=0),
-                title=title_of(topic),
-                topic=topic,
-                messages=command.messages,
-                instructions={slug: persona.prompt for slug, persona in personas.items()},
-                opened_by=command.by,
-            )
-            events = await self._store.change(
-                conn, Loaded(discussion, [], NotOpened()), Open(opened), by=command.by
-            )
-            answer = Opened(discussion=discussion, version=len(events))
-            await remember(conn, key, command.body_hmac, msgspec.json.encode(answer))
-        return answer
+        return DiscussionOpened(
+            at=datetime.now(UTC),
+            discussion=fresh(),
+            workspace=command.workspace,
+            mode=command.mode,
+            participants=participants,
+            parameters=command.parameters or Parameters(max_completion_tokens=0),
+            title=title_of(topic),
+            topic=topic,
+            messages=command.messages,
+            instructions={slug: persona.prompt for slug, persona in personas.items()},
+            opened_by=command.by,
+        )
 
     async def catalogs(self, conn: Connection, workspace: str) -> list[Catalog]:
         """What can be used now."""

@@ -20,7 +20,7 @@ from contracts.stream import (
     Usage,
     UsageStatus,
 )
-from contracts.subjects import chunk_subject
+from contracts.subjects import OUTCOMES, chunk_subject, outcome_subject
 from services.discussion import accounts, admission
 from services.discussion.aggregate import Command, CutAttempt, Going, Hear, Running, Turn
 from services.discussion.pricing import cost, price_of
@@ -84,6 +84,8 @@ class Outcomes:
             now = await self._store.clock(conn)
             before = await self._store.load(conn, wakeup.discussion)
         alive = last is not None and now - last.stored_at < PULSE
+        if not alive and await self._heard_late(wakeup):
+            return
         prefix = _prefix(before, wakeup.subject)
         text, reasoning = ("", "") if alive else await self._salvage(subject, prefix)
         async with self._store.transaction() as conn:
@@ -96,6 +98,19 @@ class Outcomes:
                 await self._renew(conn, wakeup, row)
                 return
             await self._cut(conn, loaded, row, text, reasoning, said_before=prefix)
+
+    async def _heard_late(self, wakeup: Wakeup) -> bool:
+        """Its end has been said and is not journaled yet: we were away, or who took it in died.
+
+        It comes again by itself, but perhaps only when the attempt would have been given up.
+        """
+        subject = outcome_subject(wakeup.workspace, wakeup.discussion, wakeup.subject)
+        last = await self._bus.last_chunk(subject, stream=OUTCOMES.name)
+        outcome = None if last is None else _decode_outcome.decode(last.data)
+        if outcome is None or isinstance(outcome, StreamStarted):
+            return False
+        async with self._store.transaction() as conn:
+            return bool(await self.apply(conn, wakeup.discussion, Hear(outcome)))
 
     async def _renew(self, conn: Connection, wakeup: Wakeup, row: asyncpg.Record) -> None:
         ref = account_of(row)

@@ -5,21 +5,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import random
 from datetime import timedelta
+from typing import Literal
 
 import msgspec
 import structlog
+from msgspec import structs
 
 from contracts.attempts import KeyRef, ProbeResult, RunProbe
 from contracts.discussion import GateOpened, ModelCatalogRefreshed, ProbeKey
 from contracts.endpoints import CustomProvider
-from contracts.failures import Evidence, FailureClass, Refused, TimedOut, Unreachable
+from contracts.failures import Balance, Evidence, FailureClass, Refused, TimedOut, Unreachable
+from contracts.providers import PROVIDERS
 from contracts.subjects import command_subject
 from services.discussion import accounts, admission, endpoints, line
 from services.discussion.accounts import AccountRef
 from services.discussion.backoff import Dice
-from services.discussion.gate_names import gate_name
+from services.discussion.reactions import gate_name
 from services.discussion.settings import keyless_addresses
 from services.discussion.sql import SQL
 from services.discussion.store import Store, provider_stream
@@ -64,10 +69,30 @@ class Probes:
         """The verb `probe`: key_vault wants to know whether a key works."""
         async with self._store.reading() as conn:
             named = await conn.fetchval(SQL["account_of_key"], command.key)
-        account = named or command.key
+            account = named or command.key
+            gate = f"billing:{command.endpoint}:{account}"
+            in_debt = await conn.fetchval(SQL["gate_closed_at"], command.workspace, gate)
         ref = AccountRef(command.workspace, command.provider, command.endpoint, account)
         key = KeyRef(key=command.key, version=command.version)
-        return await self.look(ref, key, command.custom)
+        begun = asyncio.get_running_loop().time()
+        result = await self.look(ref, key, command.custom)
+        left = PROBE_WITHIN - timedelta(seconds=asyncio.get_running_loop().time() - begun)
+        billed = result.failure is FailureClass.BILLING
+        if left < SOONEST or not (command.balance or in_debt or billed):
+            return result
+        if result.failure is not None and not billed:
+            return result
+        balance = await self.balance(ref, key, within=left)
+        return structs.replace(result, balance=balance)
+
+    async def balance(
+        self, ref: AccountRef, key: KeyRef, *, within: timedelta = PROBE_WITHIN
+    ) -> Balance | None:
+        """What is left in the account; None if its provider does not tell, or not now."""
+        row = PROVIDERS.get(ref.provider)
+        if row is None or not row.balance_in(ref.endpoint, os.environ):
+            return None
+        return (await self.look(ref, key, at="balance", within=within)).balance
 
     async def schedule_keyless(self) -> None:
         """See to it that the catalogs of providers without keys are kept up."""
@@ -122,7 +147,13 @@ class Probes:
         return keyless_addresses(rows=there.rows).get(provider)
 
     async def look(
-        self, ref: AccountRef, key: KeyRef | None, told: CustomProvider | None = None
+        self,
+        ref: AccountRef,
+        key: KeyRef | None,
+        told: CustomProvider | None = None,
+        *,
+        at: Literal["models", "balance"] = "models",
+        within: timedelta = PROBE_WITHIN,
     ) -> ProbeResult:
         """One look, if there is room for it; what was seen is kept.
 
@@ -132,10 +163,10 @@ class Probes:
         if (denied := await self._admit(ref, probe)) is not None:
             return denied
         try:
-            result = await self._ask(ref, key, probe, told)
+            result = await self._ask(ref, key, probe, told, at, within)
         finally:
             await self._release(ref, probe)
-        if result.failure is None:
+        if result.failure is None and at == "models":
             await self._keep(ref, key, result)
         return result
 
@@ -167,7 +198,13 @@ class Probes:
             await line.call_next(conn, ref, account, await accounts.limits_of(conn, ref), now)
 
     async def _ask(
-        self, ref: AccountRef, key: KeyRef | None, probe: str, told: CustomProvider | None
+        self,
+        ref: AccountRef,
+        key: KeyRef | None,
+        probe: str,
+        told: CustomProvider | None,
+        at: Literal["models", "balance"],
+        within: timedelta,
     ) -> ProbeResult:
         async with self._store.transaction() as conn:
             now = await self._store.clock(conn)
@@ -178,7 +215,8 @@ class Probes:
             provider=ref.provider,
             endpoint=ref.endpoint,
             key=key,
-            expires_at=now + PROBE_WITHIN,
+            expires_at=now + within,
+            at=at,
             custom=custom,
         )
         try:
@@ -186,7 +224,7 @@ class Probes:
                 command_subject("provider_adapter", "probe"),
                 command,
                 ProbeResult,
-                within=PROBE_WITHIN,
+                within=within,
             )
         except Unreachable:
             why = "No adapter is running."

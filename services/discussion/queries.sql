@@ -55,6 +55,9 @@ SELECT count(*) FROM (
     LIMIT $4
 ) AS before
 
+-- name: line_length
+SELECT count(*) FROM (SELECT FROM wakeups WHERE waits_for = $1 LIMIT $2) AS line
+
 -- name: leave_line
 DELETE FROM wakeups WHERE kind = 'turn' AND subject = $1 RETURNING waits_for
 
@@ -158,6 +161,10 @@ SELECT record FROM accounts
 WHERE workspace = $1 AND provider = $2 AND endpoint = $3 AND account = $4
 FOR UPDATE
 
+-- name: read_account
+SELECT record FROM accounts
+WHERE workspace = $1 AND provider = $2 AND endpoint = $3 AND account = $4
+
 -- name: make_account
 INSERT INTO accounts (workspace, provider, endpoint, account, record)
 VALUES ($1, $2, $3, $4, $5)
@@ -182,6 +189,26 @@ ORDER BY starts_with(gate, 'key:') DESC
 
 -- name: open_gate
 DELETE FROM gates WHERE workspace = $1 AND gate = $2
+
+-- name: gate_closed_at
+SELECT closed_at FROM gates WHERE workspace = $1 AND gate = $2
+
+-- name: tell_gate
+UPDATE gates SET failure = $3 WHERE workspace = $1 AND gate = $2
+
+-- name: wakeup_payload
+SELECT payload FROM wakeups WHERE kind = $1 AND subject = $2
+
+-- name: hasten_look
+UPDATE wakeups SET due_at = clock(), claimed_until = '-infinity'
+WHERE kind = 'quota' AND subject = $1 AND due_at > clock()
+
+-- name: key_of_account
+SELECT key, version FROM keys
+WHERE workspace = $1 AND provider = $2 AND endpoint = $3
+  AND coalesce(nullif(account, ''), key) = $4 AND state = 'active'
+ORDER BY key DESC
+LIMIT 1
 
 -- name: gates_of_workspace
 SELECT gate, provider, failure, closed_at FROM gates WHERE workspace = $1 ORDER BY closed_at
@@ -276,9 +303,10 @@ ON CONFLICT (workspace, provider, endpoint, key) DO UPDATE
     SET models = excluded.models, refreshed_at = excluded.refreshed_at
 
 -- name: catalogs
+-- A key in doubt included: who asks for its models waits until it is confirmed or put away.
 SELECT c.provider, c.endpoint, c.key, c.models, c.refreshed_at, k.activated_at
 FROM catalogs c LEFT JOIN keys k USING (key)
-WHERE c.workspace = $1 AND (c.key = '' OR k.state = 'active')
+WHERE c.workspace = $1 AND (c.key = '' OR k.state IN ('active', 'suspect'))
 
 -- name: find_key
 SELECT key, workspace, version, provider, endpoint, account, state FROM keys WHERE key = $1

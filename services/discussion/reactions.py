@@ -27,7 +27,6 @@ from contracts.discussion import (
     DiscussionReopened,
     GateClosed,
     GateOpened,
-    QuotaRestored,
     TurnCancelled,
     TurnCompleted,
     TurnFailed,
@@ -39,10 +38,9 @@ from contracts.discussion import (
 )
 from contracts.failures import PARKING, Evidence, FailureClass
 from contracts.keys import ReportKey
-from services.discussion import accounts, aftermath, aggregate, line
+from services.discussion import accounts, aftermath, aggregate, line, looks
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
-from services.discussion.gate_names import Quota, gate_name
 from services.discussion.overview import overview
 from services.discussion.remedies import reset_in
 from services.discussion.sql import SQL
@@ -51,9 +49,6 @@ from shared.database import Connection
 
 if TYPE_CHECKING:
     from services.discussion.store import Loaded
-
-
-GateMoved = GateClosed | GateOpened | QuotaRestored
 
 
 class Reactions:
@@ -66,9 +61,9 @@ class Reactions:
         self._opened = opened
         self._before = before
         self._now = now
-        self._moved: list[GateMoved] = []
+        self._moved: list[GateClosed | GateOpened] = []
 
-    async def note(self, events: Sequence[DiscussionEvent]) -> list[GateMoved]:
+    async def note(self, events: Sequence[DiscussionEvent]) -> list[GateClosed | GateOpened]:
         """All that follows from `events`; answers the gates that they move, to be stated too.
 
         Accounts are locked first, for the order of locks.
@@ -182,10 +177,11 @@ class Reactions:
             msgspec.json.encode(failure),
             self._now,
         )
+        if closed == "INSERT 0 1" and event.class_ is FailureClass.BILLING:
+            await looks.plan(self._conn, ref, gate, row["model"], opens_in, self._now)
         if closed == "INSERT 0 1":
             # Who stands in line for the account finds the gate closed, and says so.
             await line.call_all(self._conn, ref)
-            await self._set_reset(ref, gate, opens)
             self._moved.append(
                 GateClosed(
                     at=self._now,
@@ -196,17 +192,6 @@ class Reactions:
                 )
             )
 
-    async def _set_reset(self, ref: AccountRef, gate: str, opens: datetime | None) -> None:
-        """The provider has named the time at which the gate opens by itself, or has not."""
-        if opens is None:
-            await self._conn.execute(SQL["drop_wakeup"], "gate", gate)
-            return
-        quota = Quota(ref.provider, ref.endpoint, ref.account)
-        payload = msgspec.json.encode(quota)
-        await self._conn.execute(
-            SQL["set_wakeup"], "gate", gate, ref.workspace, "", opens, "", payload
-        )
-
     async def _open_gates(self, row: asyncpg.Record) -> None:
         """Somebody has insisted, and it has answered: the way is free for all."""
         ref, workspace, provider = account_of(row), row["workspace"], row["provider"]
@@ -214,6 +199,7 @@ class Reactions:
             gate_name(class_, ref, row["model"], ""): f"{kind}:{provider}@{workspace}"
             for class_, kind in ((FailureClass.MODEL, "model"), (FailureClass.BILLING, "billing"))
         }
+        await looks.first_is_through(self._conn, ref, gate_name(FailureClass.BILLING, ref, "", ""))
         closed = await self._conn.fetch(SQL["closed_gates"], workspace, list(names))
         if not closed:
             return
@@ -221,17 +207,6 @@ class Reactions:
         for gate in sorted(each["gate"] for each in closed):
             await self._conn.execute(SQL["open_gate"], workspace, gate)
             await self._conn.execute(SQL["wake_waiting"], names[gate], None)
-            if gate == gate_name(FailureClass.BILLING, ref, "", ""):
-                self._moved.append(
-                    QuotaRestored(
-                        at=self._now,
-                        workspace=workspace,
-                        provider=provider,
-                        endpoint=ref.endpoint,
-                        account=ref.account,
-                        cause="an attempt succeeded",
-                    )
-                )
             self._moved.append(
                 GateOpened(
                     at=self._now,
@@ -306,3 +281,14 @@ def account_of(row: asyncpg.Record) -> AccountRef:
 
 def _key(row: asyncpg.Record) -> str:
     return f"{row['key']}:{row['key_version']}" if row["key"] else ""
+
+
+def gate_name(class_: FailureClass, ref: AccountRef, model: str, key: str) -> str:
+    """The name of the gate that a failure closes: the key version, the model, or the account."""
+    match class_:
+        case FailureClass.MODEL:
+            return f"model:{ref.endpoint}:{model}"
+        case FailureClass.BILLING:
+            return f"billing:{ref.endpoint}:{ref.account}"
+        case _:
+            return f"key:{key}"

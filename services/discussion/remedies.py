@@ -16,8 +16,15 @@ from services.discussion import spending
 from services.discussion.backoff import SNOOZE, Dice, asked_for, next_wait, policy_of
 from services.discussion.breaker import WEIGHT
 
+SEEN_FOR_ALL = frozenset({*WEIGHT, FailureClass.THROTTLED})
+"""What whoever goes to see finds out for everybody: it costs that turn none of its tries."""
+
 MOST_FAILURES = 3
 """Failures of one turn, the first included, before it is given up."""
+
+MOST_REFUSED = 4
+"""Requests of one turn that an account may refuse for its rate. Going to see for all costs a turn
+none of its tries, but where nobody else waits it would go for ever."""
 
 MOST_OF: dict[FailureClass, int] = {
     # Perhaps it was done and charged: once more, never twice.
@@ -70,6 +77,8 @@ class Trouble:
     sent: bool = True
     failures: int = 1
     """Failures of the turn so far, this one included, snoozes not."""
+    requests: int = 1
+    """Of the turn so far, this one included."""
     same_class: int = 1
     """Those of this class, this one included."""
     trial: bool = False
@@ -86,9 +95,12 @@ class Trouble:
 def remedy(trouble: Trouble, *, dice: Dice) -> Remedy:
     """The one place that decides whether a turn is tried again, and when."""
     if (not trouble.sent and trouble.hint in OURS) or (
-        trouble.trial and trouble.class_ in WEIGHT and trouble.hint != "cancelled"
+        trouble.trial and trouble.class_ in SEEN_FOR_ALL and trouble.hint != "cancelled"
     ):
-        wait = next_wait(SNOOZE, failures=trouble.same_class, dice=dice)
+        hint = asked_for(trouble.evidence) if trouble.sent else None
+        if trouble.class_ is FailureClass.THROTTLED and trouble.requests >= MOST_REFUSED:
+            return GiveUp()
+        wait = next_wait(SNOOZE, failures=trouble.same_class, hint=hint, dice=dice)
         return Wait(wait, keep=trouble.goes_on)
     match trouble.class_:
         case FailureClass.AUTH | FailureClass.BILLING | FailureClass.MODEL:

@@ -48,12 +48,12 @@ from services.discussion.aggregate import (
     StartAttempt,
     Turn,
 )
-from services.discussion.gate_names import gate_name
 from services.discussion.outcomes import Outcomes
+from services.discussion.reactions import gate_name
 from services.discussion.settings import keyless_addresses
 from services.discussion.sql import SQL
 from services.discussion.store import Loaded, Store
-from services.discussion.wakeups import Wakeup, drop
+from services.discussion.wakeups import Overtaken, Wakeup, drop
 from services.discussion.words import explain
 from shared.bus import Bus
 from shared.database import Connection
@@ -146,6 +146,10 @@ class Turns:
             retry=allowance.cost_of(turn.failures[-1] if turn.failures else None),
         )
         verdict = await self._admit(conn, access, turn, ask)
+        if isinstance(verdict, admission.Admitted) and not wakeup.insists:
+            again = await self._access(conn, wakeup.workspace, turn)
+            if isinstance(again, Barrier) or again.suspect:
+                raise Overtaken  # a gate was closed while we waited for the account
         match verdict:
             case admission.Denied():
                 await self._hold_back(conn, wakeup, loaded, turn, access, verdict)
@@ -196,7 +200,9 @@ class Turns:
         limits = await accounts.limits_of(conn, access.ref)
         verdict = admission.admit(account, limits, ask, now=now)
         if isinstance(verdict, admission.Admitted):
-            reason = "breaker" if verdict.trial else "line"
+            reason = "line"
+            if verdict.trial:
+                reason = "throttled" if account.refusals else "breaker"
             rank = line.rank_of(reason, turn.sent)
             if await line.ahead(conn, access.ref, turn.id, rank):
                 # What is free belongs to who stands before us, and looks now.
@@ -206,16 +212,25 @@ class Turns:
         await accounts.save(conn, access.ref, verdict.account)
         return verdict
 
+    async def access(self, conn: Connection, workspace: str, model: str) -> Access | Barrier:
+        """With what a turn on this model could be attempted now, or what stands against it."""
+        return await self._access(conn, workspace, Turn("", 0, model))
+
     async def _access(self, conn: Connection, workspace: str, turn: Turn) -> Access | Barrier:
         """With what the turn can be attempted, or what it has to be parked for."""
         provider, _, model = turn.model.partition("/")
         row = await endpoints.provider(conn, workspace, provider)
-        access = None if row is None else await self._key(conn, workspace, row, model)
-        if access is None:
+        if row is None:
             return Barrier(f"key:{provider}", _no_access(turn.model, row))
-        if access.suspect:
-            return access
-        return await self._closed_gate(conn, access, model) or access
+        access = await self._key(conn, workspace, row, model)
+        while access is not None and not access.suspect:
+            if (barrier := await self._closed_gate(conn, access, model)) is not None:
+                return barrier
+            before, access = access, await self._key(conn, workspace, row, model)
+            if access == before:
+                return before
+            # A new secret has opened the gate of the former one, which must not be shown again.
+        return access or Barrier(f"key:{provider}", _no_access(turn.model, row))
 
     async def _key(
         self, conn: Connection, workspace: str, row: Provider, model: str

@@ -31,6 +31,10 @@ LONGEST_AGAIN = timedelta(seconds=30)
 AT_ONCE = 16
 
 
+class Overtaken(Exception):
+    """What was looked at has changed before it could be acted upon: look again, at once."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wakeup:
     kind: str
@@ -114,7 +118,7 @@ class Wakeups:
     async def _handle(self, wakeup: Wakeup) -> None:
         try:
             await self._handlers[wakeup.kind](wakeup)
-        except (WrongVersion, asyncpg.DeadlockDetectedError):
+        except (WrongVersion, Overtaken, asyncpg.DeadlockDetectedError):
             await self._postpone(wakeup, timedelta(0))  # somebody was faster: look again
         except Exception:  # noqa: BLE001 - whatever it was, the wake-up must come again
             self._log.exception("wake-up failed", kind=wakeup.kind, subject=wakeup.subject)

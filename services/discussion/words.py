@@ -111,7 +111,11 @@ def _words(  # noqa: C901, PLR0912 - one case for each failure there is
             return (
                 f"The account at {who} has no balance or quota left",
                 "The provider answers again once the account is topped up.",
-                f"Top up the account in the provider's console, then {_VERIFY}",
+                (
+                    "Top up the account in the provider's console. What waits goes on by itself "
+                    "within a quarter of an hour, and at once if you verify the key, on the page "
+                    "under Keys or with `parley keys verify`."
+                ),
             )
         case FailureClass.REQUEST, "context_length":
             return (

@@ -13,6 +13,7 @@ from contracts.discussion import (
     Cost,
     DiscussionState,
     DiscussionView,
+    Estimate,
     Mode,
     Participant,
     Price,
@@ -93,11 +94,23 @@ class DiscussionAnswer(Struct, frozen=True, kw_only=True):
     turns: list[TurnAnswer]
 
 
+class EstimateAnswer(Struct, frozen=True, kw_only=True):
+    """What a discussion will take, as things stand."""
+
+    tokens: int
+    """At most: questions and longest answers together."""
+    seconds: int | UnsetType = UNSET
+    """Until the last answer, about; left out where something has to be mended before."""
+    cost: Cost | UnsetType = UNSET
+    """At most; left out where a price is not known."""
+
+
 class OpenedAnswer(Struct, frozen=True, kw_only=True):
     """The run belongs to the server from here on."""
 
     id: str
     version: int
+    estimate: EstimateAnswer | UnsetType = UNSET
 
 
 def discussion(view: DiscussionView) -> DiscussionAnswer:
@@ -141,6 +154,15 @@ def turn(view: TurnView) -> TurnAnswer:
         attempt=view.attempt or UNSET,
         reason=(waits and view.reason) or UNSET,
         not_before=view.not_before if waits and view.not_before is not None else UNSET,
+    )
+
+
+def estimate(told: Estimate) -> EstimateAnswer:
+    """The estimate without what is not known."""
+    return EstimateAnswer(
+        tokens=told.tokens,
+        seconds=_known(told.seconds),
+        cost=UNSET if told.cost is None else told.cost,
     )
 
 

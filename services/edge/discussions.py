@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from aiohttp import web
-from msgspec import Struct
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from contracts.discussion import (
     CancelDiscussion,
     DiscussionLine,
     DiscussionList,
     DiscussionView,
+    Estimate,
     GetDiscussion,
     ListDiscussions,
     OpenDiscussion,
@@ -34,20 +36,37 @@ class DiscussionsAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 async def open_one(call: Call) -> web.StreamResponse:
     """Begin a discussion."""
-    body = await call.body(OpenBody)
-    command = OpenDiscussion(
+    command = replace(
+        _wish(call, await call.body(OpenBody)),
+        idempotency_key=call.idempotency_key(),
+        body_hmac=call.body_hmac(),
+    )
+    opened = await ask(call.tools.bus, "discussion", "open", command, Opened)
+    told = opened.estimate
+    answer = answers.OpenedAnswer(
+        id=opened.discussion,
+        version=opened.version,
+        estimate=UNSET if told is None else answers.estimate(told),
+    )
+    return plain(answer, status=201, headers={"Location": f"/api/v1/discussions/{answer.id}"})
+
+
+async def estimate_one(call: Call) -> web.StreamResponse:
+    """What it would take; nothing is begun."""
+    command = _wish(call, await call.body(OpenBody))
+    told = await ask(call.tools.bus, "discussion", "estimate", command, Estimate)
+    return plain(answers.estimate(told))
+
+
+def _wish(call: Call, body: OpenBody) -> OpenDiscussion:
+    return OpenDiscussion(
         workspace=call.workspace,
         mode=body.chosen_mode(),
         participants=[who.wanted() for who in body.participants],
         topic=body.topic,
         parameters=None if body.options is None else body.options.parameters(),
         by=call.who.token,
-        idempotency_key=call.idempotency_key(),
-        body_hmac=call.body_hmac(),
     )
-    opened = await ask(call.tools.bus, "discussion", "open", command, Opened)
-    answer = answers.OpenedAnswer(id=opened.discussion, version=opened.version)
-    return plain(answer, status=201, headers={"Location": f"/api/v1/discussions/{answer.id}"})
 
 
 async def read_one(call: Call) -> web.StreamResponse:

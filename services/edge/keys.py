@@ -10,6 +10,7 @@ from contracts.keys import (
     DescribeVault,
     DisableKey,
     EnableKey,
+    GetKey,
     KeyList,
     KeyView,
     ListKeys,
@@ -38,6 +39,12 @@ async def list_them(call: Call) -> web.StreamResponse:
     """All keys: everything but the key itself."""
     command = ListKeys(workspace=call.workspace)
     return plain(await ask(call.tools.bus, "key_vault", "list", command, KeyList))
+
+
+async def read_one(call: Call) -> web.StreamResponse:
+    """One key: everything but the key itself."""
+    command = GetKey(workspace=call.workspace, key=call.id("id", "key"))
+    return plain(await ask(call.tools.bus, "key_vault", "get", command, KeyView))
 
 
 async def verify_one(call: Call) -> web.StreamResponse:

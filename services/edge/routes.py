@@ -39,7 +39,7 @@ from services.edge import (
     tokens,
     vault,
 )
-from services.edge.answers import DiscussionAnswer, OpenedAnswer
+from services.edge.answers import DiscussionAnswer, EstimateAnswer, OpenedAnswer
 from services.edge.bodies import (
     EndpointBody,
     EndpointSettings,
@@ -80,6 +80,16 @@ ROUTES: tuple[Route, ...] = (
         gives=OpenedAnswer,
         status=201,
         idempotent=True,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/estimates",
+        answer=discussions.estimate_one,
+        roles=ASKERS,
+        summary="Estimate what a discussion would take; begins nothing",
+        tag="discussions",
+        body=OpenBody,
+        gives=EstimateAnswer,
     ),
     Route(
         method="GET",
@@ -158,6 +168,15 @@ ROUTES: tuple[Route, ...] = (
         summary="List provider keys and their states",
         tag="keys",
         gives=KeyList,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/keys/{{id}}",
+        answer=keys.read_one,
+        roles=MANAGERS,
+        summary="Read a provider key's state",
+        tag="keys",
+        gives=KeyView,
     ),
     Route(
         method="POST",

@@ -51,7 +51,7 @@ async def wire(service: Service[Settings]) -> None:
     verification = Verification(store, bus)
     await addressbook.settle(store)
     await tokens.ensure_owner(store, settings.owner_token_file)
-    await bus.serve(service.name, Inbox(store, verification).verbs())
+    await bus.serve(service.name, Inbox(store, verification).verbs(), passing=AWAY)
     service.spawn(relay.run(), "relay")
     service.spawn(verification.run(), "verification")
     service.spawn(keep_house(pool), "housekeeping")

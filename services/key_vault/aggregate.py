@@ -13,7 +13,7 @@ from functools import reduce
 from types import MappingProxyType
 from typing import Any, assert_never
 
-from contracts.failures import Evidence
+from contracts.failures import Balance, Evidence
 from contracts.keys import (
     KeyAccountSeen,
     KeyActivated,
@@ -58,6 +58,7 @@ class Accepted:
     """The provider took it."""
 
     models: int = 0
+    balance: Balance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,11 +338,11 @@ def _added(command: Add, ring: KeyRing, now: datetime) -> KeyAdded:
 def _judge(ring: KeyRing, key: Key, verdict: Verdict, now: datetime) -> Sequence[RingEvent]:
     about = _about(ring, key.record, now)
     match key, verdict:
-        case Active(), Accepted(models):
-            return [KeyVerified(**about, models=models)]
-        case ((Pending() | Suspect() | Quarantined()), Accepted(models)):
+        case Active(), Accepted(models, balance):
+            return [KeyVerified(**about, models=models, balance=balance)]
+        case ((Pending() | Suspect() | Quarantined()), Accepted(models, balance)):
             return [
-                KeyVerified(**about, models=models),
+                KeyVerified(**about, models=models, balance=balance),
                 # Before the others go, so that there is no moment without an active key.
                 KeyActivated(**about, account=key.record.account),
                 *_replaced(ring, key.record, now),

@@ -33,7 +33,7 @@ _ABOUT_ADDRESSES = re.compile(r"\bIP\b.*\bnot (?:allowed|authorized|permitted)\b
 def verdict(row: Provider, key: KeyView, result: ProbeResult, form: str | None) -> Verdict:
     """What `GET /models` says of the key; `form` is the region that the key looks made for."""
     if result.failure is None:
-        return Accepted(models=len(result.models))
+        return Accepted(models=len(result.models), balance=result.balance)
     if result.failure is FailureClass.AUTH and result.sent:
         return denied(row, key, result.evidence, result.hint, form)
     return _unanswered(row, key, result)
@@ -43,6 +43,9 @@ def may_pass(result: ProbeResult) -> bool:
     """Whether asking again by itself makes sense."""
     return result.failure in _MAY_PASS or not result.sent
 
+
+EMPTY = f"Top up the account: without a balance the provider answers nothing. Then {_VERIFY}."
+"""What to do where a good key's account cannot pay."""
 
 NOBODY_TO_ASK = NoAnswer(
     "The provider has not been asked yet: the part of Parley that does this does not answer.",
@@ -145,8 +148,9 @@ def _unanswered(row: Provider, key: KeyView, result: ProbeResult) -> NoAnswer:
     later = f"It is asked again by itself; to ask now, {_VERIFY}."
     match result.failure:
         case FailureClass.BILLING:
+            balance = f" {result.balance}" if result.balance else ""
             return NoAnswer(
-                f"{host} says that the account has no balance or quota left{said}.",
+                f"{host} says that the account has no balance or quota left{said}.{balance}",
                 f"Top up the account, then {_VERIFY}.",
                 clean,
             )

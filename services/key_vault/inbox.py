@@ -24,6 +24,7 @@ from contracts.keys import (
     EnableKey,
     EndpointList,
     EndpointView,
+    GetKey,
     Identity,
     Introspect,
     IssueToken,
@@ -56,6 +57,7 @@ from services.key_vault.aggregate import (
     Command,
     Disable,
     Enable,
+    Judge,
     NoSuchKey,
     NotAsItIs,
     Prune,
@@ -95,6 +97,7 @@ class Inbox:
             Verb("identity", DescribeVault, self.identity),
             Verb("add", AddKey, self.add),
             Verb("list", ListKeys, self.list),
+            Verb("get", GetKey, self.get),
             Verb("verify", VerifyKey, self.verify),
             Verb("rotate", RotateKey, self.rotate),
             Verb("disable", DisableKey, self.disable),
@@ -120,8 +123,11 @@ class Inbox:
     async def list(self, wish: ListKeys) -> KeyList:
         return KeyList(await self._store.keys(wish.workspace, wish.provider))
 
+    async def get(self, wish: GetKey) -> KeyView:
+        return await self._store.key(wish.workspace, wish.key)
+
     async def verify(self, wish: VerifyKey) -> KeyView:
-        return await self._verification.verify(wish.workspace, wish.key)
+        return await self._verification.verify(wish.workspace, wish.key, thoroughly=True)
 
     async def lease(self, wish: LeaseKey) -> KeyLease:
         return await lending.lend(self._store, wish)
@@ -181,14 +187,17 @@ class Inbox:
                 keep_others=wish.keep_others,
                 pool=wish.pool,
             )
-            if wish.region == AUTO:
+            once = self._once(wish, command, clean.secret)
+            key = await self._store.made_before(once)
+            if key is None and wish.region == AUTO:
                 found = await self._find_region(wish, command, clean.secret)
                 command = dataclasses.replace(
                     command,
                     region=found.region.name,
                     endpoint=endpoint_of(found.region, os.environ),
                 )
-            key = await self._keep(wish, command, clean.secret)
+            if key is None:
+                key = await self._keep(wish, command, clean.secret, once)
         view = await self._store.key(wish.workspace, key)
         if view.state is KeyState.PENDING and found is not None:
             view = await self._verification.conclude(wish.workspace, view, found.heard)
@@ -221,20 +230,22 @@ class Inbox:
                 slug="not-sealed-for-us",
             ) from error
 
-    async def _keep(self, wish: AddKey, command: Add, secret: str) -> str:
-        once = None
-        if wish.idempotency_key:
-            # Sealing is different each time, so what was sealed is compared.
-            body = self._store.identity.mac(
-                "add",
-                wish.region or command.region,
-                wish.label,
-                str(wish.keep_others),
-                str(wish.pool),
-                secret,
-            )
-            name = f"add {wish.workspace} {wish.provider} {wish.idempotency_key}"
-            once = Once(name, body)
+    def _once(self, wish: AddKey, command: Add, secret: str) -> Once | None:
+        if not wish.idempotency_key:
+            return None
+        # Sealing is different each time, so what was sealed is compared.
+        body = self._store.identity.mac(
+            "add",
+            wish.provider,
+            wish.region or command.region,
+            wish.label,
+            str(wish.keep_others),
+            str(wish.pool),
+            secret,
+        )
+        return Once(f"add {wish.workspace} {wish.idempotency_key}", body)
+
+    async def _keep(self, wish: AddKey, command: Add, secret: str, once: Once | None) -> str:
         try:
             return await self._store.add(wish.workspace, wish.provider, command, secret, once)
         except AlreadyHere as error:
@@ -320,6 +331,10 @@ class Inbox:
             command = Recognise(key=wish.key, version=wish.version, account=account)
             with suppress(NoSuchKey):
                 await self._store.change(wish.workspace, key.provider, command)
+        if wish.balance is not None:
+            said = Judge(key=wish.key, version=wish.version, verdict=Accepted(balance=wish.balance))
+            with suppress(NoSuchKey):
+                await self._store.change(wish.workspace, key.provider, said)
         row = (await addressbook.known(self._store.pool, wish.workspace)).rows.get(key.provider)
         if wish.accepted is None or row is None:  # its endpoint is gone, and nobody is lent it
             return Done()

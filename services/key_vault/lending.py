@@ -12,7 +12,7 @@ import structlog
 from contracts.failures import Conflict, Forbidden, Invalid, NotFound
 from contracts.keys import KeyLease, KeyState, KeyView, LeaseKey
 from services.key_vault import addressbook
-from services.key_vault.at_rest import bound_to_key
+from services.key_vault.at_rest import AtRestError, bound_to_key
 from services.key_vault.projections import key_view
 from services.key_vault.sql import SQL
 from services.key_vault.store import Store
@@ -43,7 +43,11 @@ async def lend(store: Store, wish: LeaseKey) -> KeyLease:
     expires_at = datetime.now(UTC) + LASTS
     bound = bound_to_key(wish.workspace, wish.key, wish.version, wish.endpoint)
     stored = await _write_down(store, wish, expires_at)
-    secret = store.identity.keks.decrypt(stored, bound).decode()
+    try:
+        secret = store.identity.keks.decrypt(stored, bound).decode()
+    except AtRestError:
+        log.exception("a key cannot be read", alert=True, key=wish.key)
+        raise
     try:
         sealed = seal(wish.recipient, secret.encode(), info)
     except BadKey as error:

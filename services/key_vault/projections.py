@@ -36,6 +36,7 @@ from contracts.keys import (
     TokenView,
 )
 from services.key_vault.endpoints import row_in
+from services.key_vault.explanations import EMPTY
 from services.key_vault.sql import SQL
 from shared.database import Connection
 
@@ -45,13 +46,20 @@ NEW_KEY = (
 )
 
 
+CONFIRMED = (
+    "Nothing yet: the provider is asked once more within a minute, and what needs the key waits "
+    "for that."
+)
+REPLACED = "Nothing, unless you want it back: then enable it. Pruning takes it off the list."
+
+
 async def project(conn: Connection, events: Iterable[Event]) -> None:
     """Bring the tables `keys`, `endpoints` and `tokens` up to these events."""
     for event in events:
         await _project(conn, cast(KeyEvent, event))
 
 
-async def _project(conn: Connection, event: KeyEvent) -> None:
+async def _project(conn: Connection, event: KeyEvent) -> None:  # noqa: C901, PLR0912 - one for each
     match event:
         case KeyAdded():
             await conn.execute(
@@ -93,7 +101,11 @@ async def _project(conn: Connection, event: KeyEvent) -> None:
             await conn.execute(SQL["move_key"], event.key, state, event.at, *words)
         case KeyRemoved():
             await conn.execute(SQL["remove_key"], event.key)
-        case KeyVerified() | KeyNotRotated():
+        case KeyVerified(balance=balance):
+            if balance is not None:
+                told = "" if balance.enough else str(balance)
+                await conn.execute(SQL["tell_balance"], event.key, told)
+        case KeyNotRotated():
             pass  # no row depends on these
         case EndpointChanged():
             await _project_endpoint(conn, event)
@@ -134,11 +146,11 @@ def _put_aside(
     """The state that takes a key out of use, why, and what to do."""
     match event:
         case KeySuspected():
-            return KeyState.SUSPECT, event.reason, event.next_step
+            return KeyState.SUSPECT, event.reason, CONFIRMED
         case KeyQuarantined():
             return KeyState.QUARANTINED, event.reason, event.next_step
         case KeyDisabled(cause="replaced"):
-            return KeyState.DISABLED, f"Replaced by the key {event.replaced_by}.", ""
+            return KeyState.DISABLED, f"Replaced by the key {event.replaced_by}.", REPLACED
         case KeyDisabled():
             return KeyState.DISABLED, "Disabled by hand.", "Enable it to use it again."
         case KeyEnabled():
@@ -151,6 +163,7 @@ def _put_aside(
 
 
 def key_view(row: Record) -> KeyView:
+    empty = row["state"] == KeyState.ACTIVE and row["balance"]
     return KeyView(
         id=row["key"],
         version=row["version"],
@@ -164,8 +177,8 @@ def key_view(row: Record) -> KeyView:
         since=row["since"],
         activated_at=row["activated_at"],
         proven=row["proven"],
-        reason=row["reason"],
-        next_step=row["next_step"],
+        reason=row["balance"] if empty else row["reason"],
+        next_step=EMPTY if empty else row["next_step"],
         pool=row["pool"],
         shares_limits_with=row.get("shares", []),
     )

@@ -112,6 +112,9 @@ INSERT INTO keys
     (key, workspace, provider, version, state, endpoint, region, fingerprint, label, since, pool)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
+-- name: tell_balance
+UPDATE keys SET balance = $2 WHERE key = $1;
+
 -- name: name_account
 UPDATE keys SET account = $2 WHERE key = $1;
 
@@ -178,6 +181,19 @@ DELETE FROM checks WHERE key = $1;
 UPDATE checks SET due = now() + $1::interval, tries = tries + 1
 WHERE key = (SELECT key FROM checks WHERE due <= now() ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING key, workspace, tries;
+
+-- Questions that are being put
+
+-- name: begin_question
+INSERT INTO questions (key, until) VALUES ($1, clock_timestamp() + $2::interval)
+ON CONFLICT (key) DO UPDATE SET until = excluded.until WHERE questions.until < clock_timestamp()
+RETURNING until;
+
+-- name: is_asked_about
+SELECT EXISTS (SELECT FROM questions WHERE key = $1 AND until > clock_timestamp());
+
+-- name: end_question
+DELETE FROM questions WHERE key = $1 AND until = $2;
 
 -- Access tokens
 

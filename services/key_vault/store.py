@@ -54,6 +54,10 @@ UNASKED = timedelta(seconds=30)
 CONFIRM = (timedelta(seconds=30), timedelta(seconds=60))
 """A refusal of a key that has worked is confirmed once, not at once: a gateway may hiccup."""
 
+REFUSED = timedelta(hours=1)
+"""A refused key is asked about again by itself, at first after this long: it costs nothing, and
+what was wrong may have been mended over there."""
+
 TRIAL = timedelta(minutes=1)
 """Longer than any provider is waited for; by then a secret on trial is gone, whoever died."""
 
@@ -119,6 +123,14 @@ class Store:
             return command.key
 
         return await self.in_transaction(work)
+
+    async def made_before(self, once: Once | None) -> str | None:
+        """The key that the same command made; IdempotencyMismatch if it was another one."""
+        if once is None:
+            return None
+        async with transaction(self.pool) as conn:
+            former = await remembered(conn, once.name, once.body)
+        return former.decode() if former is not None else None
 
     async def change(self, workspace: str, provider: str, command: Command) -> Sequence[RingEvent]:
         """Load, decide, append; again if somebody else was faster."""
@@ -227,6 +239,21 @@ class Store:
     async def postpone_check(self, key: str, after: timedelta) -> None:
         await self.pool.execute(SQL["postpone_check"], key, after)
 
+    @asynccontextmanager
+    async def asking(self, key: str, busy: timedelta) -> AsyncGenerator[bool]:
+        """Meanwhile nobody else asks about the key; False if somebody does already."""
+        until: datetime | None = await self.pool.fetchval(SQL["begin_question"], key, busy)
+        try:
+            yield until is not None
+        finally:
+            if until is not None:
+                await self.pool.execute(SQL["end_question"], key, until)
+
+    async def is_asked_about(self, key: str) -> bool:
+        """Somebody is asking its provider about it right now."""
+        found: bool = await self.pool.fetchval(SQL["is_asked_about"], key)
+        return found
+
     async def drop_check(self, key: str) -> None:
         await self.pool.execute(SQL["drop_check"], key)
 
@@ -245,7 +272,9 @@ async def _plan(conn: Connection, event: RingEvent) -> None:
             soonest, latest = CONFIRM
             pause = soonest + (latest - soonest) * random.random()  # noqa: S311 - no secret
             await conn.execute(SQL["plan_check"], event.key, event.workspace, pause)
-        case KeyActivated() | KeyQuarantined() | KeyDisabled() | KeyRevoked():
+        case KeyQuarantined():
+            await conn.execute(SQL["plan_check"], event.key, event.workspace, REFUSED)
+        case KeyActivated() | KeyDisabled() | KeyRevoked():
             await conn.execute(SQL["drop_check"], event.key)
         case _:
             pass  # these leave the question as open as it was

@@ -1,8 +1,9 @@
 """Does the provider take the key? Asked by way of discussion, which alone decides about waiting.
 
 A person's wish to verify is carried out at once. What must be asked later (a confirmation, a
-provider that was away, a vault that died between taking a key in and verifying it) is a row with a
-time, so any replica can ask, and nothing is forgotten.
+provider that was away, a refused key, a vault that died between taking a key in and verifying it)
+is a row with a time, so any replica can ask, and nothing is forgotten. About one key only one asks
+at a time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import timedelta
 
 import asyncpg
 import structlog
+from asyncpg import Record
 from msgspec.structs import replace
 
 from contracts.attempts import ProbeResult
@@ -23,15 +25,16 @@ from contracts.keys import KeyState, KeyView
 from contracts.providers import Provider
 from contracts.subjects import command_subject
 from services.key_vault import addressbook
-from services.key_vault.aggregate import Judge, NoAnswer, Recognise, Verdict
+from services.key_vault.aggregate import Accepted, Judge, NoAnswer, Recognise, Verdict
 from services.key_vault.at_rest import AtRestError
 from services.key_vault.explanations import NOBODY_TO_ASK, may_pass, misplaced, verdict
-from services.key_vault.store import Store
+from services.key_vault.store import REFUSED, Store
 from services.key_vault.submission import region_by_form
 from shared.bus import Bus
 
 PATIENCE = timedelta(seconds=10)
-"""How long a provider may take to list its models, with all that lies between."""
+"""How long a provider may take to list its models and tell a balance, with all that lies
+between."""
 
 _BUSY = PATIENCE * 3
 """If a question has not been settled by then, whoever put it is gone."""
@@ -41,13 +44,18 @@ _LATEST = timedelta(minutes=15)
 """Between these, doubling, a question is put again that could not be settled. It costs nothing,
 and less than once in a quarter of an hour is what billing gates allow themselves too."""
 
+_RAREST = timedelta(days=1)
+_MOST = 30
+"""About a refused key it is asked once a day in the end, and after a month no more."""
+
+_LOOK = timedelta(milliseconds=100)
 _REMOVED = "Add its endpoint again and verify the key, or revoke the key."
 
 _POLL = timedelta(seconds=1)
 _LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _GONE = frozenset({KeyState.DISABLED, KeyState.REVOKED})
-_OPEN = frozenset({KeyState.PENDING, KeyState.SUSPECT})
+_OPEN = frozenset({KeyState.PENDING, KeyState.SUSPECT, KeyState.QUARANTINED})
 
 log = structlog.stdlib.get_logger("verification")
 
@@ -71,8 +79,11 @@ class Verification:
         self._bus = bus
         self._woken = asyncio.Event()
 
-    async def verify(self, workspace: str, key: str) -> KeyView:
-        """Ask now; the key as it is afterwards, with what was said if that changed nothing."""
+    async def verify(self, workspace: str, key: str, *, thoroughly: bool = False) -> KeyView:
+        """Ask now; the key as it is afterwards, with what was said if that changed nothing.
+
+        Thoroughly: what is left in the account, too.
+        """
         before = await self._store.key(workspace, key)
         if before.state in _GONE:
             disabled = before.state is KeyState.DISABLED
@@ -83,13 +94,28 @@ class Verification:
                 else "Add a new key if one is to be used.",
             )
         await addressbook.check(self._store.pool, workspace, before)
-        return await self.conclude(workspace, before, await self._find_out(workspace, before))
+        async with self._store.asking(key, _BUSY) as ours:
+            if ours:
+                heard = await self._find_out(workspace, before, thoroughly=thoroughly)
+                return await self.conclude(workspace, before, heard)
+        await self._settled(key)
+        return await self._store.key(workspace, key)
+
+    async def _settled(self, key: str) -> None:
+        """Wait until whoever is asking about the key has its answer: one question at a time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BUSY.total_seconds()):
+                # Another replica may be the one that asks: there is nothing to be told by.
+                while await self._store.is_asked_about(key):  # noqa: ASYNC110
+                    await asyncio.sleep(_LOOK.total_seconds())
 
     async def conclude(self, workspace: str, before: KeyView, heard: Heard) -> KeyView:
         """Put on record what was said of the key; the key as it is then."""
         await self._put_on_record(workspace, before, heard)
         key, said = before.id, heard.said
         after = await self._store.key(workspace, key)
+        if isinstance(said, Accepted) and said.balance is not None and not after.reason:
+            return replace(after, reason=str(said.balance))
         if not isinstance(said, NoAnswer):
             return after
         if after.state is KeyState.PENDING and heard.again:
@@ -120,10 +146,13 @@ class Verification:
             facts=[type(event).__name__ for event in events],
         )
 
-    async def _find_out(self, workspace: str, key: KeyView) -> Heard:
-        return await self.ask(workspace, key, await self._store.secret(key, workspace))
+    async def _find_out(self, workspace: str, key: KeyView, *, thoroughly: bool = False) -> Heard:
+        secret = await self._store.secret(key, workspace)
+        return await self.ask(workspace, key, secret, thoroughly=thoroughly)
 
-    async def ask(self, workspace: str, key: KeyView, secret: str) -> Heard:
+    async def ask(
+        self, workspace: str, key: KeyView, secret: str, *, thoroughly: bool = False
+    ) -> Heard:
         """What the provider says of the key."""
         there = await addressbook.known(self._store.pool, workspace)
         row = there.rows.get(key.provider)
@@ -138,6 +167,7 @@ class Verification:
             endpoint=key.endpoint,
             key=key.id,
             version=key.version,
+            balance=thoroughly,
             custom=there.custom.get(key.provider),
         )
         try:
@@ -184,16 +214,37 @@ class Verification:
             await self._store.drop_check(key.id)
             return True
         try:
-            heard = await self._look(check["workspace"], key)
+            async with self._store.asking(key.id, _BUSY) as ours:
+                if not ours:
+                    return True  # it comes due again, should that come to nothing
+                heard = await self._look(check["workspace"], key)
         except AtRestError:
             log.exception("a key cannot be read", alert=True, key=key.id)
             return True
-        # A confirmation must be had, whatever stood in its way.
-        if isinstance(heard.said, NoAnswer) and (heard.again or key.state is KeyState.SUSPECT):
-            await self._store.postpone_check(key.id, pause(check["tries"]))
-        else:
-            await self._store.drop_check(key.id)
+        if key.state is KeyState.QUARANTINED:
+            await self._leave_it_longer(check, key, heard.said)
+            return True
+        if isinstance(heard.said, NoAnswer):
+            # A confirmation must be had, whatever stood in its way.
+            if heard.again or key.state is KeyState.SUSPECT:
+                await self._store.postpone_check(key.id, pause(check["tries"]))
+            else:
+                await self._store.drop_check(key.id)
         return True
+
+    async def _leave_it_longer(self, check: Record, key: KeyView, said: Verdict) -> None:
+        """Still refused, or nobody could say: later again, and not for ever."""
+        if isinstance(said, Accepted):
+            return  # it is in use, and the question was dropped with that
+        if check["tries"] >= _MOST:
+            await self._store.drop_check(key.id)
+        else:
+            await self._store.postpone_check(key.id, refused_pause(check["tries"]))
+
+
+def refused_pause(tries: int) -> timedelta:
+    """How long to leave a refused key after so many tries."""
+    return min(REFUSED * 2 ** min(tries, 16), _RAREST)
 
 
 def pause(tries: int) -> timedelta:

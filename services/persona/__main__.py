@@ -5,7 +5,7 @@ from __future__ import annotations
 from contracts.personas import SeedPersonas
 from services.persona.inbox import Inbox
 from services.persona.store import SCHEMAS, Store
-from shared.database import migrate
+from shared.database import AWAY, migrate
 from shared.relay import Relay
 from shared.service import Service, main
 from shared.settings import ServiceSettings
@@ -22,7 +22,7 @@ async def wire(service: Service[ServiceSettings]) -> None:
     service.spawn(relay.run(), "relay")
     inbox = Inbox(Store(pool, relay.wake))
     await inbox.seed(SeedPersonas(workspace=WORKSPACE))
-    await bus.serve(service.name, inbox.verbs())
+    await bus.serve(service.name, inbox.verbs(), passing=AWAY)
 
 
 if __name__ == "__main__":

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from msgspec import Struct
-
+from contracts.failures import Balance
 from contracts.providers import Provider
 from services.provider_adapter import classify
 from services.provider_adapter.answer import Told, Unreadable
 from services.provider_adapter.foreign import an_object, as_dict, failure
-
-
-class Balance(Struct, frozen=True):
-    """In the currency of the account, which no provider names."""
-
-    available: Decimal
-
-    @property
-    def can_pay(self) -> bool:
-        """Moonshot refuses every request once nothing is available (platform docs, "Balance")."""
-        return self.available > 0
 
 
 def balance(
@@ -35,8 +24,10 @@ def balance(
         said = as_dict(an_object(body).get("data")).get("available_balance")
     except Unreadable:
         said = None
-    if isinstance(said, int | float) and not isinstance(said, bool):
-        return Balance(Decimal(str(said)))
+    if isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said):
+        amount = Decimal(str(said))
+        # Moonshot refuses every request once nothing is available (platform docs, "Balance").
+        return Balance(amount=f"{amount:.2f}", enough=amount > 0)
     # Moonshot answers 200 with `status: false` where something went wrong on its side.
     told = Told(type="server_error", message="There is no balance in the answer.")
     return classify.verdict(told, status=status, headers=headers, body=body, row=row, now=now)

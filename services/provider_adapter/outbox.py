@@ -54,6 +54,9 @@ class Outbox:
         self._posted = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
+        self.stuck = False
+        """The broker is there and stores nothing, e.g. for want of room: what is asked of a
+        provider now would be paid for, and perhaps in vain."""
 
     @property
     def waiting(self) -> int:
@@ -89,12 +92,15 @@ class Outbox:
                 )
             except NeverStored:
                 log.exception("outcome cannot be stored, ever", id=letter.id)
+                self.stuck = False
                 return
             except Exception as error:  # noqa: BLE001 - whatever it was, the outcome must arrive
                 log.warning("outcome not stored yet", id=letter.id, error=repr(error))
+                self.stuck = True
                 await asyncio.sleep(wait.total_seconds())
                 wait = min(wait * 2, AGAIN_AT_MOST)
             else:
+                self.stuck = False
                 return
 
 

@@ -1,21 +1,24 @@
-"""One look at a provider: its list of models, free of charge, tells whether the key works and which
-models there are.
+"""One look at a provider, free of charge: its list of models tells whether the key works and which
+models there are; some tell the account's balance, too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 import aiohttp
+from msgspec import structs
 
 from contracts.addresses import BadAddress
 from contracts.attempts import ProbeResult, RunProbe
-from contracts.failures import Evidence, FailureClass
+from contracts.failures import Balance, Evidence, FailureClass, Invalid
 from contracts.providers import Provider
 from services.provider_adapter import classify
 from services.provider_adapter.answer import Unreadable
+from services.provider_adapter.balance import balance
 from services.provider_adapter.dialects import SPEECHES
 from services.provider_adapter.keys import Keyring, NoLease
 from services.provider_adapter.running import checked_endpoint, row_for
@@ -52,21 +55,28 @@ async def probe(command: RunProbe, ways: Ways, keys: Keyring) -> ProbeResult:
             return _nothing_sent(str(error), "lease")
     if datetime.now(UTC) >= command.expires_at:
         return _nothing_sent("it had waited too long to be sent", "expired")
+    if command.at == "balance" and not row.balance_in(endpoint, os.environ):
+        raise Invalid(f"{row.title} does not tell what is left in an account.")
     with REDACTOR.knowing(secret):
-        return await _look(session, row, endpoint, secret)
+        return await _look(session, row, endpoint, secret, command.at)
 
 
 async def _look(
-    session: aiohttp.ClientSession, row: Provider, endpoint: str, secret: str
+    session: aiohttp.ClientSession,
+    row: Provider,
+    endpoint: str,
+    secret: str,
+    at: Literal["models", "balance"],
 ) -> ProbeResult:
     speech = SPEECHES[row.dialect]
+    path = row.balance_path if at == "balance" else row.catalog_path or speech.catalog_path
     headers = {"Accept": "application/json"} | (speech.credentials(secret) if secret else {})
     sent = Sent()
     try:
         async with (
             asyncio.timeout(WITHIN),
             session.get(
-                endpoint.rstrip("/") + (row.catalog_path or speech.catalog_path),
+                endpoint.rstrip("/") + path,
                 headers=headers,
                 allow_redirects=False,
                 trace_request_ctx=sent,
@@ -85,6 +95,12 @@ async def _look(
             sent=sent.it,
         )
     now = datetime.now(UTC)
+    if at == "balance":
+        told = balance(response.status, names, body, row, now=now)
+        if isinstance(told, Balance):
+            currency = row.balance_in(endpoint, os.environ)
+            return ProbeResult(balance=structs.replace(told, currency=currency))
+        return ProbeResult(failure=told.class_, evidence=told.evidence, hint=told.hint)
     if response.status == 200:
         try:
             account = classify.account(row, names)

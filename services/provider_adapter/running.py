@@ -70,6 +70,8 @@ class Running:
             raise Conflict(f"Attempt {id_} was taken or cancelled before.")
         if self._leaving:
             raise Unavailable("This adapter is stopping.", retry_after=1.0)
+        if self._around.outbox.stuck:
+            raise Unavailable("The broker stores no outcomes just now.", retry_after=1.0)
         # What the broker has not taken yet counts too: all of it is kept in memory.
         if self.count + self._around.outbox.waiting >= self._rules.at_once:
             raise Unavailable("Too many attempts at once.", retry_after=1.0)

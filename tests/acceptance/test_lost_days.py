@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,12 @@ import aiohttp
 
 from local.home import Home
 from local.scripted.server import Asked, ScriptedProvider
+from services.discussion import admission
 from tests.eventually import eventually
 from tests.launched import erase, launched
 from tests.systems import Client, RunningSystem, warm_up
+
+PATIENT = timedelta(seconds=60)
 
 OLD = "sk-old0123456789abcdefghijklmnopqrstuvwxyz"
 NEW = "sk-new0123456789abcdefghijklmnopqrstuvwxyz"
@@ -67,9 +72,10 @@ async def in_state(client: Client, discussion: str, *states: str) -> dict[str, A
 
     async def there() -> dict[str, Any] | None:
         found = await client.read(discussion)
-        return found if found["state"] in states else None
+        assert found["state"] in states, found
+        return found
 
-    found = await eventually(there)
+    found = await eventually(there, within=PATIENT)
     assert found is not None
     return found
 
@@ -101,6 +107,40 @@ async def test_a_key_of_the_other_region_is_told_apart_and_found_a_home(tmp_path
         discussion = await eventually(lambda: client.open("[[text: Found.]]"))
         assert (await in_state(client, discussion, "completed"))["turns"][0]["text"] == "Found."
         assert with_key(ai, NEW, "/chat/") == []
+
+
+async def test_a_key_is_found_where_its_answer_says_and_added_once(tmp_path: Path) -> None:
+    async with (
+        ScriptedProvider() as provider,
+        system(tmp_path, KIMI_BASE_URL=provider.base_url, KIMI_API_KEY=OLD) as client,
+    ):
+        await warm_up(client.system)
+        body: dict[str, Any] = {"provider": "kimi", "secret": NEW, "pool": True}
+        headers = {**client.system.headers, "Idempotency-Key": "once"}
+        address = f"{client.system.url}/api/v1/keys"
+        async with client.http.post(address, json=body, headers=headers) as answer:
+            assert answer.status == 201
+            location, added = answer.headers["Location"], await answer.json()
+        status, found = await client.ask("GET", location)
+        assert (status, found) == (200, added)
+        assert (found["state"], found["pool"]) == ("active", True)
+
+        again = await client.ask("POST", "/api/v1/keys", body, **{"Idempotency-Key": "once"})
+        assert again == (201, added)
+        other = body | {"label": "another"}
+        status, told = await client.ask(
+            "POST", "/api/v1/keys", other, **{"Idempotency-Key": "once"}
+        )
+        assert (status, bool(told["next_step"])) == (422, True)
+        assert sorted(key["state"] for key in (await keys(client)).values()) == ["active"] * 2
+
+        provider.balance = 0
+        status, verified = await client.ask("POST", f"{location}/verify")
+        assert (status, verified["state"]) == (200, "active")
+        assert verified["reason"] == "The account's balance is 0.00 USD."
+        assert (await keys(client))[added["id"]]["reason"] == verified["reason"]
+        status, _ = await client.ask("GET", f"/api/v1/keys/{added['id'][:-1]}0")
+        assert status == 404
 
 
 async def test_an_old_bad_key_never_lurks_beside_a_new_good_one(tmp_path: Path) -> None:
@@ -176,7 +216,7 @@ async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path:
             tmp_path,
             KIMI_BASE_URL=provider.base_url,
             KIMI_API_KEY=OLD,
-            KIMI_LIMITS="rpm=60000,concurrency=2",
+            KIMI_LIMITS="rpm=60,concurrency=2",
         ) as client,
     ):
         await warm_up(client.system)
@@ -204,10 +244,21 @@ async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path:
             await in_state(client, discussion, "waiting", "parked")
 
         path = f"/api/v1/keys/{key}/rotate"
-        status, problem = await client.ask("POST", path, {"secret": "sk-wrong-key0123456789abc"})
+
+        async def rotate(secret: str) -> tuple[int, Any] | None:
+            """Verifying keeps to the limits too: 503 while there is no room, as often as it is."""
+            status, answer = await client.ask("POST", path, {"secret": secret})
+            return (status, answer) if status != 503 else None
+
+        async def rotated_to(secret: str) -> tuple[int, Any]:
+            found = await eventually(lambda: rotate(secret), within=PATIENT)
+            assert found is not None
+            return found
+
+        status, problem = await rotated_to("sk-wrong-key0123456789abc")
         assert (status, problem["type"]) == (422, "urn:parley:problem:key-not-rotated")
         refusals = len(with_key(provider, OLD))
-        status, rotated = await client.ask("POST", path, {"secret": NEW})
+        status, rotated = await rotated_to(NEW)
 
         assert (status, rotated["state"]) == (200, "active")
         assert rotated["version"] > 2  # no version is given twice, not even a refused one
@@ -216,7 +267,25 @@ async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path:
         )
         assert [one["turns"][0]["text"] for one in told] == [f"Answer {n}." for n in range(10)]
         assert len(with_key(provider, OLD)) == refusals
+        # One free look at the new secret, one request for each answer, and nothing besides.
+        assert len(with_key(provider, NEW, "/models")) == 1
         chats = with_key(provider, NEW, "/chat/")
         assert len(chats) == 10
         # One alone shows that the new secret works; only then come the others.
         assert chats[1].at >= chats[0].at + chats[0].seconds
+        # Then ten at the pace that the limit allows, less what an attempt may lose on its way.
+        interval, burst = admission.gcra(60)
+        assert_oldest_first(chats, told, at_once=burst)
+        paced = (10 - burst) * interval.total_seconds() - admission.JITTER
+        assert chats[-1].at - chats[0].at >= paced
+
+
+def assert_oldest_first(chats: list[Asked], told: list[dict[str, Any]], *, at_once: int) -> None:
+    """Of those that had never been sent, the oldest go first; `at_once` may set out together."""
+    fresh = [n for n, one in enumerate(told) if one["turns"][0]["attempts"] == 1]
+    assert len(fresh) >= 5
+    for chat in chats:
+        (number,) = map(int, re.findall(r"Answer (\d)", chat.body["messages"][-1]["content"]))
+        if number in fresh:
+            assert number in fresh[:at_once], (number, fresh)
+            fresh.remove(number)

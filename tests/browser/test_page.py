@@ -64,7 +64,7 @@ async def shows_the_truth(page: Page, discussion: str) -> None:
         said = column(page, turn["name"])
         assert words(await said.locator(".answer").inner_text()) == words(turn["text"])
         await expect(said.locator(".model")).to_have_text(turn["model"])
-        await expect(said.locator(".figures")).to_contain_text("1 request")
+        await expect(said.locator(".figures:not(.remarks)")).to_contain_text("1 request")
 
 
 async def test_the_link_signs_in_and_the_token_leaves_the_address(
@@ -177,6 +177,30 @@ async def test_a_finished_discussion_opens_without_a_stream(
 
     assert not [url for url in asked if url.endswith("/events")]
     await expect(page.locator("#recent [aria-current=page]")).to_contain_text("answered")
+    watched.behaved()
+
+
+async def test_what_was_left_out_is_said_under_the_answer(
+    watched: Watched, running_system: RunningSystem
+) -> None:
+    page = watched.page
+    await sign_in(page, running_system)
+    body = {
+        "topic": "[[text: Warm.]]",
+        "participants": [{"persona": "riley-engstrom"}],
+        "options": {"temperature": 0.2},
+    }
+    where = page.url.partition("#")[0]
+    opened = await page.request.post(
+        f"{where}api/v1/discussions", data=body, headers={"Origin": where.rstrip("/")}
+    )
+    discussion = (await opened.json())["id"]
+
+    await page.goto(f"{where}#/d/{discussion}")
+    await finished(page)
+    remark = column(page, "Riley Engstrom").locator(".remarks")
+    await expect(remark).to_contain_text("temperature was left out: kimi-")
+    await shows_the_truth(page, discussion)
     watched.behaved()
 
 

@@ -108,6 +108,21 @@ async def test_the_text_of_an_unforeseen_exception_stays_at_home(join: Join) -> 
     assert caught.value.problem.incident
 
 
+async def test_while_what_it_needs_is_away_one_is_asked_to_come_again(join: Join) -> None:
+    async def without_database(asked: Ask) -> Answer:
+        raise ConnectionRefusedError("/run/5432")
+
+    persona, edge = await join("persona"), await join("edge")
+    await persona.serve("persona", [Verb("get", Ask, without_database)], passing=(OSError,))
+
+    with pytest.raises(Unavailable) as caught:
+        await edge.request(GET, Ask("riley"), Answer, within=SOON)
+
+    assert caught.value.problem.retry_after
+    assert "Idempotency-Key" in caught.value.problem.next_step
+    assert "5432" not in str(caught.value)
+
+
 async def test_an_unreadable_command_is_malformed(join: Join) -> None:
     class Other(msgspec.Struct):
         name: int

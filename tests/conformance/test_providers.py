@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.failures import Balance
 from contracts.providers import KIMI, PROVIDERS
 from contracts.stream import UsageStatus
-from services.provider_adapter.balance import Balance, balance
+from services.provider_adapter.balance import balance
 from services.provider_adapter.classify import Verdict
 from services.provider_adapter.dialects import (
     SPEECHES,
@@ -218,8 +219,8 @@ def test_a_balance_is_read_as_expected(recorded: Recorded) -> None:
         assert told.class_ is OUR_CLASS[expect["error_class"]]
     else:
         assert isinstance(told, Balance)
-        assert float(told.available) == expect["available"]
-        assert told.can_pay is expect["can_infer"]
+        assert told.amount == f"{expect['available']:.2f}"
+        assert told.enough is expect["can_infer"]
 
 
 def test_every_row_has_a_dialect() -> None:

@@ -1,104 +1,69 @@
-"""kill -9 of any process while an answer streams: every discussion still comes to its one end."""
+"""kill -9 and SIGSTOP of any process while answers stream: each discussion comes to its one end."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-import aiohttp
 import pytest
 
 from tests.eventually import eventually
-from tests.launched import command_line
-from tests.systems import Client, RunningSystem
+from tests.faults.stories import (
+    follow,
+    opened,
+    pid_of,
+    requests_of,
+    state_of,
+    until,
+    until_speaking,
+    until_terminal,
+    watched,
+    words,
+)
+from tests.systems import Client
 
+ADAPTER = "provider_adapter"
 PROGRAMS = ["edge", "persona", "key_vault", "discussion", "nats-server", "postgres"]
 SPEECH = "[[rate: 20 ; many: 60]]"
 """Three seconds of text."""
 
-TERMINAL = {"completed", "failed", "cancelled"}
+SOON = timedelta(seconds=90)
 
 
-async def pid_of(system: RunningSystem, program: str) -> int:
-    """The process that runs under this name now."""
-
-    async def known() -> int | None:
-        facts = system.launched.home.facts()
-        pid = facts.processes.get(program) if facts else None
-        return pid if pid and command_line(pid) else None
-
-    pid = await eventually(known, within=timedelta(seconds=60))
-    assert pid is not None
-    return pid
-
-
-async def state_of(client: Client, discussion: str) -> dict[str, Any]:
-    """The discussion; not yet, while what was killed is away."""
-    try:
-        status, found = await client.ask("GET", f"/api/v1/discussions/{discussion}")
-    except aiohttp.ClientError as error:
-        raise AssertionError("the edge is away") from error
-    assert status == 200, found
-    return found
-
-
-async def until_speaking(client: Client, discussion: str) -> None:
-    """Until text has been seen live."""
-    reader = client.system.reader(discussion)
-    while not any(reader.text.values()):
-        await reader.follow(client.http, leave_after=1 + len(reader.facts))
-
-
-async def until_terminal(client: Client, discussion: str) -> dict[str, Any]:
-    async def over() -> dict[str, Any] | None:
-        found = await state_of(client, discussion)
-        return found if found["state"] in TERMINAL else None
-
-    found = await eventually(over, within=timedelta(seconds=120))
-    assert found is not None
-    return found
-
-
-async def requests_of(client: Client, marker: str) -> int:
-    """Requests for an answer that the provider itself has counted."""
-    address = client.system.provider.removesuffix("/v1") + "/log"
-    async with client.http.get(address) as answer:
-        log = await answer.json()
-    return sum(marker in str(entry) for entry in log)
+async def kill(client: Client, program: str) -> None:
+    os.kill(await pid_of(client.system, program), signal.SIGKILL)
 
 
 async def one_end(client: Client, discussion: str) -> list[str]:
     """Reads the whole story, once; checks that it ends once, and answers its events."""
-    reader = client.system.reader(discussion)
-    while reader.ended is None:
-        await reader.follow(client.http)
-    ends = [
-        name
-        for name in reader.names()
-        if name in {"DiscussionCompleted", "DiscussionFailed", "DiscussionCancelled"}
-    ]
-    assert len(ends) == 1
-    assert reader.names()[-1] == ends[0]
+    reader = await follow(client, discussion)
+    ends = {"DiscussionCompleted", "DiscussionFailed", "DiscussionCancelled"}
+    assert [name for name in reader.names() if name in ends] == [reader.names()[-1]]
     return reader.names()
+
+
+# --- Each by itself -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 async def test_a_killed_program_comes_back_and_the_answer_is_whole(
     client: Client, program: str
 ) -> None:
-    discussion = await client.open(f"{SPEECH} while {program} dies")
+    discussion = await opened(client, f"{SPEECH} while {program} dies", within=SOON)
     await until_speaking(client, discussion)
 
-    os.kill(await pid_of(client.system, program), signal.SIGKILL)
+    await kill(client, program)
 
     found = await until_terminal(client, discussion)
     names = await one_end(client, discussion)
     assert found["state"] == "completed", found
     (turn,) = found["turns"]
-    assert turn["text"].split() == [f"word{number}" for number in range(60)]
+    assert turn["text"].split() == words(60)
     assert names.count("AttemptStarted") == turn["attempts"]
     assert await requests_of(client, f"while {program} dies") == turn["attempts"] == 1
 
@@ -106,28 +71,99 @@ async def test_a_killed_program_comes_back_and_the_answer_is_whole(
 async def test_a_killed_adapter_costs_the_attempt_and_never_two_requests_for_one(
     client: Client,
 ) -> None:
-    discussion = await client.open(f"{SPEECH} while provider_adapter dies")
+    discussion = await opened(client, f"{SPEECH} while provider_adapter dies", within=SOON)
     await until_speaking(client, discussion)
 
-    os.kill(await pid_of(client.system, "provider_adapter"), signal.SIGKILL)
+    await kill(client, ADAPTER)
 
     found = await until_terminal(client, discussion)
     names = await one_end(client, discussion)
     (turn,) = found["turns"]
     assert found["state"] == "completed", found
-    assert turn["text"].split() == [f"word{number}" for number in range(60)]
+    assert turn["text"].split() == words(60)
     assert names.count("AttemptCut") == 1
     assert names.count("TurnRestarted") == 1
     assert await requests_of(client, "while provider_adapter dies") == turn["attempts"] == 2
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(program, marks=() if program in {ADAPTER, "postgres"} else pytest.mark.slow)
+        for program in [*PROGRAMS, ADAPTER]
+    ],
+)
+async def test_a_frozen_program_goes_on_where_it_was(client: Client, program: str) -> None:
+    topic = f"{SPEECH} while {program} is frozen"
+    discussion = await opened(client, topic, within=SOON)
+    async with watched(client, discussion) as viewer:
+        await until_speaking(client, discussion)
+        pid = await pid_of(client.system, program)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(5)  # this is the fault itself, not a wait for a fact
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+        found = await until_terminal(client, discussion)
+        (turn,) = found["turns"]
+        assert found["state"] == "completed", found
+        assert turn["text"].split() == words(60)
+        assert await requests_of(client, topic) == turn["attempts"] == 1
+        assert (await viewer).names()[-1] == "DiscussionCompleted"
+
+
+async def test_without_the_vault_nothing_is_asked_and_what_waits_says_so(client: Client) -> None:
+    """Nobody else has the key: not even an adapter that had it a moment ago, once it is anew."""
+    topic = f"{SPEECH} without the vault"
+    vault = await pid_of(client.system, "key_vault")
+    body = {"topic": topic, "participants": [{"persona": "riley-engstrom"}]}
+    before = await opened(client, f"{SPEECH} with the vault still there", within=SOON)
+    await until_terminal(client, before)
+    await kill(client, ADAPTER)  # what it has borrowed is gone with it
+    await pid_of_another(client, ADAPTER)
+    os.kill(vault, signal.SIGSTOP)
+    try:
+        status, answer = await client.ask("POST", "/api/v1/discussions", body)
+        assert status in {201, 503, 504}, answer
+        if status == 201:
+            found = await until(client, answer["id"], "waiting")
+            assert found["turns"][0]["failure"]["title"]
+        assert await requests_of(client, topic) == 0
+    finally:
+        os.kill(vault, signal.SIGCONT)
+
+    discussion = answer["id"] if status == 201 else await opened(client, topic, within=SOON)
+    found = await until_terminal(client, discussion)
+    assert found["state"] == "completed", found
+    assert await requests_of(client, topic) == 1
+
+
+async def pid_of_another(client: Client, program: str) -> None:
+    """Wait until what was killed runs again and answers."""
+    before = await pid_of(client.system, program)
+
+    async def ready() -> bool:
+        async with client.http.get(f"{client.system.url}/readyz") as answer:
+            return answer.status == 200
+
+    await eventually(ready, within=SOON)
+    assert before
+
+
+# --- All of them ----------------------------------------------------------------------------
+
+
 async def test_everything_at_once(client: Client) -> None:
     """Ten discussions, and every program killed while they speak."""
     discussions = await asyncio.gather(
-        *(client.open(f"{SPEECH} in the storm, number {number}") for number in range(10))
+        *(
+            opened(client, f"{SPEECH} in the storm, number {number}.", within=SOON)
+            for number in range(10)
+        )
     )
-    for program in [*PROGRAMS, "provider_adapter"]:
-        os.kill(await pid_of(client.system, program), signal.SIGKILL)
+    for program in [*PROGRAMS, ADAPTER]:
+        await kill(client, program)
 
     found = await asyncio.gather(*(until_terminal(client, each) for each in discussions))
 
@@ -137,3 +173,54 @@ async def test_everything_at_once(client: Client) -> None:
         assert turn["attempts"] <= 3
     asked = await requests_of(client, "in the storm")
     assert asked <= sum(discussion["turns"][0]["attempts"] for discussion in found)
+
+
+@pytest.mark.parametrize("seconds", [12, pytest.param(120, marks=pytest.mark.slow)])
+async def test_something_dies_every_two_seconds(
+    client: Client, dice: random.Random, seconds: int
+) -> None:
+    """Whatever was accepted comes to its end, and each whole text is what the provider said."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    accepted: dict[str, int] = {}
+
+    async def ask_again_and_again(who: int) -> None:
+        number = 0
+        while loop.time() < end:
+            number += 1
+            length = dice.randint(5, 80)
+            topic = f"[[rate: 20 ; many: {length}]] {seconds} s, number {number} of {who}."
+            accepted[await opened(client, topic, within=4 * SOON)] = length
+            await asyncio.sleep(1)
+
+    async def kill_again_and_again() -> None:
+        while loop.time() < end:
+            program = dice.choice([*PROGRAMS, ADAPTER])
+            facts = client.system.launched.home.facts()
+            pid = facts.processes.get(program) if facts else None
+            if pid:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(2)
+
+    await asyncio.gather(*map(ask_again_and_again, range(4)), kill_again_and_again())
+
+    assert accepted
+    for discussion, length in accepted.items():
+        found = await until_terminal(client, discussion, within=4 * SOON)
+        await one_end(client, discussion)
+        (turn,) = found["turns"]
+        if turn["state"] == "completed":
+            assert turn["text"].split() == words(length), found
+        else:
+            gave_up_with_a_reason(turn)
+    completed = [await state_of(client, discussion) for discussion in accepted]
+    states = [found["state"] for found in completed if found]
+    print(f"{len(states)} discussions, {states.count('completed')} of them completed")  # noqa: T201
+
+
+def gave_up_with_a_reason(turn: dict[str, Any]) -> None:
+    """Tried as often as is sensible, and said so."""
+    assert turn["failure"]["class"] in {"ambiguous", "midstream", "transient"}, turn
+    assert turn["failure"]["next_step"]
+    assert turn["attempts"] >= 2, turn

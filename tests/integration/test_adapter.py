@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from contracts.attempts import CancelAttempt, KeyRef, Parameters, ProbeResult, RunAttempt, RunProbe
-from contracts.failures import Conflict, FailureClass, Invalid, Unavailable
+from contracts.failures import Balance, Conflict, FailureClass, Invalid, Unavailable
 from contracts.keys import Done, KeyRotated
 from contracts.stream import ChunkKind, StreamCompleted, StreamStarted, UsageStatus
 from contracts.subjects import chunk_subject, command_subject
@@ -538,6 +538,32 @@ async def test_an_outcome_waits_for_a_broker_that_is_away(own_broker: OwnBroker)
         await here.outbox.emptied()
 
 
+async def test_while_no_outcome_can_be_stored_nothing_new_is_asked(
+    here: House, broker: Broker
+) -> None:
+    await broker.delete_stream("OUTCOMES")
+    first = await here.ask("[[text: Kept]]")
+
+    async def refused() -> bool:
+        try:
+            await here.ask("[[text: Too many]]")
+        except Unavailable:
+            return True
+        return False
+
+    await eventually(refused)
+    asked = here.asked
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await here.ask("[[text: Too many]]")
+    assert here.asked == asked
+    await broker.ensure()
+
+    assert (await here.answer_of(first)).text == "Kept"
+    await here.outbox.emptied()
+    await here.answer_of(await here.ask())
+
+
 # --- Keys -----------------------------------------------------------------------------------
 
 
@@ -599,6 +625,22 @@ async def test_a_look_tells_the_models(here: House) -> None:
     assert here.vault.leases[0].purpose == "probe"
     assert here.keys.holds == 0
     assert here.asked == 1
+
+
+async def test_a_look_at_the_balance_tells_how_much_there_is(
+    here: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Invalid, match="does not tell"):  # at an address that is no region's
+        await probe(here, at="balance")
+    monkeypatch.setenv("KIMI_BASE_URL", here.provider.base_url)
+    for there, amount, enough in ((49.58894, "49.59", True), (0, "0.00", False)):
+        here.provider.balance = there
+        balance = (await probe(here, at="balance")).balance
+        assert balance == Balance(amount=amount, currency="USD", enough=enough)
+    here.vault.secret = "sk-wrong-key-1"
+    refused = await probe(here, at="balance")
+    assert (refused.failure, refused.balance) == (FailureClass.AUTH, None)
+    assert here.asked == 3
 
 
 async def test_a_look_with_a_wrong_key_says_so(here: House) -> None:

@@ -308,7 +308,7 @@ async def test_the_silence_asked_for_is_kept_after_the_turn_was_given_up(house: 
     await house.kimi_works()
 
     async def throttle(adapter: Adapter, command: RunAttempt) -> None:
-        last = {"retry_after": 600.0} if len(adapter.attempts) == 3 else {}
+        last = {"retry_after": 600.0} if len(adapter.attempts) == 4 else {}
         await adapter.end(error(command, "throttled", evidence={"status": 429, **last}))
 
     house.adapter.script = throttle

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 from contracts.attempts import LiveModel, ProbeResult
 from contracts.discussion import ProbeKey
 from contracts.failures import (
+    Balance,
     Conflict,
     Evidence,
     FailureClass,
@@ -42,6 +43,7 @@ from contracts.keys import (
     DisableKey,
     Done,
     EnableKey,
+    GetKey,
     Identity,
     Introspect,
     IssueToken,
@@ -302,6 +304,31 @@ async def test_keys_of_one_account_are_told_apart_from_others_and_say_so(world: 
     assert (await world.key(second)).shares_limits_with == []
 
 
+async def test_a_persons_verification_tells_the_balance(world: World) -> None:
+    key = await world.add()
+    verify_it = VerifyKey(workspace="default", key=key.id)
+    assert [question.balance for question in world.asked] == [False]
+    empty = Balance(amount="0.00", currency="USD", enough=False)
+    world.says = ProbeResult(models=GOOD.models, balance=empty)
+    told = await world.ask(world.edge, "verify", verify_it, KeyView)
+    assert world.asked[-1].balance
+    assert told.state is KeyState.ACTIVE
+    assert told.reason == "The account's balance is 0.00 USD."
+    assert "Top up the account" in told.next_step
+    assert await world.key(key) == told  # the list says so, too
+
+    full = Balance(amount="20.00", currency="USD", enough=True)
+    wish = ReportKey(
+        workspace="default", key=key.id, version=1, accepted=None, attempt="", balance=full
+    )
+    await world.ask(world.discussion, "report", wish, Done)
+    assert (await world.key(key)).reason == ""
+    world.says = ProbeResult(models=GOOD.models, balance=full)
+    told = await world.ask(world.edge, "verify", verify_it, KeyView)
+    assert (told.reason, told.next_step) == ("The account's balance is 20.00 USD.", "")
+    assert (await world.key(key)).reason == ""
+
+
 async def test_a_key_of_another_product_is_not_sent_to_this_one(world: World) -> None:
     key = await world.add("sk-kimi-" + "a1" * 32)
     assert key.state is KeyState.QUARANTINED
@@ -338,8 +365,36 @@ async def test_a_repeated_command_adds_one_key(world: World) -> None:
     keys = await asyncio.gather(*(world.add(idempotency_key="once") for _ in range(4)))
     assert len({key.id for key in keys}) == 1
     assert len(await world.keys()) == 1
-    with pytest.raises(IdempotencyMismatch):
-        await world.add(OTHER, idempotency_key="once")
+    changes: list[tuple[str, dict[str, Any]]] = [
+        (OTHER, {}),
+        (SECRET, {"label": "another"}),
+        (SECRET, {"provider": "deepseek"}),
+        (SECRET, {"region": "cn"}),
+        (SECRET, {"pool": True}),
+    ]
+    for secret, other in changes:
+        with pytest.raises(IdempotencyMismatch) as refused:
+            await world.add(secret, **other, idempotency_key="once")
+        assert refused.value.status == 422
+    assert await world.add(idempotency_key="once") == keys[0]
+
+
+async def test_a_repeated_command_shows_the_key_to_nobody_again(world: World) -> None:
+    world.says_at = {HERE: REFUSED}
+    first = await world.add(region="auto", idempotency_key="once")
+    world.asked.clear()
+    again = await world.add(region="auto", idempotency_key="once")
+    assert (again.id, again.state, again.endpoint) == (first.id, first.state, first.endpoint)
+    assert world.asked == []
+
+
+async def test_one_key_is_read_by_its_id(world: World) -> None:
+    key = await world.add(label="team")
+    assert await world.ask(world.edge, "get", GetKey(workspace="default", key=key.id), KeyView) == (
+        await world.key(key)
+    )
+    with pytest.raises(NotFound):
+        await world.ask(world.edge, "get", GetKey(workspace="other", key=key.id), KeyView)
 
 
 async def test_of_twenty_keys_at_once_the_last_one_is_active(world: World) -> None:
@@ -484,7 +539,65 @@ async def test_a_key_that_has_worked_is_confirmed_once_before_it_is_put_away(
     await put_the_questions_now(world, pool)
     assert (await world.key(key)).state is KeyState.QUARANTINED
     assert len(world.asked) == 1
+    # From now on it is asked about by a schedule, and rarely.
+    assert await pool.fetchval("SELECT due - now() > interval '50 minutes' FROM checks")
+
+
+async def test_a_refused_key_is_asked_about_ever_more_rarely_and_may_come_back(
+    world: World, pool: Pool
+) -> None:
+    world.says = REFUSED
+    key = await world.add()
+    pauses: list[timedelta] = []
+    for _ in range(7):
+        await put_the_questions_now(world, pool)
+        assert len(world.asked) == 1
+        pauses.append(await pool.fetchval("SELECT due - now() FROM checks"))
+    hours = [round(pause / timedelta(hours=1)) for pause in pauses]
+    assert hours == [2, 4, 8, 16, 24, 24, 24]
+    world.says = GOOD
+    await put_the_questions_now(world, pool)
+    assert (await world.key(key)).state is KeyState.ACTIVE
     assert await pool.fetchval("SELECT count(*) FROM checks") == 0
+
+
+async def test_after_a_month_a_refused_key_is_left_alone(world: World, pool: Pool) -> None:
+    world.says = REFUSED
+    await world.add()
+    await pool.execute("UPDATE checks SET tries = 29")
+    await put_the_questions_now(world, pool)
+    assert await pool.fetchval("SELECT count(*) FROM checks") == 0
+
+
+async def test_about_one_key_only_one_asks_at_a_time(world: World, pool: Pool) -> None:
+    key = await world.add()
+    world.asked.clear()
+    others: list[asyncio.Task[KeyView]] = []
+    verify_it = VerifyKey(workspace="default", key=key.id)
+
+    async def meanwhile(_question: ProbeKey) -> None:
+        for _ in range(3):
+            asking = world.ask(world.edge, "verify", verify_it, KeyView)
+            others.append(asyncio.create_task(asking))
+        # Another replica of the vault, with a schedule of its own.
+        await pool.execute("INSERT INTO checks VALUES ($1, 'default', now())", key.id)
+        await Verification(world.store, world.discussion).put_due()
+
+    world.meanwhile = meanwhile
+    world.says = REFUSED
+    told = await world.ask(world.edge, "verify", verify_it, KeyView)
+    assert told.state is KeyState.QUARANTINED
+    assert {each.state for each in await asyncio.gather(*others)} == {KeyState.QUARANTINED}
+    assert len(world.asked) == 1
+
+
+async def test_who_died_while_asking_is_not_waited_for(world: World, pool: Pool) -> None:
+    key = await world.add()
+    await pool.execute("INSERT INTO questions VALUES ($1, now() - interval '1 second')", key.id)
+    world.asked.clear()
+    await world.ask(world.edge, "verify", VerifyKey(workspace="default", key=key.id), KeyView)
+    assert len(world.asked) == 1
+    assert await pool.fetchval("SELECT count(*) FROM questions") == 0
 
 
 async def test_a_suspect_that_the_provider_takes_goes_on(world: World, pool: Pool) -> None:

@@ -6,26 +6,32 @@ from collections.abc import AsyncGenerator
 from datetime import timedelta
 from functools import partial
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from contracts.attempts import RunAttempt
 from contracts.discussion import (
     DiscussionState,
+    Estimate,
     GetHistory,
     History,
     ListProviders,
+    Mode,
+    OpenDiscussion,
     ProviderList,
     ProviderView,
     RetryTurn,
     SetLimits,
+    WantedParticipant,
 )
-from contracts.failures import Conflict, Invalid, NotFound
+from contracts.failures import Conflict, FailureClass, Invalid, NotFound
 from contracts.keys import Done
+from services.discussion.words import explain
 from tests.brokers import Broker
 from tests.databases import Database
 from tests.eventually import eventually
-from tests.house import House, running
+from tests.house import KIMI, House, running
 from tests.neighbours import Adapter, answer, error, neighbours
 
 
@@ -259,3 +265,64 @@ async def test_who_insists_goes_to_see_and_frees_the_way_for_all(house: House) -
     await house.reaches(second, DiscussionState.COMPLETED)
     assert len(house.adapter.attempts) == 4
     assert (await kimi(house)).gates == []
+
+
+async def test_a_gate_that_closes_while_a_turn_waits_for_its_account_stops_it(house: House) -> None:
+    """Whoever holds the account may be about to journal that its key was refused."""
+    await prove_the_key(house)
+    pool = await house.database.pool("discussion")
+    async with pool.acquire() as conn, conn.transaction():
+        await conn.execute("SELECT FROM accounts FOR UPDATE")
+        discussion = await house.open("riley-engstrom")
+        await house.knows(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+            "AND query LIKE 'SELECT record FROM accounts%'"
+        )
+        refused = explain(FailureClass.AUTH, KIMI)
+        await conn.execute(
+            "INSERT INTO gates VALUES ('default', 'key:k1:1', 'kimi', $1, clock())",
+            msgspec.json.encode(refused),
+        )
+
+    view = await house.reaches(discussion, DiscussionState.PARKED)
+
+    assert view.turns[0].attempts == 0
+    assert house.adapter.attempts == []
+
+
+# --- How long it will take ------------------------------------------------------------------
+
+
+async def estimate(house: House, *personas: str) -> Estimate:
+    command = OpenDiscussion(
+        workspace="default",
+        mode=Mode.PARALLEL,
+        participants=[WantedParticipant(persona=slug, model=KIMI) for slug in personas],
+        topic="Tea?",
+    )
+    return await house.ask("estimate", command, Estimate)
+
+
+async def test_an_estimate_knows_the_account_and_begins_nothing(house: House) -> None:
+    await prove_the_key(house)
+    pair = ("riley-engstrom", "morgan-castellano")
+    at_once = await estimate(house, *pair)
+    await limit(house, rpm=3, concurrency=1)
+    one_by_one = await estimate(house, *pair)
+
+    assert at_once.seconds is not None
+    assert one_by_one.seconds is not None
+    assert one_by_one.seconds >= at_once.seconds + 20
+    assert at_once.tokens == one_by_one.tokens > 2_000
+    assert at_once.cost is not None
+    assert house.adapter.attempts == []
+
+
+async def test_where_something_has_to_be_mended_first_no_time_is_told(house: House) -> None:
+    house.adapter.script = lambda adapter, command: adapter.end(error(command, "auth"))
+    await house.reaches(await house.open("riley-engstrom"), DiscussionState.PARKED)
+
+    told = await estimate(house, "riley-engstrom")
+
+    assert told.seconds is None
+    assert told.tokens > 1_000

@@ -21,12 +21,14 @@ from services.discussion.admission import (
     Denied,
     TooLarge,
     admit,
+    answered,
     gcra,
     in_force,
     lapsed,
     learn,
     proven,
     refund,
+    refused,
     release,
     renew,
     silence,
@@ -342,3 +344,47 @@ def test_limits_are_read_as_the_operator_writes_them() -> None:
 def test_limits_that_make_no_sense_are_refused_with_the_reason(told: str) -> None:
     with pytest.raises(BadLimits):
         parse_limits(told)
+
+
+# --- An account that is refused for its rate ------------------------------------------------
+
+
+def refused_once(at: float = 0) -> Account:
+    admitted = admit(Account(), Limits(rpm=100), Ask(attempt="a"), now=second(at))
+    assert isinstance(admitted, Admitted)
+    return release(refused(admitted.account, "a", now=second(at + 1)), "a")
+
+
+def test_a_refused_account_is_asked_by_one_at_a_time() -> None:
+    limits = Limits(rpm=100)
+    first = admit(refused_once(), limits, Ask(attempt="b", retry=0.35), now=second(10))
+    assert isinstance(first, Admitted)
+    second_one = admit(first.account, limits, Ask(attempt="c"), now=second(11))
+    later = admit(first.account, limits, Ask(attempt="c"), now=second(15))
+
+    assert first.trial, "it goes to see for all"
+    assert first.account.allowance.retries == 10
+    assert isinstance(second_one, Denied)
+    assert (second_one.reason, second_one.not_before) == ("throttled", second(15))
+    assert isinstance(later, Admitted)
+
+
+def test_refusals_of_what_went_out_together_count_as_one() -> None:
+    account, limits = Account(), Limits(rpm=100)
+    for name in "abc":
+        admitted = admit(account, limits, Ask(attempt=name), now=second(0))
+        assert isinstance(admitted, Admitted)
+        account = admitted.account
+    for name in "abc":
+        account = refused(account, name, now=second(1))
+
+    assert account.refusals == 1
+
+
+def test_once_one_was_answered_all_go_as_before() -> None:
+    account, limits = answered(refused_once()), Limits(rpm=100)
+    for name in "bcd":
+        admitted = admit(account, limits, Ask(attempt=name), now=second(10))
+        assert isinstance(admitted, Admitted)
+        assert not admitted.trial
+        account = admitted.account

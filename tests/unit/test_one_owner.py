@@ -250,6 +250,9 @@ LOOPS_THAT_WAIT = {
     "services/key_vault/verification.py Verification.run": (
         "looks for questions that are due; discussion admits each of them, or does not"
     ),
+    "services/key_vault/verification.py Verification._settled": (
+        "until another one's question about the same key is answered: a row in the database"
+    ),
     "services/provider_adapter/beat.py Beat._run": "flushes live text and pulses to the bus",
     "services/provider_adapter/outbox.py Outbox.run": "the next outcome to hand to the broker",
     "services/provider_adapter/outbox.py Outbox._deliver": (

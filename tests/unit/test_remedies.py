@@ -92,3 +92,23 @@ def test_nothing_is_tried_more_often_than_is_sensible(class_: FailureClass, most
     assert after(most) == GiveUp()
     if most > 1:
         assert isinstance(after(most - 1), Wait)
+
+
+def test_who_goes_to_see_for_all_is_none_the_poorer_for_what_it_found() -> None:
+    trouble = Trouble(
+        class_=FailureClass.THROTTLED,
+        model=KIMI,
+        evidence=Evidence(retry_after=7),
+        failures=3,
+        same_class=9,
+        trial=True,
+    )
+
+    assert remedy(trouble, dice=lambda: 0.0) == Wait(timedelta(seconds=7))
+
+
+def test_a_turn_that_an_account_refuses_again_and_again_is_given_up() -> None:
+    """Alone on an account that is used up by others, it would ask for ever."""
+    trouble = Trouble(class_=FailureClass.THROTTLED, model=KIMI, requests=4, trial=True)
+
+    assert remedy(trouble, dice=lambda: 0.0) == GiveUp()

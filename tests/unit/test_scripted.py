@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from local.scripted.meter import Meter
 from local.scripted.script import NAMED, BadScript, Script, Step, behaviour, inline, seconds
 
 
@@ -44,3 +45,28 @@ def test_a_wait_has_a_unit() -> None:
     assert (seconds("250ms"), seconds("2s"), seconds("1.5 m")) == (0.25, 2, 90)
     with pytest.raises(BadScript):
         seconds("2")
+
+
+# --- The account's own limits ---------------------------------------------------------------
+
+
+def test_whatever_is_asked_counts_for_a_minute() -> None:
+    meter = Meter(rpm=2)
+
+    assert [bool(meter.count(at)) for at in (0, 1, 2, 61.5, 62.5)] == [
+        False,
+        False,
+        True,  # and it counts as well
+        False,
+        False,
+    ]
+    assert meter.count(63)
+
+
+def test_a_refusal_names_the_limit() -> None:
+    meter = Meter(rpm=1, concurrency=3, running=3)
+    places = behaviour(meter.count(0))
+    rate = behaviour(meter.count(0))
+
+    assert "max concurrency: 3" in places[0].rest
+    assert "max RPM: 1" in rate[0].rest

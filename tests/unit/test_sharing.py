@@ -68,6 +68,8 @@ def test_nothing_of_an_account_is_forgotten() -> None:
         "proven",
         "learnt",
         "places_since",
+        "refusals",
+        "refused_at",
         "spending",
         "allowance",
         "breakers",

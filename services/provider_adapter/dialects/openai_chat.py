@@ -167,7 +167,9 @@ def _carefully(data: bytes) -> Piece | None:
 def _piece(document: dict[str, Any]) -> Piece:
     if (told := told_in(document)) is not None:
         return Piece(error=told)
-    choices = document.get("choices")
+    choices = document.get("choices", ...)
+    if choices is None:
+        choices = []  # proxies write null where the vendor writes an empty list, beside a usage
     if not isinstance(choices, list):
         raise Unreadable("neither choices nor an error")
     usage = document.get("usage") or as_dict(document.get("x_groq")).get("usage")

@@ -204,7 +204,7 @@ class Column {
     this.countdown = h("span", { class: "countdown" });
     this.figures = h("p", { class: "figures" });
     this.copy = h("button", { class: "quiet square", type: "button", "aria-label": `Copy the answer of ${this.name}`, title: "Copy", onclick: () => void this.#copy() }, icon("copy"));
-    this.remarks = h("p", { class: "figures remarks", hidden: true });
+    this.remarks = h("p", { class: "remarks", hidden: true });
     this.foot = h("footer", { hidden: true }, this.figures, this.copy);
     const id = `turn-${turn.id}`;
     this.element = tint(h("section", { class: "column", "aria-labelledby": id, "data-turn": turn.id },
