@@ -10,6 +10,7 @@ import ast
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby, islice, product
 from pathlib import Path
 
@@ -38,6 +39,9 @@ _BORROWING = "services/key_vault/lending.py"
 """Only services borrow keys: no person hears what is said there."""
 
 EXAMPLES: Mapping[str, str] = {
+    "clean.message": "the address is not a public one.",
+    "key.provider": "acme",
+    "wish.provider": "acme",
     "name!r": "kimi-k9",
     "provider!r": "kimy",
     "host": "api.moonshot.ai",
@@ -147,6 +151,7 @@ class Room:
         self.name = path.relative_to(ROOT).as_posix()
         self.area = next(area for room, area in AREAS.items() if self.name.startswith(room))
         self._tree = ast.parse(path.read_text())
+        self._called = [node for node in ast.walk(self._tree) if isinstance(node, ast.Call)]
         self._inside: dict[ast.AST, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         for function in ast.walk(self._tree):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -179,6 +184,19 @@ class Room:
                 reasons, steps = (self._texts(argument, call_) for argument in call_.args[:2])
                 yield from _paired(reasons, steps)
 
+    def failures(self) -> Iterator[tuple[str, str, str, str]]:
+        """Failures of turns that are put into words where they are found."""
+        for call_ in self._calls():
+            told = {each.arg: each.value for each in call_.keywords if each.arg}
+            if _name(call_.func) != "Failure" or not isinstance(told.get("class_"), ast.Attribute):
+                continue
+            class_ = FailureClass[_name(told["class_"])].value
+            titles, details, steps = (
+                self._texts(told[name], call_) for name in ("title", "detail", "next_step")
+            )
+            for title, detail, step in product(titles, details, steps):
+                yield class_, title, detail, step
+
     def wrong_values(self) -> Iterator[str]:
         """What may be wrong with one field of a body."""
         for call_ in self._calls():
@@ -199,7 +217,7 @@ class Room:
                     pass
 
     def _calls(self) -> Iterator[ast.Call]:
-        return (node for node in ast.walk(self._tree) if isinstance(node, ast.Call))
+        return iter(self._called)
 
     # --- An expression as the texts that it may be ------------------------------------------
 
@@ -277,6 +295,7 @@ def _paired(details: list[str], steps: list[str]) -> Iterator[tuple[str, str]]:
         yield from product(details, steps)
 
 
+@cache
 def rooms() -> list[Room]:
     """Every file that says something to people."""
     files = sorted(path for area in AREAS for path in (ROOT / area).glob("*.py"))
@@ -298,6 +317,11 @@ def verdicts() -> list[tuple[str, str]]:
 def wrong_values() -> list[str]:
     """Everything that may be wrong with a value."""
     return sorted({text for room in rooms() for text in room.wrong_values()})
+
+
+def failures_elsewhere() -> list[tuple[str, str, str, str]]:
+    """Class, title, what happened, what to do: of turns whose trouble no provider has caused."""
+    return list(dict.fromkeys(each for room in rooms() for each in room.failures()))
 
 
 def wire_errors() -> list[tuple[int, str, str]]:
@@ -366,6 +390,9 @@ def _about_turns() -> Iterator[str]:
         yield f"### `{class_.value}`\n"
         for failure in told:
             yield f"- **{failure.title}.** {failure.detail}  \n  → {failure.next_step}"
+        for name, title, detail, next_step in failures_elsewhere():
+            if name == class_.value:
+                yield f"- **{title}.** {detail}  \n  → {next_step}"
         yield ""
 
 

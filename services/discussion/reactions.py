@@ -27,6 +27,7 @@ from contracts.discussion import (
     DiscussionReopened,
     GateClosed,
     GateOpened,
+    QuotaRestored,
     TurnCancelled,
     TurnCompleted,
     TurnFailed,
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
     from services.discussion.store import Loaded
 
 
+GateMoved = GateClosed | GateOpened | QuotaRestored
+
+
 class Reactions:
     """Notes the events of one decision in the tables."""
 
@@ -61,9 +65,9 @@ class Reactions:
         self._opened = opened
         self._before = before
         self._now = now
-        self._moved: list[GateClosed | GateOpened] = []
+        self._moved: list[GateMoved] = []
 
-    async def note(self, events: Sequence[DiscussionEvent]) -> list[GateClosed | GateOpened]:
+    async def note(self, events: Sequence[DiscussionEvent]) -> list[GateMoved]:
         """All that follows from `events`; answers the gates that they move, to be stated too.
 
         Accounts are locked first, for the order of locks.
@@ -207,6 +211,17 @@ class Reactions:
         for gate in sorted(each["gate"] for each in closed):
             await self._conn.execute(SQL["open_gate"], workspace, gate)
             await self._conn.execute(SQL["wake_waiting"], names[gate], None)
+            if gate == gate_name(FailureClass.BILLING, ref, "", ""):
+                self._moved.append(
+                    QuotaRestored(
+                        at=self._now,
+                        workspace=workspace,
+                        provider=provider,
+                        endpoint=ref.endpoint,
+                        account=ref.account,
+                        cause="an attempt succeeded",
+                    )
+                )
             self._moved.append(
                 GateOpened(
                     at=self._now,

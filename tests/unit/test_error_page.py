@@ -24,6 +24,8 @@ def told() -> Iterator[tuple[str, str]]:
     for said in errors.refusals():
         yield f"{said.title}. {said.detail}", said.next_step
     yield from errors.verdicts()
+    for _, title, detail, next_step in errors.failures_elsewhere():
+        yield f"{title}. {detail}", next_step
     for failure in errors.turn_failures():
         yield f"{failure.title}. {failure.detail}", failure.next_step
 
