@@ -6,7 +6,6 @@ from contracts.endpoints import configured
 from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.accounts import check_declared
 from services.discussion.estimates import Estimates
-from services.discussion.gates import Gates
 from services.discussion.inbox import Inbox
 from services.discussion.keyring import CONSUMER, Keyring
 from services.discussion.openings import Openings
@@ -47,7 +46,6 @@ async def wire(service: Service[Settings]) -> None:
             "lease": outcomes.lease_due,
             "catalog": probes.catalog_due,
             "look": refreshing.due,
-            "gate": Gates(store).due,
             "report": keyring.report_due,
             "quota": Quota(store, probes).due,
             "tidy": tidying.due,

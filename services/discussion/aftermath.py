@@ -60,7 +60,8 @@ def after(
             health = breaker.succeeded(health, end.attempt, now)
             account = replace(account, allowance=allowance.earn(account.allowance, now))
             account = admission.settle(account, end.attempt, _tokens(end.usage))
-            account = admission.answered(admission.widen(account, limits, now=now))
+            account = admission.widen(account, limits, now=now)
+            account = admission.answered(account)
             account = admission.proven(account, key)
         case AttemptCut():
             # Whoever made the request is gone: nothing is known of the provider.
@@ -90,15 +91,15 @@ def _taught(
         return account
     # The turn may be given up; what the provider asked of the account holds all the same, and the
     # oftener it refuses, the longer it is left in peace.
+    reason = "daily" if end.hint == "daily" else "throttled"
     account = admission.refused(account, end.attempt, now=now)
-    wait = backoff.next_wait(
+    silence = backoff.next_wait(
         backoff.THROTTLED,
         failures=account.refusals,
         hint=backoff.asked_for(end.evidence),
         dice=dice,
     )
-    reason = "daily" if end.hint == "daily" else "throttled"
-    account = admission.silence(account, now + wait, reason)
+    account = admission.silence(account, now + silence, reason)
     for follow in events:
         if isinstance(follow, TurnWaiting) and follow.turn == end.turn:
             account = admission.silence(account, follow.not_before, reason)

@@ -18,7 +18,7 @@ from contracts.providers import Limits
 from services.discussion import admission
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account, Admitted, Ask, Denied
-from services.discussion.gate_names import gate_name
+from services.discussion.reactions import gate_name
 from services.discussion.sql import SQL
 from shared.database import Connection
 

@@ -24,7 +24,7 @@ from contracts.subjects import command_subject
 from services.discussion import accounts, admission, endpoints, line
 from services.discussion.accounts import AccountRef
 from services.discussion.backoff import Dice
-from services.discussion.gate_names import gate_name
+from services.discussion.reactions import gate_name
 from services.discussion.settings import keyless_addresses
 from services.discussion.sql import SQL
 from services.discussion.store import Store, provider_stream

@@ -42,7 +42,6 @@ from contracts.keys import ReportKey
 from services.discussion import accounts, aftermath, aggregate, line, looks
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
-from services.discussion.gate_names import Quota, gate_name
 from services.discussion.overview import overview
 from services.discussion.remedies import reset_in
 from services.discussion.sql import SQL
@@ -183,12 +182,10 @@ class Reactions:
             self._now,
         )
         if closed == "INSERT 0 1" and event.class_ is FailureClass.BILLING:
-            wait = event.evidence.retry_after
-            await looks.plan(self._conn, account_of(row), gate, row["model"], wait, self._now)
+            await looks.plan(self._conn, ref, gate, row["model"], opens_in, self._now)
         if closed == "INSERT 0 1":
             # Who stands in line for the account finds the gate closed, and says so.
             await line.call_all(self._conn, ref)
-            await self._set_reset(ref, gate, opens)
             self._moved.append(
                 GateClosed(
                     at=self._now,
@@ -198,17 +195,6 @@ class Reactions:
                     failure=failure,
                 )
             )
-
-    async def _set_reset(self, ref: AccountRef, gate: str, opens: datetime | None) -> None:
-        """The provider has named the time at which the gate opens by itself, or has not."""
-        if opens is None:
-            await self._conn.execute(SQL["drop_wakeup"], "gate", gate)
-            return
-        quota = Quota(ref.provider, ref.endpoint, ref.account)
-        payload = msgspec.json.encode(quota)
-        await self._conn.execute(
-            SQL["set_wakeup"], "gate", gate, ref.workspace, "", opens, "", payload
-        )
 
     async def _open_gates(self, row: asyncpg.Record) -> None:
         """Somebody has insisted, and it has answered: the way is free for all."""
@@ -310,3 +296,14 @@ def account_of(row: asyncpg.Record) -> AccountRef:
 
 def _key(row: asyncpg.Record) -> str:
     return f"{row['key']}:{row['key_version']}" if row["key"] else ""
+
+
+def gate_name(class_: FailureClass, ref: AccountRef, model: str, key: str) -> str:
+    """The name of the gate that a failure closes: the key version, the model, or the account."""
+    match class_:
+        case FailureClass.MODEL:
+            return f"model:{ref.endpoint}:{model}"
+        case FailureClass.BILLING:
+            return f"billing:{ref.endpoint}:{ref.account}"
+        case _:
+            return f"key:{key}"

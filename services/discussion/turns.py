@@ -48,8 +48,8 @@ from services.discussion.aggregate import (
     StartAttempt,
     Turn,
 )
-from services.discussion.gate_names import gate_name
 from services.discussion.outcomes import Outcomes
+from services.discussion.reactions import gate_name
 from services.discussion.settings import keyless_addresses
 from services.discussion.sql import SQL
 from services.discussion.store import Loaded, Store

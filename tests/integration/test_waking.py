@@ -56,11 +56,13 @@ async def parked(house: House, class_: str, **more: object) -> list[str]:
     return talks
 
 
-async def one_goes_first_then_all_in_order(house: House, talks: list[str]) -> None:
+async def one_goes_first_then_all_in_order(
+    house: House, talks: list[str], meanwhile: DiscussionState = DiscussionState.WAITING
+) -> None:
     held = house.adapter.attempts
     await eventually(lambda: _true(held))
     for talk in talks[1:]:
-        await house.reaches(talk, DiscussionState.WAITING)
+        await house.reaches(talk, meanwhile)
     assert [command.discussion for command in held] == talks[:1]
     await answer(house.adapter, held[0])
     for number in range(1, len(talks)):
@@ -148,6 +150,18 @@ async def test_a_new_key_that_is_bad_too_costs_one_request(house: House) -> None
     assert len(house.adapter.attempts) == 1
 
 
+async def test_no_time_opens_the_gate_of_a_key(house: House) -> None:
+    talks = await parked(house, "auth", evidence={"status": 401})
+
+    await house.later(timedelta(days=40))
+    late = await house.open("riley-engstrom")
+
+    await house.reaches(late, DiscussionState.PARKED)
+    for talk in talks:
+        await house.reaches(talk, DiscussionState.PARKED)
+    assert house.adapter.attempts == []
+
+
 # --- Quotas ---------------------------------------------------------------------------------
 
 
@@ -204,25 +218,27 @@ async def test_a_plans_window_opens_by_itself_when_it_was_said_to(house: House) 
     assert timedelta(hours=2) < failure.not_before - datetime.now(UTC) <= timedelta(hours=3)
     house.adapter.script = nothing
 
+    looks = len(house.adapter.probes)
+
     await house.later(timedelta(hours=2, minutes=55))
-    assert house.adapter.attempts == []
+    assert (house.adapter.attempts, len(house.adapter.probes)) == ([], looks)
     await house.later(timedelta(minutes=6))
 
-    await one_goes_first_then_all_in_order(house, talks)
+    await one_goes_first_then_all_in_order(house, talks, DiscussionState.PARKED)
     assert await facts(house, "quota_restored") == ["discussion.quota_restored.v1"]
     assert len(await facts(house, "gate_opened")) == 1
 
 
-async def test_no_time_opens_a_gate_for_which_none_was_named(house: House) -> None:
-    talks = await parked(house, "billing", evidence={"status": 402})
-
-    await house.later(timedelta(days=40))
-    late = await house.open("riley-engstrom")
-
-    await house.reaches(late, DiscussionState.PARKED)
-    for talk in talks:
-        await house.reaches(talk, DiscussionState.PARKED)
-    assert house.adapter.attempts == []
+async def test_a_named_time_that_is_garbage_is_no_time(house: House) -> None:
+    for garbage in (1e12, -1.0):
+        house.adapter.script = failing("billing", evidence={"status": 402, "retry_after": garbage})
+        talk = await house.open("riley-engstrom")
+        view = await house.reaches(talk, DiscussionState.PARKED)
+        failure = view.turns[0].failure
+        assert failure is not None
+        assert failure.not_before is None
+        await verified(house)
+        await eventually(lambda: _true(house.adapter.attempts))
 
 
 # --- Models ---------------------------------------------------------------------------------

@@ -77,6 +77,8 @@ def test_nothing_of_an_account_is_forgotten() -> None:
         "refusals",
         "refused_at",
         "places_since",
+        "refusals",
+        "refused_at",
         "spending",
         "allowance",
         "breakers",
