@@ -50,8 +50,6 @@ def together(one: Account, other: Account) -> Account:
         leases=(*one.leases, *other.leases),
         proven=tuple(dict.fromkeys((*one.proven, *other.proven))),
         learnt=learnt,
-        refusals=max(one.refusals, other.refusals),
-        refused_at=_later(one.refused_at, other.refused_at),
         places_since=_later(one.places_since, other.places_since),
         spending=_spent(one.spending, other.spending),
         allowance=_allowed(one.allowance, other.allowance),

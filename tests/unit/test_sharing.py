@@ -77,8 +77,6 @@ def test_nothing_of_an_account_is_forgotten() -> None:
         "refusals",
         "refused_at",
         "places_since",
-        "refusals",
-        "refused_at",
         "spending",
         "allowance",
         "breakers",
