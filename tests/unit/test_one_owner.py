@@ -251,7 +251,7 @@ LOOPS_THAT_WAIT = {
         "looks for questions that are due; discussion admits each of them, or does not"
     ),
     "services/key_vault/verification.py Verification._settled": (
-        "until another one's question about the same key is answered: a row in the database"
+        "waits for the answer to a question that another replica has put, to put none itself"
     ),
     "services/provider_adapter/beat.py Beat._run": "flushes live text and pulses to the bus",
     "services/provider_adapter/outbox.py Outbox.run": "the next outcome to hand to the broker",
