@@ -22,9 +22,12 @@ HTTPS = frozenset({443})
 """Ports, unless the operator lists more: other services listen on the others."""
 
 BY_OPERATOR = (
-    "If it is meant so, the operator can have it: PARLEY_ENDPOINTS and <NAME>_BASE_URL in the "
-    "environment, see docs/endpoints.md."
+    "If it is meant so, whoever runs this Parley can have it, by PARLEY_ENDPOINTS=acme and "
+    "ACME_BASE_URL in the environment: see docs/endpoints.md."
 )
+
+
+USUAL = "Give it as https://llm.example.com/v1."
 
 
 class BadAddress(ValueError):
@@ -32,7 +35,7 @@ class BadAddress(ValueError):
 
     def __init__(self, message: str, next_step: str = "") -> None:
         super().__init__(message)
-        self.next_step = next_step or "Give it as https://llm.example.com/v1."
+        self.next_step = next_step or USUAL
 
 
 # --- Numbers --------------------------------------------------------------------------------
@@ -145,10 +148,10 @@ def _check_letters(url: str) -> None:
         )
     if any(letter <= " " or letter in '\\<>"^`{|}%\x7f' for letter in url):
         raise BadAddress("There is a character in the address that none has, a space perhaps.")
-    for sign, what in (("#", "fragment"), ("?", "query")):
+    for sign, part in (("#", "fragment"), ("?", "query")):
         if sign in url:
             raise BadAddress(
-                f"There is a {sign} in the address: an endpoint has no {what}.",
+                f"There is a {sign} in the address: an endpoint has no {part}.",
                 f"Give the part before the {sign}, if that is the endpoint.",
             )
 
@@ -191,26 +194,26 @@ def _host(parts: SplitResult) -> str:
     return host
 
 
-def _number(address: str, host: str) -> str:
-    if why := public(address):
+def _number(address: str, target: str) -> str:
+    if purpose := public(address):
         raise BadAddress(
-            f"{host} is an address for {why}: requests go to the public internet only.",
+            f"{target} is an address for {purpose}: requests go to the public internet only.",
             f"Give a public address. {BY_OPERATOR}",
         )
     return str(IPv6Address(address)) if ":" in address else address
 
 
-def _check_name(host: str, labels: list[str]) -> None:
-    if len(labels) == 1 or any(host == end or host.endswith(f".{end}") for end in _AT_HOME):
+def _check_name(name: str, labels: list[str]) -> None:
+    if len(labels) == 1 or any(name == end or name.endswith(f".{end}") for end in _AT_HOME):
         raise BadAddress(
-            f"{host} is a name of a private network: requests go to the public internet only.",
+            f"{name[:80]} is a name of a private network: requests go to the public internet only.",
             f"Give a public name. {BY_OPERATOR}",
         )
     for vendor, title in _VENDORS.items():
-        if host.startswith(f"{vendor}."):
+        if name.startswith(f"{vendor}."):
             raise BadAddress(
-                f"{host} looks like {vendor}, the address of {title}, and belongs to somebody "
-                "else.",
+                f"{name[:100]} looks like {vendor}, the address of {title}, and belongs to "
+                "somebody else.",
                 f"If you mean {title}, it is here already. {BY_OPERATOR}",
             )
 
@@ -229,9 +232,9 @@ def _port(parts: SplitResult, ports: Collection[int]) -> str:
     except ValueError as error:
         raise BadAddress("The port is no number from 1 to 65535.") from error
     if port not in ports:
-        known = ", ".join(str(each) for each in sorted(ports))
+        listed = ", ".join(str(each) for each in sorted(ports))
         raise BadAddress(
-            f"Port {port} is not one for endpoints; there is {known}.",
+            f"Port {port} is not one for endpoints; there is {listed}.",
             "Leave the port out, or ask the operator to list it in PARLEY_ENDPOINT_PORTS.",
         )
     return "" if port == 443 else f":{port}"

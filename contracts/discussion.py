@@ -133,7 +133,9 @@ class TurnWaiting(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.t
 
 
 class TurnParked(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_parked.v1"):
-    """Nothing is sent until something is mended; there is no timer."""
+    """Nothing is sent until something is mended; there is no timer, unless the provider named the
+    time itself: `failure.not_before`.
+    """
 
     turn: str
     failure: Failure
@@ -330,13 +332,15 @@ class GateOpened(Event, frozen=True, kw_only=True, tag="discussion.gate_opened.v
 
 
 class QuotaRestored(Event, frozen=True, kw_only=True, tag="discussion.quota_restored.v1"):
-    """An account that could not pay can pay again, as far as its provider tells without a bill."""
+    """An account that had no balance or quota may be asked again: its gate is open."""
 
     workspace: str
     provider: str
     endpoint: str
     account: str
+    cause: str = ""
     balance: Balance | None = None
+    """What is left, where the provider tells."""
 
 
 DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(

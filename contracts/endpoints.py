@@ -80,7 +80,7 @@ def row_of(custom: CustomProvider, env: str = "") -> Provider:
 def check_name(name: str) -> None:
     """BadEndpoint if nothing can be called so, NameTaken if something is."""
     if NAME.match(name) is None:
-        raise BadEndpoint(f"A name is {NAMES}; {name[:40]!r} is not.")
+        raise BadEndpoint(f"A name is {NAMES}; {name[:32]!r} is not.")
     if name in PROVIDERS:
         raise NameTaken(f"{name} is {PROVIDERS[name].title}, which Parley speaks to already.")
     if name in _RESERVED or variable(name, "BASE_URL") in _VARIABLES:

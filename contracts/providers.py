@@ -164,6 +164,9 @@ class Provider:
     """Where the account's balance is told, below the endpoint; not everybody tells."""
     absent: str = ""
     """What to do where no address is known: there is no default for what runs at home."""
+    rolling_day: bool = False
+    """A daily limit is of the last 24 hours, so the wait that it names is the true one, however
+    short. Elsewhere a day ends at midnight, and a short wait is that of the minute."""
     limits: Limits = Limits()
     """Assumed until declared or learnt."""
     models: tuple[Model, ...] = ()
@@ -570,6 +573,8 @@ GROQ = Provider(
     ),
     key_prefixes={"gsk_": "global"},
     docs="https://console.groq.com/docs/api-reference",
+    # Its refusals for tokens a day name a limit, what is used of it, and a wait of minutes.
+    rolling_day=True,
     reasoning=Reasoning.PLAIN_FIELD,
     # Speech in, speech out, and guards (console.groq.com/docs/models); its list does not tell.
     not_for_chat=("whisper", "tts", "orpheus", "guard"),

@@ -10,10 +10,11 @@ import ast
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby, islice, product
 from pathlib import Path
 
-from contracts import failures
+from contracts import addresses, endpoints, failures
 from contracts.failures import PARKING, FailureClass, Refused
 from contracts.providers import PROVIDERS
 from services.discussion import words
@@ -31,6 +32,9 @@ AREAS: Mapping[str, str] = {
 }
 """Where messages that people see come from, and the chapter they belong to."""
 
+ADDRESSES = (ROOT / "contracts" / "addresses.py", ROOT / "contracts" / "endpoints.py")
+"""What an endpoint beside the built-in providers may be called, and where it may be."""
+
 BETWEEN_OURSELVES = frozenset({"bad-recipient", "bad-token-hash", "bad-workspace", "key-endpoint"})
 """What only one service ever says to another, by its slug."""
 
@@ -38,6 +42,9 @@ _BORROWING = "services/key_vault/lending.py"
 """Only services borrow keys: no person hears what is said there."""
 
 EXAMPLES: Mapping[str, str] = {
+    "clean.message": "the address is not a public one.",
+    "key.provider": "acme",
+    "wish.provider": "acme",
     "name!r": "kimi-k9",
     "provider!r": "kimy",
     "host": "api.moonshot.ai",
@@ -46,6 +53,7 @@ EXAMPLES: Mapping[str, str] = {
     "_name(other)": "api.moonshot.cn",
     "there": "api.moonshot.cn",
     "said": " (401 invalid_authentication_error)",
+    "balance": " The account's balance is 0.00 USD.",
     "_said(said.evidence)": " (401 invalid_authentication_error)",
     "_said(there.evidence)": " (401 invalid_authentication_error)",
     "there.reason": "api.moonshot.cn could not be reached.",
@@ -105,6 +113,29 @@ EXAMPLES: Mapping[str, str] = {
     "LINE >> 10": "8",
     "TARGET >> 10": "8",
     "row.refuses[name]": "it has no such parameter",
+    "parts.scheme[:20] or 'no scheme'!r": "http",
+    "sign": "?",
+    "part": "query",
+    "_plain(url)": "https://xn--pi-6kc.moonshot.ai",
+    "host[:60]": "0x7f.1",
+    "host[:60]!r": "a_b.example",
+    "target": "169.254.169.254",
+    "purpose": "this machine's link, where clouds keep their metadata",
+    "vendor": "api.moonshot.ai",
+    "title": "Kimi (Moonshot AI)",
+    "port": "8443",
+    "listed": "443",
+    "operation": "/chat/completions",
+    "path.removesuffix(operation) or 'the host alone'": "/v1",
+    "name[:32]!r": "Acme",
+    "name[:80]": "printer.local",
+    "name[:100]": "api.moonshot.ai.example.com",
+    "named": "acme",
+    "NAMES": endpoints.NAMES,
+    "PROVIDERS[name].title": PROVIDERS["kimi"].title,
+    "endpoint": "https://llm.acme.example/v1",
+    "row.title or named": "Acme",
+    "row.base_url": "https://llm.elsewhere.example/v1",
     "' '.join(refused.values())": "stop cannot be asked of xAI's grok-4.7: "
     "its reasoning models answer 400 to stop sequences.",
     "' and '.join(refused)": "stop",
@@ -145,8 +176,10 @@ class Room:
 
     def __init__(self, path: Path) -> None:
         self.name = path.relative_to(ROOT).as_posix()
-        self.area = next(area for room, area in AREAS.items() if self.name.startswith(room))
+        areas = (area for room, area in AREAS.items() if self.name.startswith(room))
+        self.area = next(areas, "")
         self._tree = ast.parse(path.read_text())
+        self._called = [node for node in ast.walk(self._tree) if isinstance(node, ast.Call)]
         self._inside: dict[ast.AST, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         for function in ast.walk(self._tree):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -175,9 +208,22 @@ class Room:
         if not self.name.startswith("services/key_vault"):
             return
         for call_ in self._calls():
-            if _name(call_.func) in {"Denied", "NoAnswer"} and len(call_.args) > 1:
+            if _name(call_.func) in {"Denied", "NoAnswer", "Stranded"} and len(call_.args) > 1:
                 reasons, steps = (self._texts(argument, call_) for argument in call_.args[:2])
                 yield from _paired(reasons, steps)
+
+    def failures(self) -> Iterator[tuple[str, str, str, str]]:
+        """Failures of turns that are put into words where they are found."""
+        for call_ in self._calls():
+            told = {each.arg: each.value for each in call_.keywords if each.arg}
+            if _name(call_.func) != "Failure" or not isinstance(told.get("class_"), ast.Attribute):
+                continue
+            class_ = FailureClass[_name(told["class_"])].value
+            titles, details, steps = (
+                self._texts(told[name], call_) for name in ("title", "detail", "next_step")
+            )
+            for title, detail, step in product(titles, details, steps):
+                yield class_, title, detail, step
 
     def wrong_values(self) -> Iterator[str]:
         """What may be wrong with one field of a body."""
@@ -185,6 +231,20 @@ class Room:
             if _name(call_.func) == "PydanticCustomError":
                 for text in self._texts(call_.args[1], call_):
                     yield text.replace("{name}", "'topik'").replace("{hint}", EXAMPLES["hint"])
+
+    def bad_endpoints(self) -> Iterator[tuple[str, str]]:
+        """What may be wrong with the name or the address of an endpoint, and what to do."""
+        for call_ in self._calls():
+            match _name(call_.func), call_.args:
+                case "BadAddress", [message, *step]:
+                    steps = self._texts(step[0] if step else None, call_) or [addresses.USUAL]
+                    yield from _paired(self._texts(message, call_), steps)
+                case "BadEndpoint" | "NameTaken", [message]:
+                    for text in self._texts(message, call_):
+                        if _SOMETHING not in text and "PARLEY_" not in text:
+                            yield text, "Choose another name."
+                case _:
+                    pass
 
     def wire_errors(self) -> Iterator[tuple[int, str, str]]:
         """What only the OpenAI-compatible door says."""
@@ -199,7 +259,7 @@ class Room:
                     pass
 
     def _calls(self) -> Iterator[ast.Call]:
-        return (node for node in ast.walk(self._tree) if isinstance(node, ast.Call))
+        return iter(self._called)
 
     # --- An expression as the texts that it may be ------------------------------------------
 
@@ -277,6 +337,7 @@ def _paired(details: list[str], steps: list[str]) -> Iterator[tuple[str, str]]:
         yield from product(details, steps)
 
 
+@cache
 def rooms() -> list[Room]:
     """Every file that says something to people."""
     files = sorted(path for area in AREAS for path in (ROOT / area).glob("*.py"))
@@ -298,6 +359,16 @@ def verdicts() -> list[tuple[str, str]]:
 def wrong_values() -> list[str]:
     """Everything that may be wrong with a value."""
     return sorted({text for room in rooms() for text in room.wrong_values()})
+
+
+def failures_elsewhere() -> list[tuple[str, str, str, str]]:
+    """Class, title, what happened, what to do: of turns whose trouble no provider has caused."""
+    return list(dict.fromkeys(each for room in rooms() for each in room.failures()))
+
+
+def bad_endpoints() -> list[tuple[str, str]]:
+    """Everything that may be wrong with an endpoint that is to be added."""
+    return list(dict.fromkeys(each for path in ADDRESSES for each in Room(path).bad_endpoints()))
 
 
 def wire_errors() -> list[tuple[int, str, str]]:
@@ -366,6 +437,9 @@ def _about_turns() -> Iterator[str]:
         yield f"### `{class_.value}`\n"
         for failure in told:
             yield f"- **{failure.title}.** {failure.detail}  \n  → {failure.next_step}"
+        for name, title, detail, next_step in failures_elsewhere():
+            if name == class_.value:
+                yield f"- **{title}.** {detail}  \n  → {next_step}"
         yield ""
 
 
@@ -379,7 +453,10 @@ def _about_requests() -> Iterator[str]:
             for said in alike:
                 yield f"- **{said.title}.** {said.detail}".rstrip() + f"  \n  → {said.next_step}"
             yield ""
-    yield "### One wrong value\n"
+    yield "### An endpoint that cannot be added\n"
+    yield "In a 422 `bad-base-url` or `bad-name`, or a 409 `endpoint-name-taken`.\n"
+    yield from (f"- {what}  \n  → {step}" for what, step in bad_endpoints())
+    yield "\n### One wrong value\n"
     yield "In `errors` of a 422 `invalid`, with the name of the field.\n"
     yield from (f"- {text}" for text in wrong_values())
     yield "\n### At the OpenAI-compatible door\n"

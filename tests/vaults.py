@@ -36,6 +36,7 @@ class Process:
 
         async def answers() -> VaultIdentity:
             assert self.process.returncode is None, self.log.read_text()
+            assert '"event": "ready"' in self.log.read_text()  # it hears every verb
             try:  # where a spy hears too, nobody says at once that nobody answers
                 return await edge.request(
                     command_subject("key_vault", "identity"),
@@ -55,7 +56,7 @@ async def running_vault(
 ) -> AsyncGenerator[Process]:
     """With a line on its standard input, if there is one, as the launcher would start it."""
     log = folder / "log"
-    with log.open("ab") as output:
+    with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

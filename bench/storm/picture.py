@@ -8,8 +8,8 @@ from math import log10
 
 from bench.storm.ledger import Run
 
-WIDTH, PANEL, GAP = 860, 190, 46
-LEFT, RIGHT, TOP = 54, 236, 64
+WIDTH, PANEL, GAP = 900, 190, 46
+LEFT, RIGHT, TOP = 54, 276, 64
 FLOOR, CEILING = 0.1, 1_000.0
 """Requests a second at the lower and the upper edge; less, and nothing, lies on the floor."""
 BUCKET = 2.0

@@ -176,6 +176,12 @@ def admit(
     )
 
 
+def _spaced(account: Account, now: datetime) -> datetime | None:
+    """When the next one may go to see whether a refused account is served again."""
+    begun = [min(lease.since, now) for lease in account.leases if lease.since is not None]
+    return max(begun) + SPACING if begun else None
+
+
 def as_of(account: Account, limits: Limits, now: datetime) -> Account:
     """The record as it stands at `now`: what is over is forgotten.
 
@@ -191,18 +197,13 @@ def as_of(account: Account, limits: Limits, now: datetime) -> Account:
         account,
         next_slot=None if account.next_slot is None else _arrival(account, limits, now),
         leases=tuple(leases),
+        refused_at=None if account.refused_at is None else min(account.refused_at, now),
         spending=spending.forget(account.spending, now),
         allowance=allowance.filled(account.allowance, now),
         breakers={
             key: breaker.not_ahead_of(health, now) for key, health in account.breakers.items()
         },
     )
-
-
-def _spaced(account: Account, now: datetime) -> datetime | None:
-    """When the next one may go to see whether a refused account is served again."""
-    last = max((lease.since for lease in account.leases if lease.since is not None), default=now)
-    return last + SPACING if account.leases else None
 
 
 def _place(account: Account, limits: Limits, ask: Ask, now: datetime) -> datetime | None:
@@ -406,6 +407,13 @@ def proven(account: Account, key: str) -> Account:
     if not key or key in account.proven:
         return account
     return replace(account, proven=(*account.proven, key)[-32:])
+
+
+def unproven(account: Account, key: str) -> Account:
+    """Something permanent was said of it: until it completes an attempt again it runs alone, so
+    that one finds out whether all is well, and not all who have been waiting.
+    """
+    return replace(account, proven=tuple(known for known in account.proven if known != key))
 
 
 def with_health(account: Account, key: str, health: Breaker) -> Account:

@@ -18,7 +18,7 @@ from contracts.discussion import (
     TurnCompleted,
     TurnWaiting,
 )
-from contracts.failures import FailureClass
+from contracts.failures import PARKING, FailureClass
 from contracts.providers import Limits
 from contracts.stream import Usage, UsageStatus
 from services.discussion import admission, allowance, backoff, breaker
@@ -45,6 +45,8 @@ def after(
     match end:
         case AttemptFailed():
             account = _taught(account, end, events, now, dice)
+            if end.class_ in PARKING:
+                account = admission.unproven(account, key)
             ours = not end.sent and end.hint in OURS
             if ours or end.hint == "cancelled":
                 health = breaker.came_to_nothing(health, end.attempt)
@@ -89,6 +91,7 @@ def _taught(
         return account
     # The turn may be given up; what the provider asked of the account holds all the same, and the
     # oftener it refuses, the longer it is left in peace.
+    reason = "daily" if end.hint == "daily" else "throttled"
     account = admission.refused(account, end.attempt, now=now)
     silence = backoff.next_wait(
         backoff.THROTTLED,
@@ -96,10 +99,10 @@ def _taught(
         hint=backoff.asked_for(end.evidence),
         dice=dice,
     )
-    account = admission.silence(account, now + silence, "throttled")
+    account = admission.silence(account, now + silence, reason)
     for follow in events:
         if isinstance(follow, TurnWaiting) and follow.turn == end.turn:
-            account = admission.silence(account, follow.not_before, "throttled")
+            account = admission.silence(account, follow.not_before, reason)
     return account
 
 

@@ -476,6 +476,7 @@ def _remedied(
         model=before.model,
         evidence=evidence,
         hint=hint,
+        now=now,
         sent=isinstance(end, AttemptCut) or end.sent,
         failures=len(after.failures),
         requests=after.sent,
@@ -507,8 +508,9 @@ def _remedied(
                     failure=failure,
                 ),
             ]
-        case Park(gate):
-            failure = explain(class_, before.model, evidence=evidence, hint=hint)
+        case Park(gate, wait):
+            opens = None if wait is None else now + wait
+            failure = explain(class_, before.model, evidence=evidence, hint=hint, not_before=opens)
             return [
                 *restarted,
                 TurnParked(

@@ -94,7 +94,7 @@ class _Thought:
 
     def run(self, turn: Wanted) -> datetime:
         """Let it run as soon as it may; when it ends."""
-        begins = self._room(turn, self._slot(self._place()))
+        begins = self._permit(turn, self._place())
         ends = begins + turn.takes
         heappush(self._running, ends)
         # In a line nobody begins before who stands in front, and who proves a key does so alone.
@@ -109,20 +109,18 @@ class _Thought:
             at = max(at, heappop(self._running))
         return at
 
-    def _slot(self, at: datetime) -> datetime:
-        if self._limits.rpm is None:
-            return at
-        interval, burst = admission.gcra(self._limits.rpm)
-        at = max(at, self._arrival - interval * (burst - 1))
-        self._arrival = max(self._arrival, at) + interval
-        return at
-
-    def _room(self, turn: Wanted, at: datetime) -> datetime:
-        for limit, when in (
-            (self._limits.tpm, spending.room_in_minute),
-            (self._limits.tpd, spending.room_in_day),
-        ):
-            if limit is not None:
-                at = when(self._spent, limit, turn.tokens, at) or at
+    def _permit(self, turn: Wanted, at: datetime) -> datetime:
+        """When rate and tokens allow it, from `at` on; taken."""
+        rpm, tpm, tpd = self._limits.rpm, self._limits.tpm, self._limits.tpd
+        if rpm is not None:
+            interval, burst = admission.gcra(rpm)
+            at = max(at, self._arrival - interval * (burst - 1))
+            at = spending.room_for_request(self._spent, rpm, at) or at
+        if tpm is not None:
+            at = spending.room_in_minute(self._spent, tpm, turn.tokens, at) or at
+        if tpd is not None:
+            at = spending.room_in_day(self._spent, tpd, turn.tokens, at) or at
+        if rpm is not None:
+            self._arrival = max(self._arrival, at) + admission.gcra(rpm)[0]
         self._spent = spending.reserve(self._spent, turn.tokens, at)
         return at

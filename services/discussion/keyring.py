@@ -132,7 +132,8 @@ class Keyring:
         if told == "INSERT 0 0":
             return  # something newer is known of this key
         if active:
-            await self._wake(conn, fact, "key", "billing", cause="a key became active")
+            # Another key may have another account, and other models.
+            await self._wake(conn, fact, "key", "billing", "model", cause="a key became active")
         elif not isinstance(fact, KeyAdded):
             await self._turn_to_another(conn, fact)
 

@@ -35,7 +35,9 @@ def rank_of(reason: str, requests: int) -> int:
 
 async def ahead(conn: Connection, ref: AccountRef, turn: str, rank: int) -> int:
     """How many stand before `turn`."""
-    return cast("int", await conn.fetchval(SQL["ahead_in_line"], ref.places, rank, turn, LONG))
+    parked = [f"{kind}:{ref.provider}@{ref.workspace}" for kind in ("key", "billing", "model")]
+    stand = await conn.fetchval(SQL["ahead_in_line"], ref.places, rank, turn, LONG, parked)
+    return cast("int", stand)
 
 
 async def join(

@@ -37,9 +37,12 @@ decode = msgspec.json.Decoder(Look).decode
 
 
 async def plan(
-    conn: Connection, ref: AccountRef, gate: str, model: str, wait: float | None, now: datetime
+    conn: Connection, ref: AccountRef, gate: str, model: str, wait: timedelta | None, now: datetime
 ) -> None:
-    """The gate of this account is closed now: see to it that it is looked at."""
+    """The gate of this account is closed now: see to it that it is looked at.
+
+    `wait`: so long, the provider has said itself, looking is in vain; a plan's window has an end.
+    """
     row = PROVIDERS.get(ref.provider)
     subject = f"{ref.workspace}/{gate}"
     before: bytes | None = await conn.fetchval(SQL["wakeup_payload"], "quota", subject)
@@ -55,7 +58,7 @@ async def plan(
         told=known.told if known else None,
     )
     tells = row is not None and row.balance_in(ref.endpoint, os.environ)
-    due = now if tells else now + max(EVERY, timedelta(seconds=wait or 0))
+    due = now if tells and wait is None else now + max(EVERY, wait or EVERY)
     if looked_at is not None:
         due = max(due, looked_at + EVERY)
     payload = msgspec.json.encode(look)

@@ -16,7 +16,7 @@ import structlog
 from msgspec import structs
 
 from contracts.attempts import KeyRef, ProbeResult, RunProbe
-from contracts.discussion import ModelCatalogRefreshed, ProbeKey
+from contracts.discussion import GateOpened, ModelCatalogRefreshed, ProbeKey
 from contracts.endpoints import CustomProvider
 from contracts.failures import Balance, Evidence, FailureClass, Refused, TimedOut, Unreachable
 from contracts.providers import PROVIDERS
@@ -24,6 +24,7 @@ from contracts.subjects import command_subject
 from services.discussion import accounts, admission, endpoints, line
 from services.discussion.accounts import AccountRef
 from services.discussion.backoff import Dice
+from services.discussion.reactions import gate_name
 from services.discussion.settings import keyless_addresses
 from services.discussion.sql import SQL
 from services.discussion.store import Store, provider_stream
@@ -249,7 +250,10 @@ class Probes:
             if key is not None:
                 await conn.execute(SQL["set_look"], key.key, ref.workspace, next_look())
             await conn.execute(SQL["move_gates"], ref.workspace, ref.provider)
-            await conn.execute(SQL["open_gates"], ref.workspace, ref.provider, "model:")
+            models = [model.id for model in result.models]
+            # Only those that are there: the others would be refused again.
+            names = [gate_name(FailureClass.MODEL, ref, model, "") for model in models]
+            opened = await conn.fetch(SQL["open_these"], ref.workspace, names)
             # A provider without keys that answers is there again: nobody else says so.
             for kind in ("model", "key") if key is None else ("model",):
                 await conn.execute(
@@ -264,6 +268,16 @@ class Probes:
                     workspace=ref.workspace,
                     provider=ref.provider,
                     endpoint=ref.endpoint,
-                    models=[model.id for model in result.models],
+                    models=models,
                 ),
             )
+            for row in opened:
+                fact = GateOpened(
+                    at=now,
+                    workspace=ref.workspace,
+                    provider=ref.provider,
+                    gate=row["gate"],
+                    cause="the provider lists the model",
+                )
+                stream = provider_stream(ref.workspace, ref.provider)
+                await self._store.state_fact(conn, ref.workspace, stream, fact)

@@ -46,9 +46,10 @@ SET due_at = $2, waits_for = $3, rank = $4, claimed_until = '-infinity', tries =
 WHERE kind = 'turn' AND subject = $1
 
 -- name: ahead_in_line
+-- Who was parked, and has just been woken, stands there too: it only has not said so yet.
 SELECT count(*) FROM (
     SELECT FROM wakeups
-    WHERE waits_for = $1
+    WHERE (waits_for = $1 OR (waits_for = ANY ($5) AND due_at <= clock()))
       AND (rank, queued_at, subject) < (
           SELECT $2::integer, queued_at, subject FROM wakeups WHERE kind = 'turn' AND subject = $3)
     LIMIT $4
@@ -120,8 +121,9 @@ SET due_at = clock() + $3::interval, claimed_until = '-infinity',
 WHERE kind = $1 AND subject = $2
 
 -- name: wake_waiting
+-- All of them at one moment: who is taken first is decided by who has waited longest.
 UPDATE wakeups
-SET due_at = clock(), claimed_until = '-infinity'
+SET due_at = (SELECT clock()), claimed_until = '-infinity'
 WHERE (kind, subject) IN (
     SELECT kind, subject FROM wakeups
     WHERE waits_for = $1 AND due_at > clock()
@@ -223,6 +225,10 @@ SELECT pg_advisory_xact_lock(
 
 -- name: open_gates
 DELETE FROM gates WHERE workspace = $1 AND provider = $2 AND starts_with(gate, $3)
+RETURNING gate
+
+-- name: open_these
+DELETE FROM gates WHERE workspace = $1 AND gate = ANY ($2)
 RETURNING gate
 
 -- name: save_key

@@ -126,6 +126,7 @@ class Quota:
                 provider=provider,
                 endpoint=look.endpoint,
                 account=look.account,
+                cause="the account can pay again",
                 balance=balance,
             ),
             GateOpened(

@@ -27,6 +27,7 @@ from contracts.discussion import (
     DiscussionReopened,
     GateClosed,
     GateOpened,
+    QuotaRestored,
     TurnCancelled,
     TurnCompleted,
     TurnFailed,
@@ -42,12 +43,16 @@ from services.discussion import accounts, aftermath, aggregate, line, looks
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
 from services.discussion.overview import overview
+from services.discussion.remedies import reset_in
 from services.discussion.sql import SQL
 from services.discussion.words import explain
 from shared.database import Connection
 
 if TYPE_CHECKING:
     from services.discussion.store import Loaded
+
+
+GateMoved = GateClosed | GateOpened | QuotaRestored
 
 
 class Reactions:
@@ -60,9 +65,9 @@ class Reactions:
         self._opened = opened
         self._before = before
         self._now = now
-        self._moved: list[GateClosed | GateOpened] = []
+        self._moved: list[GateMoved] = []
 
-    async def note(self, events: Sequence[DiscussionEvent]) -> list[GateClosed | GateOpened]:
+    async def note(self, events: Sequence[DiscussionEvent]) -> list[GateMoved]:
         """All that follows from `events`; answers the gates that they move, to be stated too.
 
         Accounts are locked first, for the order of locks.
@@ -161,8 +166,13 @@ class Reactions:
 
     async def _close_gate(self, event: AttemptFailed, row: asyncpg.Record) -> None:
         model = f"{row['provider']}/{row['model']}"
-        failure = explain(event.class_, model, evidence=event.evidence, hint=event.hint)
-        gate = gate_name(event.class_, account_of(row), row["model"], _key(row))
+        ref = account_of(row)
+        opens_in = reset_in(event.class_, event.evidence)
+        opens = None if opens_in is None else self._now + opens_in
+        failure = explain(
+            event.class_, model, evidence=event.evidence, hint=event.hint, not_before=opens
+        )
+        gate = gate_name(event.class_, ref, row["model"], _key(row))
         closed = await self._conn.execute(
             SQL["close_gate"],
             row["workspace"],
@@ -172,11 +182,10 @@ class Reactions:
             self._now,
         )
         if closed == "INSERT 0 1" and event.class_ is FailureClass.BILLING:
-            wait = event.evidence.retry_after
-            await looks.plan(self._conn, account_of(row), gate, row["model"], wait, self._now)
+            await looks.plan(self._conn, ref, gate, row["model"], opens_in, self._now)
         if closed == "INSERT 0 1":
             # Who stands in line for the account finds the gate closed, and says so.
-            await line.call_all(self._conn, account_of(row))
+            await line.call_all(self._conn, ref)
             self._moved.append(
                 GateClosed(
                     at=self._now,
@@ -202,6 +211,17 @@ class Reactions:
         for gate in sorted(each["gate"] for each in closed):
             await self._conn.execute(SQL["open_gate"], workspace, gate)
             await self._conn.execute(SQL["wake_waiting"], names[gate], None)
+            if gate == gate_name(FailureClass.BILLING, ref, "", ""):
+                self._moved.append(
+                    QuotaRestored(
+                        at=self._now,
+                        workspace=workspace,
+                        provider=provider,
+                        endpoint=ref.endpoint,
+                        account=ref.account,
+                        cause="an attempt succeeded",
+                    )
+                )
             self._moved.append(
                 GateOpened(
                     at=self._now,

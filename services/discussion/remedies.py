@@ -1,15 +1,18 @@
 """What is done about a failed attempt: wait, park, or give up. A pure decision.
 
 Nothing permanent is tried again, whatever the clock says: what a person must mend is parked until
-it is mended. What passes by itself waits, three requests a turn at most.
+it is mended. What passes by itself waits, three requests a turn at most. A wait that the provider
+asks for is obeyed, however long: it is a row in a table, and nothing sleeps.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from contracts.failures import Evidence, FailureClass
+from contracts.providers import PROVIDERS
+from services.discussion import spending
 from services.discussion.backoff import SNOOZE, Dice, asked_for, next_wait, policy_of
 from services.discussion.breaker import WEIGHT
 
@@ -48,6 +51,8 @@ class Park:
     """No timer: an event wakes it. `gate` says which, `key:kimi` for any key of kimi."""
 
     gate: str
+    wait: timedelta | None = None
+    """Unless the provider has named the time at which it opens again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class Trouble:
     """`provider/model`"""
     evidence: Evidence = Evidence()
     hint: str = ""
+    now: datetime = datetime.min.replace(tzinfo=UTC)
+    """When it failed: a day's limit ends with the day."""
     sent: bool = True
     failures: int = 1
     """Failures of the turn so far, this one included, snoozes not."""
@@ -97,7 +104,8 @@ def remedy(trouble: Trouble, *, dice: Dice) -> Remedy:
         return Wait(wait, keep=trouble.goes_on)
     match trouble.class_:
         case FailureClass.AUTH | FailureClass.BILLING | FailureClass.MODEL:
-            return Park(gate_of(trouble.class_, trouble.model))
+            gate = gate_of(trouble.class_, trouble.model)
+            return Park(gate, reset_in(trouble.class_, trouble.evidence))
         case FailureClass.REQUEST if trouble.resumed and trouble.hint != "content_filter":
             # It does not take the beginning of an answer after all: begin anew.
             return Wait(next_wait(policy_of(trouble.class_), failures=1, dice=dice))
@@ -112,12 +120,42 @@ def remedy(trouble: Trouble, *, dice: Dice) -> Remedy:
             wait = next_wait(
                 policy_of(class_),
                 failures=trouble.failures,
-                hint=asked_for(trouble.evidence),
+                hint=_day_ends_in(trouble, dice) or asked_for(trouble.evidence),
                 dice=dice,
             )
             # Once only: what breaks off twice is not mended by going on.
             keep = trouble.goes_on and not (trouble.resumed and trouble.heard_more)
             return Wait(wait, keep=keep)
+
+
+LEAST_RESET = timedelta(minutes=15)
+"""A quota is not looked at again sooner, whatever was named: "after 1 seconds" is said of empty
+accounts too."""
+
+
+def reset_in(class_: FailureClass, evidence: Evidence) -> timedelta | None:
+    """When a quota is there again, if the provider said so: the end of a plan's window."""
+    asked = asked_for(evidence) if class_ is FailureClass.BILLING else None
+    return None if asked is None else max(asked, LEAST_RESET)
+
+
+SHORT = timedelta(seconds=120)
+"""No provider's day is over so soon: such a wait is that of the minute, said by rote."""
+
+TURN_OF_DAY = timedelta(seconds=60)
+"""Spread over this long after midnight, since the provider's clock may be late, and others wait."""
+
+
+def _day_ends_in(trouble: Trouble, dice: Dice) -> timedelta | None:
+    """The wait where a day's limit is used up: as the provider says, or until midnight UTC."""
+    if trouble.class_ is not FailureClass.THROTTLED or trouble.hint != "daily":
+        return None
+    row = PROVIDERS.get(trouble.model.partition("/")[0])
+    asked = asked_for(trouble.evidence)
+    if asked is not None and (asked > SHORT or (row is not None and row.rolling_day)):
+        return asked
+    midnight = spending.day_of(trouble.now) + spending.DAY
+    return midnight - trouble.now + TURN_OF_DAY * dice()
 
 
 def gate_of(class_: FailureClass, model: str) -> str:

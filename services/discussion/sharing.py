@@ -45,6 +45,8 @@ def together(one: Account, other: Account) -> Account:
         next_slot=_later(one.next_slot, other.next_slot),
         not_before=silent.not_before,
         reason=silent.reason,
+        refusals=max(one.refusals, other.refusals),
+        refused_at=_later(one.refused_at, other.refused_at),
         leases=(*one.leases, *other.leases),
         proven=tuple(dict.fromkeys((*one.proven, *other.proven))),
         learnt=learnt,

@@ -38,7 +38,7 @@ def explain(
         class_=class_,
         title=title,
         detail=detail + said,
-        next_step=_after(class_, next_step, final=final),
+        next_step=_after(class_, next_step, final=final, not_before=not_before),
         retryable=class_ is not FailureClass.REQUEST,
         not_before=not_before,
         evidence=evidence,
@@ -52,7 +52,11 @@ def _quoted(evidence: Evidence) -> str:
     return f'It said: "{evidence.message}"'
 
 
-def _after(class_: FailureClass, next_step: str, *, final: bool) -> str:
+def _after(
+    class_: FailureClass, next_step: str, *, final: bool, not_before: datetime | None
+) -> str:
+    if class_ in PARKING and not_before is not None:
+        return f"One request looks again at the time named. {next_step}"
     if class_ in PARKING or class_ is FailureClass.REQUEST:
         return next_step
     if final:
@@ -92,6 +96,15 @@ def _words(  # noqa: C901, PLR0912 - one case for each failure there is
                 (
                     "Ask again with another model: the page offers those there are, and "
                     "GET /api/v1/models lists them."
+                ),
+            )
+        case FailureClass.BILLING, "plan":
+            return (
+                f"The plan at {who} is used up for now",
+                "Its usage limit for this period is reached; it answers again in the next one.",
+                (
+                    "Wait for the next period, or add a key of another account. Once the plan "
+                    f"allows more, {_VERIFY}"
                 ),
             )
         case FailureClass.BILLING, _:

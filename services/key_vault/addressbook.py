@@ -87,21 +87,21 @@ class Stranded:
     next_step: str
 
 
-def stranded(provider: str, endpoint: str, there: Directory) -> Stranded | None:
+def stranded(named: str, endpoint: str, there: Directory) -> Stranded | None:
     """Whether a key for this address is left behind; never one of a built-in provider."""
-    if provider in PROVIDERS:
+    if named in PROVIDERS:
         return None
-    row = there.custom.get(provider)
+    row = there.custom.get(named)
     if row is None:
         return Stranded(
-            f"The endpoint {provider} was removed; nobody is lent its keys.",
+            f"The endpoint {named} was removed; nobody is lent its keys.",
             f"Add the endpoint again, with the address {endpoint}, and verify the key; or revoke "
             "the key.",
         )
     if row.base_url == endpoint:
         return None
     return Stranded(
-        f"This key was added for {endpoint}. {row.title or provider} is at {row.base_url} now, and "
+        f"This key was added for {endpoint}. {row.title or named} is at {row.base_url} now, and "
         "a key does not follow to another address.",
         "Rotate the key, with the same secret if you trust the new address with it; or add another "
         "key.",
@@ -114,7 +114,7 @@ async def check(conn: Connection | Pool, workspace: str, key: KeyView) -> None:
         return
     left = stranded(key.provider, key.endpoint, await known(conn, workspace))
     if left is not None:
-        raise Conflict(left.reason, next_step=left.next_step, slug="key-endpoint")
+        raise Conflict(left.reason, next_step=left.next_step, slug="key-left-behind")
 
 
 # --- Changing -------------------------------------------------------------------------------

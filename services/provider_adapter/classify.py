@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import NamedTuple
@@ -58,6 +58,7 @@ _AUTH = _Meaning(FailureClass.AUTH)
 _PERMISSION = _Meaning(FailureClass.AUTH, "permission")
 _MODEL = _Meaning(FailureClass.MODEL)
 _BILLING = _Meaning(FailureClass.BILLING)
+_PLAN = _Meaning(FailureClass.BILLING, "plan")
 _REQUEST = _Meaning(FailureClass.REQUEST)
 _TOO_LONG = _Meaning(FailureClass.REQUEST, "context_length")
 _FILTERED = _Meaning(FailureClass.REQUEST, "content_filter")
@@ -143,8 +144,6 @@ _BY_MESSAGE: tuple[tuple[_Meaning, re.Pattern[str]], ...] = tuple(
             "spending limit",
             "credit balance is too low",
             "current (token )?quota",
-            "usage limit for this",
-            "monthly usage limit",
             "account .{0,120}is suspended",
         ),
         (
@@ -244,6 +243,15 @@ def _wait(
     return retry_after(headers, message, now=now)
 
 
+_PLAN_IS_USED_UP = re.compile(
+    r"usage limit for this|monthly usage limit|"
+    r"usage limit .{0,60}(period|billing cycle|window|plan)",
+    re.IGNORECASE,
+)
+"""A subscription's window, of five hours or a month. It is said under the types of rate limits too,
+but no backoff outlasts it."""
+
+
 def _meaning(
     told: Told | None, status: int, *, empty: bool, error_map: Mapping[str, str]
 ) -> _Meaning:
@@ -252,6 +260,8 @@ def _meaning(
     for name in (told.type, told.code):
         if name in error_map:
             return _Meaning(FailureClass(error_map[name]))
+    if _PLAN_IS_USED_UP.search(told.message):
+        return _PLAN
     if status == 413:
         return _TOO_LONG  # Groq names a rate limit in its code, but waiting cannot help
     for name in (told.type, told.code):
@@ -319,7 +329,7 @@ def retry_after(headers: Mapping[str, str], message: str, *, now: datetime) -> f
             return wait
         if value is not None and (wait := _until(value, headers.get("date"), now)) is not None:
             return wait
-    return _wait_in(message)
+    return _wait_in(message) or _reset_in(message, now)
 
 
 def _seconds(value: str | None, *, scale: float = 1.0) -> float | None:
@@ -353,6 +363,26 @@ def _wait_in(message: str) -> float | None:
         if wait > 0:
             return wait
     return None
+
+
+_RESET = re.compile(
+    r"\bresets? (?:at|on):? "
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:\.\d{1,6})?(?: ?Z| ?UTC|[+-]\d\d:\d\d)?)",
+    re.IGNORECASE,
+)
+
+
+def _reset_in(message: str, now: datetime) -> float | None:
+    """A plan's window may say when it ends; without a zone it is taken for UTC."""
+    if (match := _RESET.search(message)) is None:
+        return None
+    stamp = match[1].upper().replace(" UTC", "Z").replace(" Z", "Z")
+    try:
+        then = datetime.fromisoformat(stamp)
+    except ValueError:
+        return None
+    wait = ((then if then.tzinfo else then.replace(tzinfo=UTC)) - now).total_seconds()
+    return wait if wait > 0 else None
 
 
 def request_id(headers: Mapping[str, str]) -> str:

@@ -283,3 +283,9 @@ async def test_a_key_rotated_while_ten_discussions_wait_wakes_them_all(tmp_path:
 def assert_oldest_first(chats: list[Asked], told: list[dict[str, Any]], *, at_once: int) -> None:
     """Of those that had never been sent, the oldest go first; `at_once` may set out together."""
     fresh = [n for n, one in enumerate(told) if one["turns"][0]["attempts"] == 1]
+    assert len(fresh) >= 5
+    for chat in chats:
+        (number,) = map(int, re.findall(r"Answer (\d)", chat.body["messages"][-1]["content"]))
+        if number in fresh:
+            assert number in fresh[:at_once], (number, fresh)
+            fresh.remove(number)

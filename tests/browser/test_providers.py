@@ -131,18 +131,17 @@ async def test_limits_are_changed_and_taken_back(page: Page, running_system: Run
     await card.get_by_text("Change the limits").click()
     await card.get_by_label("Requests a minute").fill("59000")
     await card.get_by_role("button", name="Save").click()
-    await expect(card.get_by_role("row", name="Requests a minute")).to_contain_text("59,000")
+    await expect(card.get_by_role("row", name="Requests a minute").first).to_contain_text("59,000")
     await expect(card).to_contain_text("set here")
 
     await card.get_by_text("Change the limits").click()
     await expect(card.get_by_label("Requests a minute")).to_have_value("59000")
     await card.get_by_label("Requests a minute").fill("2000000")
     await card.get_by_role("button", name="Save").click()
-    assert await card.get_by_label("Requests a minute").evaluate("input => input.value")
     await expect(card.get_by_role("alert")).to_contain_text("rpm")
     await card.get_by_role("button", name="Back to what is declared").click()
 
-    await expect(card.get_by_role("row", name="Requests a minute")).to_contain_text("60,000")
+    await expect(card.get_by_role("row", name="Requests a minute").first).to_contain_text("60,000")
     await expect(card).not_to_contain_text("set here")
 
 

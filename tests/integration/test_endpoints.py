@@ -194,7 +194,7 @@ async def test_a_key_does_not_follow_its_endpoint_to_another_address(world: Worl
     verify = VerifyKey(workspace="default", key=key.id)
     with pytest.raises(Conflict) as refused:
         await world.ask(world.edge, "verify", verify, KeyView)
-    assert refused.value.problem.type == "key-endpoint"
+    assert refused.value.problem.type == "key-left-behind"
     assert len(world.asked) == asked  # it was shown to nobody
 
     # Whoever enters the secret once more means the address of now.

@@ -24,6 +24,9 @@ def told() -> Iterator[tuple[str, str]]:
     for said in errors.refusals():
         yield f"{said.title}. {said.detail}", said.next_step
     yield from errors.verdicts()
+    for _, title, detail, next_step in errors.failures_elsewhere():
+        yield f"{title}. {detail}", next_step
+    yield from errors.bad_endpoints()
     for failure in errors.turn_failures():
         yield f"{failure.title}. {failure.detail}", failure.next_step
 
@@ -65,3 +68,4 @@ def test_every_kind_of_refusal_and_every_class_of_failure_is_on_the_page() -> No
         "unknown-region",
     } <= slugs
     assert len(errors.verdicts()) > 12
+    assert len(errors.bad_endpoints()) > 15

@@ -250,6 +250,9 @@ LOOPS_THAT_WAIT = {
     "services/key_vault/verification.py Verification.run": (
         "looks for questions that are due; discussion admits each of them, or does not"
     ),
+    "services/key_vault/verification.py Verification._settled": (
+        "waits for the answer to a question that another replica has put, to put none itself"
+    ),
     "services/provider_adapter/beat.py Beat._run": "flushes live text and pulses to the bus",
     "services/provider_adapter/outbox.py Outbox.run": "the next outcome to hand to the broker",
     "services/provider_adapter/outbox.py Outbox._deliver": (
@@ -257,6 +260,9 @@ LOOPS_THAT_WAIT = {
     ),
     "services/provider_adapter/running.py Running.look_after": "notices what has fallen silent",
     # The edge, towards its readers and discussion's log.
+    "services/edge/auth.py Doorkeeper.on_revocation": "a stream ends with its token",
+    "services/edge/auth.py Doorkeeper._look_again": "asks the vault again once it is back",
+    "services/edge/sse.py bring": "a reader that does not take its page is cut",
     "services/edge/call.py read": "the rest of one request's body",
     "services/edge/door.py Connection._expect_head": "closes a connection that says nothing",
     "services/edge/hub.py Hub._wonder": "an attempt nobody has told of: asks the log for it",

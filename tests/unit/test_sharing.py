@@ -36,10 +36,17 @@ def test_what_runs_with_either_key_fills_the_places_of_both() -> None:
 
 
 def test_the_stricter_of_two_rules_holds() -> None:
-    one = Account(learnt={"rpm": 3, "tpm": 9}, not_before=NOW, reason="throttled")
+    one = Account(
+        learnt={"rpm": 3, "tpm": 9},
+        refusals=2,
+        refused_at=NOW,
+        not_before=NOW,
+        reason="throttled",
+    )
     other = Account(learnt={"rpm": 60, "concurrency": 1}, not_before=NOW + timedelta(seconds=9))
     both = together(one, other)
     assert both.learnt == {"rpm": 3, "tpm": 9, "concurrency": 1}
+    assert (both.refusals, both.refused_at) == (2, NOW)
     assert both.not_before == NOW + timedelta(seconds=9)
     assert together(other, one) == msgspec.structs.replace(both, reason="")
 
@@ -67,6 +74,8 @@ def test_nothing_of_an_account_is_forgotten() -> None:
         "leases",
         "proven",
         "learnt",
+        "refusals",
+        "refused_at",
         "places_since",
         "spending",
         "allowance",

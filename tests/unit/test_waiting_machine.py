@@ -71,6 +71,7 @@ from services.discussion.aggregate import (
     evolve,
 )
 from services.discussion.allowance import Allowance
+from services.discussion.remedies import reset_in
 from services.discussion.words import explain
 from tests.meter import Meter, Request
 
@@ -149,6 +150,8 @@ class WaitingHouse(RuleBasedStateMachine):
         self.timers: dict[str, Timer] = {}
         self.attempts: dict[str, Attempt] = {}
         self.gates: set[str] = set()
+        self.resets = FOREVER
+        """When the billing gate opens by itself."""
         self.ids = 0
         self.ends: dict[str, int] = {}
         self.requests: dict[str, int] = {}
@@ -247,11 +250,15 @@ class WaitingHouse(RuleBasedStateMachine):
             self.open("billing", "model")
         if isinstance(end, AttemptFailed) and end.class_ in PARKING:
             gate = GATES[end.class_]
+            self.proven.discard(held.key)
+            opens_in = reset_in(end.class_, end.evidence)
+            if gate not in self.gates:
+                self.resets = FOREVER if opens_in is None else self.now + opens_in
             self.gates.add(f"{gate}:{held.key}" if gate == "key" else gate)
 
     def open(self, *gates: str) -> None:
         for gate in gates:
-            self.gates.discard(gate)
+            self.gates = {closed for closed in self.gates if closed.partition(":")[0] != gate}
             for timer in self.timers.values():
                 if timer.waits_for == gate and timer.due > self.now:
                     timer.due = self.now
@@ -429,7 +436,10 @@ class WaitingHouse(RuleBasedStateMachine):
         self.clock_ran += span
 
     def look_after_leases(self) -> None:
-        """Outcomes.lease_due: one lease time later each, until all of them are looked after."""
+        """Outcomes.lease_due and Gates.due: whatever is not a turn's own timer."""
+        if self.resets <= self.now:
+            self.resets = FOREVER
+            self.open("billing")
         for id, attempt in sorted(self.attempts.items()):
             if attempt.lease > self.now or id not in self.attempts:
                 continue
@@ -536,7 +546,18 @@ class WaitingHouse(RuleBasedStateMachine):
     @rule()
     def rotate_key(self) -> None:
         self.version += 1
-        self.open("key", "billing")
+        self.open("key", "billing", "model")
+
+    @precondition(lambda self: f"key:{self.key}" in self.gates)
+    @rule()
+    def the_key_is_good_after_all(self) -> None:
+        self.open("key", "billing", "model")
+
+    @precondition(lambda self: self.living())
+    @rule(which=st.integers(0, 50), asked=st.sampled_from([None, 1.0, 3600.0]))
+    def the_quota_is_used_up(self, which: int, asked: float | None) -> None:
+        evidence = Evidence(status=403, retry_after=asked)
+        self.end(which, FailureClass.BILLING, evidence=evidence, hint="plan")
 
     @precondition(lambda self: "billing" in self.gates)
     @rule()
