@@ -50,7 +50,18 @@ async def one_end(client: Client, discussion: str) -> list[str]:
 # --- Each by itself -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+QUICK = {"discussion", "nats-server", "postgres", ADAPTER}
+"""Those that every run of all tests breaks; the others have their turn in `make test/faults`."""
+
+
+def each(programs: list[str]) -> list[Any]:
+    return [
+        pytest.param(program, marks=() if program in QUICK else pytest.mark.slow)
+        for program in programs
+    ]
+
+
+@pytest.mark.parametrize("program", each(PROGRAMS))
 async def test_a_killed_program_comes_back_and_the_answer_is_whole(
     client: Client, program: str
 ) -> None:
@@ -86,13 +97,7 @@ async def test_a_killed_adapter_costs_the_attempt_and_never_two_requests_for_one
     assert await requests_of(client, "while provider_adapter dies") == turn["attempts"] == 2
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        pytest.param(program, marks=() if program in {ADAPTER, "postgres"} else pytest.mark.slow)
-        for program in [*PROGRAMS, ADAPTER]
-    ],
-)
+@pytest.mark.parametrize("program", each([*PROGRAMS, ADAPTER]))
 async def test_a_frozen_program_goes_on_where_it_was(client: Client, program: str) -> None:
     topic = f"{SPEECH} while {program} is frozen"
     discussion = await opened(client, topic, within=SOON)
@@ -154,6 +159,7 @@ async def pid_of_another(client: Client, program: str) -> None:
 # --- All of them ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_everything_at_once(client: Client) -> None:
     """Ten discussions, and every program killed while they speak."""
     discussions = await asyncio.gather(

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from contracts.discussion import AttemptCut, AttemptStarted, DiscussionState, TurnCompleted
@@ -125,6 +126,7 @@ async def test_killed_between_the_permit_and_the_request_one_more_is_made(
         assert lost != again
 
 
+@pytest.mark.slow
 async def test_frozen_between_the_permit_and_the_request_it_comes_too_late(
     house: House, first: Replica, tmp_path: Path
 ) -> None:
@@ -170,6 +172,7 @@ async def test_an_end_that_was_said_is_found_by_whoever_looks_after_the_attempt(
         await first.kill()
 
 
+@pytest.mark.slow
 async def test_frozen_with_a_turn_in_its_hands_another_takes_it(
     house: House, first: Replica, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ provider's own meter, which simply counts (`tests/meter.py`). After every step:
 - every turn has an owner: a timer, a lease, or a gate that an event opens;
 - whoever is told when to ask again is told the truth.
 
-`PARLEY_DEEP=1` tries a hundred times as much.
+`PARLEY_DEEP=1` tries a hundred times as much: make test/unit ARGS="-k WaitingHouse".
 """
 
 from __future__ import annotations
