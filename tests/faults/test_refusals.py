@@ -45,6 +45,9 @@ from tests.faults.steps import (
 from tests.house import House
 from tests.neighbours import Adapter, answer, completed
 
+pytestmark = pytest.mark.slow
+
+
 COMPLETED, FAILED = DiscussionState.COMPLETED, DiscussionState.FAILED
 PARKED, WAITING = DiscussionState.PARKED, DiscussionState.WAITING
 TEN_MINUTES = 600

@@ -19,6 +19,9 @@ from bench.storm.weather import FAULTS
 from tests.storms import TERMINAL, Storm, replicas, storm_in, stormy
 from tests.systems import RunningSystem
 
+pytestmark = pytest.mark.slow
+
+
 RPM, CONCURRENCY = 100, 15
 QUESTIONS = [f"Tea, or coffee? ({number})" for number in range(30)]
 FAULT = {fault.name: fault for fault in FAULTS}
@@ -48,7 +51,6 @@ async def storm(stormy_system: RunningSystem) -> AsyncGenerator[Storm]:
         yield made
 
 
-@pytest.mark.slow
 async def test_a_refused_key_that_had_worked(storm: Storm) -> None:
     discussions = await storm.ask(QUESTIONS)
     storm.watch(discussions[:20])
@@ -105,7 +107,6 @@ async def test_a_refused_key_that_never_worked(storm: Storm) -> None:
     assert len(await storm.asked()) <= 40
 
 
-@pytest.mark.slow
 async def test_two_minutes_of_503(storm: Storm) -> None:
     await storm.provider.breaks(FAULT["503"])
     discussions = await storm.ask(QUESTIONS)
@@ -119,7 +120,6 @@ async def test_two_minutes_of_503(storm: Storm) -> None:
     assert {each["state"] for each in found} == {"completed"}, "no turn is used up by looking"
 
 
-@pytest.mark.slow
 async def test_two_minutes_of_429(storm: Storm) -> None:
     """Somebody else uses the account's minute up."""
     await storm.provider.breaks(FAULT["429"])
@@ -134,7 +134,6 @@ async def test_two_minutes_of_429(storm: Storm) -> None:
     assert {each["state"] for each in found} == {"completed"}
 
 
-@pytest.mark.slow
 async def test_never_101_in_any_minute_whoever_asks(storm: Storm) -> None:
     """Three replicas of discussion and of the adapter, and more questions than a minute takes."""
     limits = f"rpm={RPM},concurrency={CONCURRENCY}"
@@ -173,7 +172,6 @@ error: 429 rate_limit_reached_error retry-after=2 too many requests, please try 
 """Faults of every kind between answers; each behaviour once, then all is well."""
 
 
-@pytest.mark.slow
 async def test_a_drill_of_faults_costs_few_requests_more(storm: Storm) -> None:
     """A hundred and twenty-five turns, single faults among them, and half a minute of 503."""
     script = f"{DRILL}---\n" + "text: Tea.\n---\n" * 30
