@@ -81,7 +81,8 @@ async def test_a_token_can_be_issued_with_the_keyboard_alone_and_ends_on_a_day(
     page = watched.page
     await sign_in(page, running_system)
     await page.goto(f"{running_system.url}/#/tokens")
-    await expect(page.get_by_role("heading", level=1)).to_be_focused()
+    await expect(page.get_by_role("heading", level=1, name="Access tokens")).to_be_focused()
+    await expect(page.get_by_role("button", name="Issue the token")).to_be_visible()
 
     await page.keyboard.press("Tab")
     await expect(page.get_by_label("Who is it for?")).to_be_focused()
