@@ -8,7 +8,7 @@ from collections import Counter
 from fractions import Fraction
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from services.discussion.consensus.agreement import kendalls_w, needed
@@ -165,6 +165,7 @@ def test_who_is_ranked_higher_never_falls_in_the_mean(
     assert count(after).borda[raised] >= count(ballots).borda[raised]
 
 
+@settings(max_examples=30)
 @given(panels(most=2), st.integers(0, 2))
 def test_an_unassailable_winner_wins_however_the_others_vote(
     ballots: list[Ballot], missing: int
