@@ -1,0 +1,1 @@
+"""How a panel agrees: sealed drafts, blind reviews, a tally that anybody can check."""

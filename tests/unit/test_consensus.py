@@ -1,0 +1,267 @@
+"""A panel's result follows from its ballots, and from nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from fractions import Fraction
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from services.discussion.consensus.agreement import kendalls_w, needed
+from services.discussion.consensus.ballots import Ballot, Objection
+from services.discussion.consensus.labels import labels
+from services.discussion.consensus.outcome import (
+    Change,
+    Outcome,
+    flattened,
+    holds,
+    judged,
+    plurality,
+    quorum,
+)
+from services.discussion.consensus.tally import Tally, tally, unassailable
+
+DRAFTS = ["ada", "bob", "cyd", "dan"]
+AUTHORS = {draft: draft for draft in DRAFTS}
+"""Each draft bears its author's name."""
+
+
+def count(ballots: list[Ballot], *, seed: int = 7, drafts: list[str] | None = None) -> Tally:
+    names = DRAFTS if drafts is None else drafts
+    return tally(names, ballots, authors={draft: draft for draft in names}, seed=seed)
+
+
+def ballot(reviewer: str, ranking: str, **more: object) -> Ballot:
+    """`ranking`: first letters of the drafts, the best first."""
+    by_letter = {draft[0]: draft for draft in DRAFTS}
+    return Ballot(reviewer, tuple(by_letter[letter] for letter in ranking), **more)  # type: ignore[arg-type]
+
+
+@st.composite
+def panels(draw: st.DrawFn, most: int = 5) -> list[Ballot]:
+    reviewers = draw(st.lists(st.sampled_from([*DRAFTS, "eve"]), unique=True, max_size=most))
+    return [
+        Ballot(
+            reviewer,
+            tuple(draw(st.permutations(DRAFTS))),
+            draw(st.dictionaries(st.sampled_from(DRAFTS), st.integers(1, 10))),
+            tuple(
+                Objection(draft, "No.", severity="blocking")
+                for draft in draw(st.lists(st.sampled_from(DRAFTS), max_size=2))
+            ),
+        )
+        for reviewer in reviewers
+    ]
+
+
+# --- The tally --------------------------------------------------------------------------------
+
+
+def test_all_for_one() -> None:
+    counted = count([ballot(who, "bacd") for who in DRAFTS])
+
+    assert (counted.winner, counted.rule, counted.agreement) == ("bob", "condorcet", 1.0)
+    assert judged(counted, drafts=4, unresolved=0) is Outcome.CONSENSUS
+
+
+def test_a_blocking_objection_that_nobody_answered_forbids_the_word_consensus() -> None:
+    counted = count([ballot(who, "bacd") for who in DRAFTS])
+
+    assert judged(counted, drafts=4, unresolved=1) is Outcome.MAJORITY
+
+
+def test_nobody_votes_for_itself() -> None:
+    in_love = [ballot("ada", "abcd"), ballot("bob", "cdba"), ballot("cyd", "bdca")]
+
+    counted = count(in_love)
+
+    assert counted.wins["ada", "bob"] == 0
+    assert counted.borda["ada"] == 0
+
+
+def test_a_cycle_is_decided_by_the_mean_places_and_called_a_split() -> None:
+    counted = count(
+        [ballot("eve", "abcd"), ballot("fay", "bcad"), ballot("gus", "cabd")],
+        drafts=["ada", "bob", "cyd", "dan"],
+    )
+
+    assert counted.condorcet == ""
+    assert counted.rule == "seed"
+    assert counted.winner in {"ada", "bob", "cyd"}
+    assert judged(counted, drafts=4, unresolved=0) is Outcome.SPLIT
+
+
+def test_a_tie_goes_to_whom_less_is_held_against() -> None:
+    objection = Objection("ada", "It is wrong.", severity="blocking")
+    counted = count([ballot("eve", "abcd", objections=(objection,)), ballot("fay", "bacd")])
+
+    assert (counted.winner, counted.rule) == ("bob", "objections")
+
+
+def test_then_to_the_higher_lowest_score() -> None:
+    scores = {"ada": 9, "bob": 3}
+    counted = count([ballot("eve", "abcd", scores=scores), ballot("fay", "bacd")])
+
+    assert (counted.winner, counted.rule) == ("ada", "scores")
+
+
+def test_without_ballots_there_is_no_winner() -> None:
+    counted = count([])
+
+    assert (counted.winner, counted.rule) == ("", "none")
+    assert judged(counted, drafts=4, unresolved=0) is Outcome.INSUFFICIENT
+
+
+@given(panels(), st.randoms())
+def test_the_order_of_the_ballots_is_nothing(ballots: list[Ballot], dice: random.Random) -> None:
+    shuffled = dice.sample(ballots, len(ballots))
+
+    assert count(shuffled) == count(ballots)
+    assert count([*ballots, *ballots]) == count(ballots), "a ballot counts once"
+
+
+@given(panels(), st.permutations(DRAFTS))
+def test_names_are_nothing(ballots: list[Ballot], renamed: list[str]) -> None:
+    """Under other names of the drafts the same one wins, unless lots were drawn."""
+    counted = count(ballots)
+    assume(counted.rule != "seed")
+    new = dict(zip(DRAFTS, renamed, strict=True)) | {"eve": "eve"}
+    again = count(
+        [
+            Ballot(
+                new[each.reviewer],
+                tuple(new[draft] for draft in each.ranking),
+                {new[draft]: score for draft, score in each.scores.items()},
+                tuple(
+                    Objection(new[one.draft], one.claim, severity=one.severity)
+                    for one in each.objections
+                ),
+            )
+            for each in ballots
+        ]
+    )
+
+    assume(again.rule != "seed")
+    assert again.winner == (new[counted.winner] if counted.winner else "")
+
+
+@given(panels(), st.integers(0, 4), st.integers(0, 2))
+def test_who_is_ranked_higher_never_falls_in_the_mean(
+    ballots: list[Ballot], which: int, at: int
+) -> None:
+    assume(ballots)
+    chosen = ballots[which % len(ballots)]
+    ranking = list(chosen.ranking)
+    ranking[at], ranking[at + 1] = ranking[at + 1], ranking[at]
+    raised = ranking[at]
+    after = [
+        each if each is not chosen else Ballot(each.reviewer, tuple(ranking)) for each in ballots
+    ]
+
+    assert count(after).borda[raised] >= count(ballots).borda[raised]
+
+
+@settings(max_examples=30)
+@given(panels(most=2), st.integers(0, 2))
+def test_an_unassailable_winner_wins_however_the_others_vote(
+    ballots: list[Ballot], missing: int
+) -> None:
+    drafts = DRAFTS[:3]
+    kept = [Ballot(b.reviewer, tuple(d for d in b.ranking if d in drafts)) for b in ballots]
+    counted = count(kept, drafts=drafts)
+    assume(unassailable(counted, drafts, missing))
+    late = [f"late-{number}" for number in range(missing)]
+
+    for votes in itertools.product(itertools.permutations(drafts), repeat=missing):
+        more = [Ballot(who, vote) for who, vote in zip(late, votes, strict=True)]
+        assert count([*kept, *more], drafts=drafts).winner == counted.winner
+
+
+# --- Letters ----------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 8), st.integers(1, 12), st.integers())
+def test_every_draft_bears_every_letter_equally_often(size: int, reviewers: int, seed: int) -> None:
+    drafts = [f"draft-{number}" for number in range(size)]
+    seen: Counter[tuple[str, str]] = Counter()
+    for reviewer in range(reviewers):
+        shown = labels(drafts, reviewer=reviewer, seed=seed)
+        assert sorted(shown.values()) == sorted(drafts), "one letter each"
+        seen.update(shown.items())
+
+    times = [
+        seen[letter, draft] for letter in labels(drafts, reviewer=0, seed=seed) for draft in drafts
+    ]
+    assert max(times) - min(times) <= 1
+
+
+def test_whoever_loves_the_letter_a_moves_nobody_on_average() -> None:
+    """Over all reviewers each draft is the favourite once."""
+    favourites = Counter(labels(DRAFTS, reviewer=n, seed=3)["A"] for n in range(len(DRAFTS)))
+
+    assert favourites == Counter(DRAFTS)
+
+
+# --- What may be said -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("members", "drafts"), [(3, 3), (3, 4), (4, 3)])
+def test_what_is_needed_is_more_than_chance_and_not_more_than_that(
+    members: int, drafts: int
+) -> None:
+    """Counted over all panels there are."""
+    names = [str(number) for number in range(drafts)]
+    orders = list(itertools.permutations(names))
+    least = needed(members, drafts)
+    assert least is not None
+    reached: list[float] = []
+    for panel in itertools.product(orders, repeat=members - 1):
+        w = kendalls_w([orders[0], *panel], names)
+        assert w is not None
+        reached.append(w)
+    share = Fraction(sum(1 for w in reached if w >= least), len(reached))
+    next_below = max((w for w in reached if w < least), default=0.0)
+    share_below = Fraction(sum(1 for w in reached if w >= next_below), len(reached))
+
+    assert share <= Fraction(1, 20) < share_below
+
+
+def test_two_members_never_agree_by_more_than_chance() -> None:
+    assert needed(2, 8) is None
+    counted = count([ballot("ada", "cdab"), ballot("bob", "cdab")])
+    assert judged(counted, drafts=4, unresolved=0) is not Outcome.CONSENSUS
+
+
+@pytest.mark.parametrize(("panel", "least"), [(2, 2), (3, 2), (4, 3), (5, 4), (6, 4), (8, 6)])
+def test_a_quorum_is_two_thirds(panel: int, least: int) -> None:
+    assert quorum(panel) == least
+
+
+def test_a_closed_question_is_decided_by_how_many_say_it() -> None:
+    three = plurality({"a": ("42", 0.5), "b": ("42", 0.6), "c": ("7", 1.0)})
+    two = plurality({"a": ("42", 0.95), "b": ("7", 0.6)})
+    even = plurality({"a": ("42", 0.6), "b": ("7", 0.6)})
+
+    assert (three.answer, three.outcome) == ("42", Outcome.CONSENSUS)
+    assert (two.answer, two.outcome) == ("42", Outcome.SPLIT)
+    assert (even.answer, even.outcome) == ("", Outcome.SPLIT)
+    assert plurality({"a": ("42", 1.0)}).outcome is Outcome.INSUFFICIENT
+
+
+def test_a_models_own_confidence_weighs_little_below_certainty() -> None:
+    assert [flattened(sure) for sure in (0.2, 0.6, 0.7, 0.85, 0.95, 1.0)] == [
+        0.1, 0.1, 0.3, 0.5, 0.8, 1.0,
+    ]  # fmt: skip
+
+
+def test_only_arguments_turn_the_result_of_sealed_drafts_over() -> None:
+    blocking = frozenset({"o1"})
+
+    assert holds("ada", "ada", [], blocking)
+    assert holds("ada", "bob", [Change("cyd", "o1")], blocking)
+    assert not holds("ada", "bob", [Change("cyd", "o1"), Change("dan", "minor")], blocking)
+    assert not holds("ada", "bob", [], blocking)
