@@ -102,7 +102,7 @@ class Reactions:
                 # The next in line moves up; when to look it finds out by looking.
                 left = await self._conn.fetchval(SQL["leave_line"], event.turn)
                 if left:
-                    await self._conn.execute(SQL["wake_next"], [left], self._now)
+                    await self._conn.execute(SQL["wake_next"], [left], self._now, event.turn)
             case (
                 DiscussionOpened()
                 | DiscussionReopened()

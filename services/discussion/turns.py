@@ -208,7 +208,7 @@ class Turns:
                 # What is free belongs to who stands before us, and looks now.
                 await line.call_next(conn, access.ref, account, limits, now)
                 return admission.Denied(account, reason, now + admission.RECHECK)
-            await line.call_next(conn, access.ref, verdict.account, limits, now)
+            await line.call_next(conn, access.ref, verdict.account, limits, now, after=turn.id)
         await accounts.save(conn, access.ref, verdict.account)
         return verdict
 
