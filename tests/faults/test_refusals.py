@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from contracts.attempts import RunAttempt
 from contracts.discussion import AttemptFailed, AttemptStarted, DiscussionState, TurnCompleted
 from contracts.failures import FailureClass
+from services.discussion.spending import MEMORY
 from services.discussion.wakeups import AT_ONCE
 from tests import invariants
-from services.discussion.spending import MEMORY
 from tests.brokers import Broker
 from tests.databases import Database
 from tests.eventually import eventually
@@ -45,9 +45,6 @@ from tests.faults.steps import (
 )
 from tests.house import House
 from tests.neighbours import Adapter, answer, completed
-
-pytestmark = pytest.mark.slow
-
 
 COMPLETED, FAILED = DiscussionState.COMPLETED, DiscussionState.FAILED
 PARKED, WAITING = DiscussionState.PARKED, DiscussionState.WAITING

@@ -19,14 +19,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-import pytest
 
 from tests.eventually import eventually
 from tests.faults.test_kills import pid_of, requests_of, until_terminal
 from tests.systems import Client, RunningSystem
-
-pytestmark = pytest.mark.slow
-
 
 HISTORIES = int(os.environ.get("PARLEY_TEST_HISTORIES", "60"))
 
