@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import pytest
 
 from tests.eventually import eventually
 from tests.faults.test_kills import pid_of, requests_of, until_terminal
@@ -154,6 +155,7 @@ async def test_two_hundred_viewers_and_a_thousand_idle_ones(client: Client) -> N
     await eventually(back_to_normal, within=timedelta(seconds=30))
 
 
+@pytest.mark.slow
 async def test_after_a_restart_of_the_edge_nobody_comes_in_a_crowd(client: Client) -> None:
     system = client.system
     discussion = await client.open("[[rate: 20 ; many: 400]] while the edge restarts")
