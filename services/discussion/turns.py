@@ -47,6 +47,7 @@ from services.discussion.aggregate import (
     Refuse,
     StartAttempt,
     Turn,
+    table,
 )
 from services.discussion.outcomes import Outcomes
 from services.discussion.reactions import gate_name
@@ -129,8 +130,10 @@ class Turns:
             return None
         opened = loaded.opened
         assert opened is not None
-        messages = prompting.messages(opened, turn.participant)
-        parameters = prompting.parameters(opened, turn.participant)
+        assert isinstance(loaded.state, Going)
+        seen = table(loaded.state, await self._store.clock(conn))
+        messages = prompting.messages(seen, turn.seat)
+        parameters = prompting.parameters(seen, turn.seat)
         if turn.prefix:
             parameters = prompting.rest(parameters, turn.prefix)
             messages = [*messages, Message(role="assistant", content=turn.prefix)]

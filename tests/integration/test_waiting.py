@@ -17,7 +17,6 @@ from contracts.discussion import (
     GetHistory,
     History,
     ListProviders,
-    Mode,
     OpenDiscussion,
     ProviderList,
     ProviderView,
@@ -27,6 +26,7 @@ from contracts.discussion import (
 )
 from contracts.failures import Conflict, Failure, FailureClass, Invalid, NotFound
 from contracts.keys import Done
+from contracts.modes import Mode
 from services.discussion.words import explain
 from tests.brokers import Broker
 from tests.databases import Database
