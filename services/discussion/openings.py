@@ -103,6 +103,8 @@ class Openings:
             messages=command.messages,
             instructions={slug: persona.prompt for slug, persona in personas.items()},
             opened_by=command.by,
+            run=command.run,
+            budget=command.budget,
         )
 
     async def catalogs(self, conn: Connection, workspace: str) -> list[Catalog]:

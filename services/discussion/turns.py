@@ -33,6 +33,7 @@ from services.discussion import (
     allowance,
     choosing,
     endpoints,
+    ledger,
     line,
     prompting,
 )
@@ -145,6 +146,8 @@ class Turns:
             tokens=prompting.tokens(messages, parameters),
             retry=allowance.cost_of(turn.failures[-1] if turn.failures else None),
         )
+        longest = parameters.max_completion_tokens
+        worst = ledger.worst(opened, turn.participant, ask.tokens, longest)
         verdict = await self._admit(conn, access, turn, ask)
         if isinstance(verdict, admission.Admitted) and not wakeup.insists:
             again = await self._access(conn, wakeup.workspace, turn)
@@ -162,6 +165,16 @@ class Turns:
                 pass
         now = await self._store.clock(conn)
         await self._take_place(conn, wakeup, turn, access, attempt)
+        await ledger.enter(
+            conn,
+            opened,
+            attempt=attempt,
+            turn=turn.id,
+            model=turn.model,
+            persona=opened.participants[turn.participant].persona,
+            worst=worst,
+            now=now,
+        )
         await self._store.change(
             conn,
             loaded,
