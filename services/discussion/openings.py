@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 
 from contracts.attempts import LiveModel, Parameters
+from contracts.budgets import BudgetScope
 from contracts.discussion import (
     DiscussionOpened,
     Estimate,
@@ -22,7 +23,7 @@ from contracts.personas import GetPersona, PersonaView
 from contracts.providers import Provider
 from contracts.subjects import command_subject
 from contracts.wishes import judged
-from services.discussion import catalog, endpoints
+from services.discussion import budgets, catalog, endpoints
 from services.discussion.aggregate import NotOpened, Open
 from services.discussion.catalog import Catalog
 from services.discussion.estimates import Estimates
@@ -66,6 +67,17 @@ class Openings:
                 return msgspec.json.decode(reply, type=Opened)
             now = await self._store.clock(conn)
             opened = msgspec.structs.replace(draft, at=now)
+            await budgets.check(conn, opened, now)
+            if opened.budget is not None:
+                await budgets.allow(
+                    conn,
+                    opened.workspace,
+                    BudgetScope.DISCUSSION,
+                    discussion,
+                    opened.budget,
+                    now,
+                    by=command.by,
+                )
             estimate = await self._estimates.of(conn, opened, now)
             events = await self._store.change(
                 conn, Loaded(discussion, [], NotOpened()), Open(opened), by=command.by
@@ -78,7 +90,9 @@ class Openings:
         """The verb `estimate`: refuses what `open` would refuse, and opens nothing."""
         draft = await self._draft(command)
         async with self._store.reading() as conn:
-            return await self._estimates.of(conn, draft, await self._store.clock(conn))
+            now = await self._store.clock(conn)
+            await budgets.check(conn, draft, now)
+            return await self._estimates.of(conn, draft, now)
 
     async def _draft(self, command: OpenDiscussion) -> DiscussionOpened:
         """How the discussion would begin; when, is said when it does."""
