@@ -58,7 +58,7 @@ class ListBudgets(Struct, frozen=True, kw_only=True):
     subject: str = ""
 
 
-class BudgetView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class BudgetView(Struct, frozen=True, kw_only=True):
     """A budget and how it stands, in USD."""
 
     scope: BudgetScope

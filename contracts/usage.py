@@ -81,7 +81,7 @@ class AskUsage(Struct, frozen=True, kw_only=True):
     by: Grouping = Grouping.DAY
 
 
-class Sum(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Sum(Struct, frozen=True, kw_only=True):
     """Requests of one kind of number, added up."""
 
     requests: int = 0

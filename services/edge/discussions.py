@@ -66,6 +66,7 @@ def _wish(call: Call, body: OpenBody) -> OpenDiscussion:
         topic=body.topic,
         parameters=None if body.options is None else body.options.parameters(),
         by=call.who.token,
+        budget=None if body.options is None else body.options.budget,
     )
 
 
