@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest_asyncio
@@ -11,9 +11,11 @@ import pytest_asyncio
 from contracts.attempts import RunAttempt
 from contracts.discussion import DISCUSSION_EVENTS, DiscussionState
 from contracts.stream import Usage, UsageStatus
+from contracts.subjects import chunk_subject
 from contracts.usage import Ending, UsageCorrected, UsageRecorded
 from services.discussion import ledger
 from shared.journal import Journal
+from tests import invariants
 from tests.brokers import Broker
 from tests.databases import Database
 from tests.eventually import eventually
@@ -25,7 +27,10 @@ from tests.neighbours import Adapter, answer, completed, error, neighbours
 async def house(database: Database, broker: Broker) -> AsyncGenerator[House]:
     adapter, vault = await neighbours(broker)
     async with running(database, broker):
-        yield House(await broker.bus("edge"), adapter, vault, database, broker)
+        made = House(await broker.bus("edge"), adapter, vault, database, broker)
+        yield made
+        async with (await database.pool("discussion")).acquire() as conn:
+            invariants.hold(await invariants.books(conn))
 
 
 async def bills(house: House, discussion: str) -> list[UsageRecorded | UsageCorrected]:
@@ -141,6 +146,42 @@ async def test_what_is_given_up_is_unknown_until_the_provider_has_said(house: Ho
     assert correction.usage == Usage(input_tokens=11, output_tokens=2, status=UsageStatus.MEASURED)
     assert correction.cost is not None
     assert not more
+
+
+async def test_one_whose_adapter_died_is_estimated_until_the_provider_has_said(
+    house: House,
+) -> None:
+    await house.kimi_works()
+
+    async def dies(adapter: Adapter, command: RunAttempt) -> None:
+        if len(adapter.attempts) > 1:
+            await answer(adapter, command)
+        else:
+            await adapter.say(command, "Half a sentence")
+
+    house.adapter.script = dies
+    discussion = await house.open("riley-engstrom")
+    await eventually(lambda: _asked(house))
+    heard = chunk_subject("default", discussion, house.adapter.attempts[0].attempt)
+    await eventually(lambda: house.edge.last_chunk(heard))
+    await house.later(timedelta(seconds=31))
+    await house.reaches(discussion, DiscussionState.COMPLETED)
+
+    cut, answered = await bills(house, discussion)
+    assert (cut.ended, answered.ended) == (Ending.CUT, Ending.ANSWERED)
+    assert cut.usage.status is UsageStatus.ESTIMATED
+    assert cut.usage.input_tokens > 0, "the question was sent, whatever came of it"
+    assert cut.usage.output_tokens == len("Half a sentence") // 3
+
+    await house.adapter.end(completed(house.adapter.attempts[0], "Half a sentence, and the rest"))
+
+    async def corrected() -> bool:
+        return len(await bills(house, discussion)) > 2
+
+    await eventually(corrected)
+    correction = (await bills(house, discussion))[-1]
+    assert correction.attempt == cut.attempt
+    assert correction.usage.status is UsageStatus.MEASURED
 
 
 async def test_what_turns_out_never_to_have_been_sent_is_taken_off(house: House) -> None:
