@@ -254,11 +254,14 @@ def _over(against: Short, firsts: Sequence[Worst]) -> OverBudget:
             figures=_figures(purse, need),
         )
     return OverBudget(
-        f"It may cost up to {dollars(need)}, and {dollars(max(purse.left, Decimal(0)))} of "
-        f"{name_of(purse)} is left.{_busy(purse)}",
+        f"It may cost up to {dollars(need)}, and {_left(purse)} is left.{_busy(purse)}",
         next_step=_what_fits(purse, firsts),
         figures=_figures(purse, need),
     )
+
+
+def _left(purse: Purse) -> str:
+    return f"{dollars(max(purse.left, Decimal(0)))} of {name_of(purse)}"
 
 
 def _busy(purse: Purse) -> str:
@@ -318,13 +321,11 @@ def _costs(worst: Worst, answer: int) -> Decimal:
 def explained(against: Short) -> Failure:
     """Why a turn that had begun cannot go on just now."""
     purse, need = against.purse, against.need
-    if need is None:
-        detail = f"Its model has no known price, and {name_of(purse)} takes only what has one."
-    else:
-        detail = (
-            f"The next request may cost up to {dollars(need)}, and "
-            f"{dollars(max(purse.left, Decimal(0)))} of {name_of(purse)} is left."
-        )
+    detail = (
+        f"Its model has no known price, and {name_of(purse)} takes only what has one."
+        if need is None
+        else f"The next request may cost up to {dollars(need)}, and {_left(purse)} is left."
+    )
     raised = (
         f"An admin can raise it: PUT /api/v1/budgets/{_place(purse)}, or on the page under Usage."
     )
