@@ -424,7 +424,7 @@ def _hold_back(command: HoldBack, state: Going, now: datetime) -> list[Discussio
     ]
 
 
-OWN_ORDER = frozenset({"rate", "tokens", "concurrency", "line"})
+OWN_ORDER = frozenset({"rate", "tokens", "concurrency", "line", "budget"})
 """Waits that our own order asks for. Their times move all the time, and are no news."""
 
 

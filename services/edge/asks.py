@@ -31,6 +31,8 @@ _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("discussion", "pick"): CHANGE,
     ("discussion", "fork"): CHANGE,
     ("discussion", "limits"): CHANGE,
+    ("discussion", "set_budget"): CHANGE,
+    ("discussion", "remove_budget"): CHANGE,
     ("key_vault", "add"): VERIFY,
     ("key_vault", "verify"): VERIFY,
     ("key_vault", "rotate"): VERIFY,

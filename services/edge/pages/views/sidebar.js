@@ -98,6 +98,8 @@ export class Sidebar {
       }), more ? [h("li", {}, h("span", { class: "dot idle", "aria-hidden": "true" }), h("span", {}, `${more} more, not set up`))] : []),
       h("a", { class: "foot-link", href: "#/providers", "aria-current": location.hash === "#/providers" ? "page" : null },
         icon("clock"), manages ? "Limits and queues" : "Providers"),
+      h("a", { class: "foot-link", href: "#/usage", "aria-current": location.hash === "#/usage" ? "page" : null },
+        icon("coins"), manages ? "Usage and budgets" : "Usage"),
       h("div", { class: "side-links" },
         manages ? h("a", { class: "foot-link", href: "#/keys", "aria-current": location.hash === "#/keys" ? "page" : null },
           icon("key"), "Keys and providers") : h("span"),
