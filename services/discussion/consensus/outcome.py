@@ -9,19 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from fractions import Fraction
 from math import ceil
 
+from contracts.deliberation import Outcome
 from services.discussion.consensus.agreement import needed
 from services.discussion.consensus.tally import Tally
-
-
-class Outcome(StrEnum):
-    CONSENSUS = "consensus"
-    MAJORITY = "majority"
-    SPLIT = "split"
-    INSUFFICIENT = "insufficient"
 
 
 def quorum(panel: int) -> int:
