@@ -66,7 +66,7 @@ class Sitting:
     options: Options = field(default_factory=Options)
     chair: str = ""
     fault: Fault = well
-    dice: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311
+    dice: random.Random = field(default_factory=lambda: random.Random(1))
     deadline: datetime | None = None
     discussion: str = "d"
     now: datetime = NOON
@@ -156,9 +156,9 @@ class Sitting:
         if fault == "dead":
             self.tell(Hear(self._error(turn, attempt), Cost(amount=PRICE)))
         else:
-            self.tell(Hear(self._answer(turn, attempt, messages), Cost(amount=PRICE)))
+            self.tell(Hear(self.answer(turn, attempt, messages), Cost(amount=PRICE)))
 
-    def _answer(self, turn: Turn, attempt: str, messages: list[Message]) -> StreamCompleted:
+    def answer(self, turn: Turn, attempt: str, messages: list[Message]) -> StreamCompleted:
         assert isinstance(self.state, Going)
         model = self.state.opened.participants[turn.participant].model.partition("/")[2]
         return StreamCompleted(
