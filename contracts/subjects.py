@@ -207,6 +207,10 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
         _verb("get", "edge", "discussion"),
         _verb("list", "edge"),
         _verb("seed", "edge"),
+        _verb("create", "edge"),
+        _verb("revise", "edge"),
+        _verb("archive", "edge"),
+        _verb("import", "edge"),
     ),
     "edge": (),
 }
