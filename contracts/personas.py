@@ -99,6 +99,8 @@ class GetPersonas(Struct, frozen=True, kw_only=True):
     workspace: str
     archived: bool = False
     """Those that were put away, instead of those that are there."""
+    after: str = ""
+    """`next` of the page before."""
 
 
 class SeedPersonas(Struct, frozen=True, kw_only=True):
@@ -210,4 +212,8 @@ class PersonaView(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PersonaList(Struct, frozen=True):
+    """A page, in the order of slugs; one message of the broker has room for only so much."""
+
     items: list[PersonaView]
+    next: str = ""
+    """Where the next page begins; empty on the last."""

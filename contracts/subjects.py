@@ -198,6 +198,7 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
         _verb("list", "edge"),
         _verb("history", "edge"),
         _verb("models", "edge"),
+        _verb("resolve", "edge"),
         _verb("refresh", "edge"),
         _verb("providers", "edge"),
         _verb("limits", "edge"),

@@ -36,6 +36,7 @@ from contracts.event import name_of
 from contracts.failures import Conflict, NotFound
 from contracts.ids import is_id
 from contracts.keys import Done
+from contracts.standing import ModelStandings, ResolveModels
 from contracts.subjects import command_subject
 from services.discussion import catalog, endpoints, limits, providers
 from services.discussion.aggregate import Cancel, NoSuchTurn, NothingToRetry, Retry
@@ -44,6 +45,7 @@ from services.discussion.outcomes import MOST_RACES
 from services.discussion.probes import Probes
 from services.discussion.refreshing import Refreshing
 from services.discussion.sql import SQL
+from services.discussion.standing import standing
 from services.discussion.store import Store
 from services.discussion.views import view
 from shared.bus import Bus, Verb
@@ -78,6 +80,7 @@ class Inbox:
             Verb("list", ListDiscussions, self.list),
             Verb("history", GetHistory, self.history),
             Verb("models", ListModels, self.models),
+            Verb("resolve", ResolveModels, self.resolve),
             Verb("refresh", RefreshModels, self._refreshing.asked),
             Verb("providers", ListProviders, self.providers),
             Verb("limits", SetLimits, self.limits),
@@ -197,6 +200,12 @@ class Inbox:
             known = await self._openings.catalogs(conn, command.workspace)
             there = await endpoints.known(conn, command.workspace)
         return ModelList(catalog.listing(known, there.rows))
+
+    async def resolve(self, command: ResolveModels) -> ModelStandings:
+        async with self._store.reading() as conn:
+            known = await self._openings.catalogs(conn, command.workspace)
+            there = await endpoints.known(conn, command.workspace)
+        return ModelStandings([standing(model, known, there.rows) for model in command.models])
 
     async def providers(self, command: ListProviders) -> ProviderList:
         async with self._store.reading() as conn:

@@ -69,7 +69,7 @@ def _unknown(name: str, known: list[str]) -> PydanticCustomError:
     )
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Something a reader can see: a letter, digit, punctuation mark or symbol."""
     if not any(unicodedata.category(char)[0] in "LNPS" for char in text):
         raise PydanticCustomError("nothing_visible", "must say something")
@@ -82,14 +82,14 @@ def _name(text: str) -> str:
     return text
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     if not text.isprintable():
         raise PydanticCustomError("not_printable", "is one line of text")
     return text
 
 
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)]
-Question = Annotated[str, Field(min_length=1, max_length=TOPIC), AfterValidator(_visible)]
+Question = Annotated[str, Field(min_length=1, max_length=TOPIC), AfterValidator(visible)]
 Tokens = Annotated[int, Field(ge=1, le=TOKENS)]
 
 
@@ -356,7 +356,7 @@ class EndpointSettings(Body):
     base_url: Annotated[str, Field(min_length=1, max_length=500)]
     """`https://` and a public name, with the path before `/chat/completions`. Keys do not follow an
     endpoint to another address."""
-    title: Annotated[str, Field(max_length=100), AfterValidator(_printable)] = ""
+    title: Annotated[str, Field(max_length=100), AfterValidator(printable)] = ""
     """What people read; left out: the name."""
     dialect: Annotated[Dialect, Field(strict=False)] = Dialect.OPENAI_CHAT
     """How it is spoken to."""

@@ -23,7 +23,6 @@ from contracts.discussion import (
 )
 from contracts.failures import Invalid, NotFound
 from contracts.keys import Done
-from contracts.personas import GetPersonas, PersonaList
 from services.edge import sse
 from services.edge.asks import ask
 from services.edge.call import Call, plain
@@ -38,6 +37,7 @@ from services.edge.openai_words import (
     completion_of,
 )
 from services.edge.outlet import Ending, Outlet
+from services.edge.personas import everyone
 
 UNDECIDED = 2.0
 """Seconds in which a failure is still told by the status of the answer; then the stream begins."""
@@ -118,7 +118,7 @@ async def _cards(call: Call) -> list[ModelCard]:
         ask(
             call.tools.bus, "discussion", "models", ListModels(workspace=call.workspace), ModelList
         ),
-        ask(call.tools.bus, "persona", "list", GetPersonas(workspace=call.workspace), PersonaList),
+        everyone(call.tools.bus, call.workspace),
     )
     return [
         *(
@@ -126,7 +126,7 @@ async def _cards(call: Call) -> list[ModelCard]:
             for model in models.items
             if not model.retired
         ),
-        *(ModelCard(id=f"{PERSONA}{persona.slug}") for persona in personas.items),
+        *(ModelCard(id=f"{PERSONA}{persona.slug}") for persona in personas),
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import msgspec
 import structlog
 from rapidfuzz import fuzz, process
 
@@ -45,6 +46,9 @@ _LIKE = 60
 """Of 100: from here on one name may be meant by another (rapidfuzz's WRatio)."""
 _NEAREST = 3
 
+PAGE_BYTES = 2 << 20
+"""Of one answer, unless a single persona has more: the broker takes 8 MB at most."""
+
 log = structlog.stdlib.get_logger("persona")
 
 
@@ -83,10 +87,19 @@ class Inbox:
 
     async def list(self, command: GetPersonas) -> PersonaList:
         found = await self._store.everyone(command.workspace, archived=command.archived)
-        return PersonaList([*found])
+        page: list[PersonaView] = []
+        size = 0
+        for one in found:
+            if one.slug <= command.after:
+                continue
+            size += len(msgspec.json.encode(one))
+            if page and size > PAGE_BYTES:
+                return PersonaList(page, next=page[-1].slug)
+            page.append(one)
+        return PersonaList(page)
 
     async def seed(self, command: SeedPersonas) -> PersonaList:
-        """Answers all personas of the workspace, as they are afterwards."""
+        """Answers the personas of the workspace, as they are afterwards."""
         for built_in in built_ins():
             changed = await self._store.change(built_in.seed(command.workspace))
             for event in changed.events:
