@@ -14,13 +14,13 @@ from contracts.discussion import (
     DiscussionState,
     DiscussionView,
     Estimate,
-    Mode,
     Participant,
     Price,
     TurnState,
     TurnView,
 )
 from contracts.failures import Evidence, Failure, FailureClass
+from contracts.modes import Mode
 from contracts.stream import Usage, UsageStatus
 
 

@@ -23,9 +23,10 @@ from pydantic_core import PydanticCustomError
 from rapidfuzz import process
 
 from contracts.attempts import Parameters
-from contracts.discussion import DiscussionState, Mode, WantedParticipant
+from contracts.discussion import DiscussionState, WantedParticipant
 from contracts.ids import is_id
 from contracts.keys import Role
+from contracts.modes import Mode
 from contracts.providers import PROVIDERS, Dialect, Reasoning
 
 TOPIC = 100_000

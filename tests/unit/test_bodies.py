@@ -8,7 +8,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from contracts.discussion import Mode
+from contracts.modes import Mode
 from services.edge.bodies import FollowQuery, KeyBody, LimitsBody, ListQuery, OpenBody
 from services.edge.openai_bodies import CompletionBody
 from services.edge.problems import of_validation
