@@ -194,6 +194,8 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
         _verb("estimate", "edge"),
         _verb("cancel", "edge"),
         _verb("retry", "edge"),
+        _verb("rename", "edge"),
+        _verb("delete", "edge"),
         _verb("get", "edge"),
         _verb("list", "edge"),
         _verb("history", "edge"),
@@ -285,6 +287,8 @@ def _discovery(service: str) -> tuple[str, ...]:
 
 
 _READ_OUTCOMES = ("$JS.API.DIRECT.GET.OUTCOMES.>",)
+_FORGET_WORDS = ("$JS.API.STREAM.PURGE.EVENTS", "$JS.API.STREAM.PURGE.CHUNKS")
+"""A deleted discussion's words are taken off the bus too."""
 _READ_CHUNKS = ("$JS.API.DIRECT.GET.CHUNKS", "$JS.API.DIRECT.GET.CHUNKS.>")
 
 _SPECIAL: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -294,7 +298,10 @@ _SPECIAL: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "key_vault": (("parley.event.*.key_vault.>",), ()),
     "provider_adapter": (("parley.chunk.>", "parley.outcome.>"), (KEY_FACTS,)),
-    "discussion": (("parley.event.*.discussion.>", *_READ_CHUNKS, *_READ_OUTCOMES), ()),
+    "discussion": (
+        ("parley.event.*.discussion.>", *_READ_CHUNKS, *_READ_OUTCOMES, *_FORGET_WORDS),
+        (),
+    ),
     "persona": (("parley.event.*.persona.>",), ()),
 }
 """Per service: what else it may publish, what else it may hear."""

@@ -24,6 +24,8 @@ VERIFY = timedelta(seconds=45)
 _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("discussion", "open"): CHANGE,
     ("discussion", "cancel"): CHANGE,
+    ("discussion", "rename"): CHANGE,
+    ("discussion", "delete"): CHANGE,
     ("discussion", "refresh"): VERIFY,
     ("discussion", "retry"): CHANGE,
     ("discussion", "limits"): CHANGE,

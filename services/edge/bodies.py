@@ -175,6 +175,26 @@ def _id(text: str) -> str:
     return text
 
 
+class RenameBody(Body):
+    """Another title."""
+
+    title: Annotated[
+        str,
+        Field(min_length=1, max_length=200),
+        AfterValidator(printable),
+        AfterValidator(visible),
+    ]
+
+
+class ExportQuery(BaseModel):
+    """As which document."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, frozen=True)
+
+    format: Literal["markdown", "json"] | None = None
+    """Left out: as Accept says, else Markdown."""
+
+
 class ListQuery(BaseModel):
     """Which discussions."""
 
@@ -182,7 +202,8 @@ class ListQuery(BaseModel):
 
     state: DiscussionState | None = None
     q: Annotated[str, Field(max_length=200)] = ""
-    """Words of the title or the question."""
+    """Words of the title, the question, the posts or the answers: all of them are to be found, in
+    whatever order; what stands in quotation marks as it stands."""
     cursor: Annotated[str, AfterValidator(_id)] = ""
     """`next_cursor` of the page before."""
     limit: Annotated[int, Field(ge=1, le=200)] = 50

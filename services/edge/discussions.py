@@ -18,10 +18,11 @@ from contracts.discussion import (
     Opened,
     RetryTurn,
 )
+from contracts.keeping import DeleteDiscussion, RenameDiscussion
 from contracts.keys import Done
-from services.edge import answers
+from services.edge import answers, export
 from services.edge.asks import ask
-from services.edge.bodies import ListQuery, OpenBody
+from services.edge.bodies import ExportQuery, ListQuery, OpenBody, RenameBody
 from services.edge.call import Call, plain
 from services.edge.live import with_live_text
 
@@ -81,6 +82,57 @@ async def cancel_one(call: Call) -> web.StreamResponse:
     )
     await ask(call.tools.bus, "discussion", "cancel", command, Done)
     return plain(answers.discussion(await _view(call)))
+
+
+async def rename_one(call: Call) -> web.StreamResponse:
+    """Give it another title."""
+    body = await call.body(RenameBody)
+    command = RenameDiscussion(
+        workspace=call.workspace,
+        discussion=call.id("id", "discussion"),
+        title=body.title,
+        by=call.who.token,
+    )
+    await ask(call.tools.bus, "discussion", "rename", command, Done)
+    return plain(answers.discussion(await _view(call)))
+
+
+async def delete_one(call: Call) -> web.StreamResponse:
+    """Delete what was said in it, for good; what runs of it is cancelled first."""
+    command = DeleteDiscussion(
+        workspace=call.workspace, discussion=call.id("id", "discussion"), by=call.who.token
+    )
+    await ask(call.tools.bus, "discussion", "delete", command, Done)
+    return web.Response(status=204)
+
+
+async def export_one(call: Call) -> web.StreamResponse:
+    """The whole of it as a document: Markdown for people, JSON for programs."""
+    wanted = call.query(ExportQuery).format or _preferred(call.request.headers.get("Accept", ""))
+    view = await _view(call)
+    name = export.file_name(view.title, "json" if wanted == "json" else "md")
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    if wanted == "json":
+        return plain(export.Document(discussion=answers.discussion(view)), headers=headers)
+    return web.Response(
+        body=export.markdown(view).encode("utf-8", "replace"),
+        content_type="text/markdown",
+        charset="utf-8",
+        headers=headers,
+    )
+
+
+def _preferred(accept: str) -> str:
+    """Markdown, unless it is JSON that is asked for first."""
+    for kind in accept.lower().split(","):
+        match kind.partition(";")[0].strip():
+            case "application/json":
+                return "json"
+            case "text/markdown" | "text/*" | "*/*":
+                return "markdown"
+            case _:
+                pass
+    return "markdown"
 
 
 async def retry_turn(call: Call) -> web.StreamResponse:

@@ -315,6 +315,8 @@ class Hubs:
     async def get(self, workspace: str, discussion: str) -> Hub:
         """The discussion's hub, to be released; who comes first makes it, others wait for it."""
         key = (workspace, discussion)
+        if (known := self.here(*key)) is not None and known.feed.deleted:
+            self._retire(key)  # the words that it holds are gone everywhere else
         task = self._hubs.get(key)
         if task is None:
             task = asyncio.create_task(self._make(key), name="hub")

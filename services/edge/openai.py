@@ -21,6 +21,7 @@ from contracts.discussion import (
     WantedParticipant,
 )
 from contracts.failures import Invalid, NotFound
+from contracts.keeping import DeleteDiscussion
 from contracts.keys import Done
 from contracts.modes import Mode
 from services.edge import sse
@@ -54,7 +55,7 @@ async def complete(call: Call) -> web.StreamResponse:
     completing = Completing(
         f"chatcmpl-{discussion}", int(time.time()), body.model, with_usage=body.includes_usage
     )
-    await _follow(call, discussion, completing)
+    await _follow(call, discussion, completing, keeps=body.store is not False)
     if body.stream:
         return await _stream(call, discussion, completing)
     return await _whole(discussion, completing)
@@ -88,6 +89,7 @@ def _command(call: Call, body: CompletionBody) -> OpenDiscussion:
         participants=[_participant(body)],
         messages=[message.message() for message in body.messages],
         parameters=body.parameters(),
+        keep_words=body.store is not False,
         by=call.who.token,
         idempotency_key=call.idempotency_key(),
         body_hmac=call.body_hmac(),
@@ -133,7 +135,7 @@ async def _cards(call: Call) -> list[ModelCard]:
 # --- Answering --------------------------------------------------------------------------------
 
 
-async def _follow(call: Call, discussion: str, completing: Completing) -> None:
+async def _follow(call: Call, discussion: str, completing: Completing, *, keeps: bool) -> None:
     """Watch the discussion to its end, whether or not the client stays.
 
     The run belongs to the server. Only what is parked is given up: nobody will come back for it.
@@ -160,6 +162,10 @@ async def _follow(call: Call, discussion: str, completing: Completing) -> None:
             if completing.moot:
                 command = CancelDiscussion(workspace=workspace, discussion=discussion, by=by)
                 await ask(tools.bus, "discussion", "cancel", command, Done)
+            if not keeps and completing.answered:
+                # All of it is in hand. Should this not come to be, discussion does it by itself.
+                command = DeleteDiscussion(workspace=workspace, discussion=discussion, by=by)
+                await ask(tools.bus, "discussion", "delete", command, Done)
         finally:
             hub.leave(completing)
             tools.hubs.release(workspace, discussion)
