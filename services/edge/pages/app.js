@@ -94,6 +94,13 @@ async function show() {
   if (discussion) {
     const opened = new DiscussionView(main, discussion, {
       personas: known.personas,
+      writes: known.writes,
+      renamed: refresh,
+      deleted: () => {
+        sidebar.forget(discussion);
+        location.hash = "#/";
+        refresh();
+      },
       told: ({ title, state, problem }) => {
         if (problem?.status === 401) return askWho();
         document.title = `${title.slice(0, 80)} · Parley`;
