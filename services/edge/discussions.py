@@ -8,21 +8,34 @@ from msgspec.structs import replace
 
 from contracts.discussion import (
     CancelDiscussion,
+    ConcludeDiscussion,
     DiscussionLine,
     DiscussionList,
     DiscussionView,
     Estimate,
+    ForkDiscussion,
     GetDiscussion,
     ListDiscussions,
     OpenDiscussion,
     Opened,
+    PickWinner,
+    PostMessage,
     RetryTurn,
 )
 from contracts.keeping import DeleteDiscussion, RenameDiscussion
 from contracts.keys import Done
+from contracts.modes import Options
 from services.edge import answers, export
 from services.edge.asks import ask
-from services.edge.bodies import ExportQuery, ListQuery, OpenBody, RenameBody
+from services.edge.bodies import (
+    ExportQuery,
+    ForkBody,
+    ListQuery,
+    OpenBody,
+    PickBody,
+    PostBody,
+    RenameBody,
+)
 from services.edge.call import Call, plain
 from services.edge.live import with_live_text
 
@@ -42,7 +55,10 @@ async def open_one(call: Call) -> web.StreamResponse:
         idempotency_key=call.idempotency_key(),
         body_hmac=call.body_hmac(),
     )
-    opened = await ask(call.tools.bus, "discussion", "open", command, Opened)
+    return _opened(await ask(call.tools.bus, "discussion", "open", command, Opened))
+
+
+def _opened(opened: Opened) -> web.StreamResponse:
     told = opened.estimate
     answer = answers.OpenedAnswer(
         id=opened.discussion,
@@ -63,9 +79,10 @@ def _wish(call: Call, body: OpenBody) -> OpenDiscussion:
     return OpenDiscussion(
         workspace=call.workspace,
         mode=body.chosen_mode(),
-        participants=[who.wanted() for who in body.participants],
+        participants=body.wanted(),
         topic=body.topic,
         parameters=None if body.options is None else body.options.parameters(),
+        options=Options() if body.options is None else body.options.of_mode(),
         by=call.who.token,
     )
 
@@ -109,13 +126,13 @@ async def delete_one(call: Call) -> web.StreamResponse:
 async def export_one(call: Call) -> web.StreamResponse:
     """The whole of it as a document: Markdown for people, JSON for programs."""
     wanted = call.query(ExportQuery).format or _preferred(call.request.headers.get("Accept", ""))
-    view = await _view(call)
-    name = export.file_name(view.title, "json" if wanted == "json" else "md")
+    told = answers.discussion(await _view(call))
+    name = export.file_name(told.title, "json" if wanted == "json" else "md")
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     if wanted == "json":
-        return plain(export.Document(discussion=answers.discussion(view)), headers=headers)
+        return plain(export.Document(discussion=told), headers=headers)
     return web.Response(
-        body=export.markdown(view).encode("utf-8", "replace"),
+        body=export.markdown(told).encode("utf-8", "replace"),
         content_type="text/markdown",
         charset="utf-8",
         headers=headers,
@@ -145,6 +162,60 @@ async def retry_turn(call: Call) -> web.StreamResponse:
     )
     await ask(call.tools.bus, "discussion", "retry", command, Done)
     return plain(answers.discussion(await _view(call)))
+
+
+async def post_message(call: Call) -> web.StreamResponse:
+    """Say something into a discussion; one that is over goes on."""
+    body = await call.body(PostBody)
+    command = PostMessage(
+        workspace=call.workspace,
+        discussion=call.id("id", "discussion"),
+        text=body.text,
+        by=call.who.token,
+        idempotency_key=call.idempotency_key(),
+        body_hmac=call.body_hmac(),
+    )
+    await ask(call.tools.bus, "discussion", "post", command, Done)
+    return plain(answers.discussion(await _view(call)), status=201)
+
+
+async def conclude_one(call: Call) -> web.StreamResponse:
+    """No further round: what is being said is still heard."""
+    command = ConcludeDiscussion(
+        workspace=call.workspace, discussion=call.id("id", "discussion"), by=call.who.token
+    )
+    await ask(call.tools.bus, "discussion", "conclude", command, Done)
+    return plain(answers.discussion(await _view(call)))
+
+
+async def pick_winner(call: Call) -> web.StreamResponse:
+    """Name the best answer of a comparison; the last pick counts."""
+    body = await call.body(PickBody)
+    command = PickWinner(
+        workspace=call.workspace,
+        discussion=call.id("id", "discussion"),
+        turn=body.turn,
+        by=call.who.token,
+    )
+    await ask(call.tools.bus, "discussion", "pick", command, Done)
+    return plain(answers.discussion(await _view(call)))
+
+
+async def fork_one(call: Call) -> web.StreamResponse:
+    """Ask a turn again in a discussion of its own."""
+    body = await call.body(ForkBody)
+    command = ForkDiscussion(
+        workspace=call.workspace,
+        discussion=call.id("id", "discussion"),
+        turn=body.turn,
+        persona=body.persona,
+        model=body.model,
+        text=body.text,
+        by=call.who.token,
+        idempotency_key=call.idempotency_key(),
+        body_hmac=call.body_hmac(),
+    )
+    return _opened(await ask(call.tools.bus, "discussion", "fork", command, Opened))
 
 
 async def list_them(call: Call) -> web.StreamResponse:

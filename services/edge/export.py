@@ -7,11 +7,12 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
-from contracts.discussion import Cost, DiscussionView, Post, TurnState, TurnView
+from contracts.deliberation import ConsensusConcluded, DissentRecorded
+from contracts.discussion import Cost, Post, TurnState
 from contracts.modes import Purpose
-from services.edge.answers import DiscussionAnswer
+from services.edge.answers import DiscussionAnswer, TurnAnswer
 
 FORMAT = "parley.discussion.v1"
 
@@ -30,22 +31,24 @@ def file_name(title: str, ending: str) -> str:
     return f"{words or 'discussion'}.{ending}"
 
 
-def markdown(view: DiscussionView) -> str:
-    """Title, question, and everybody in the order in which they spoke."""
-    return "\n\n".join(_parts(view)) + "\n"
+def markdown(told: DiscussionAnswer) -> str:
+    """Title, question, everybody in the order in which they spoke, and what came of it."""
+    return "\n\n".join(_parts(told)) + "\n"
 
 
-def _parts(view: DiscussionView) -> Iterator[str]:
-    yield f"# {_line(view.title)}"
-    yield f"*{view.mode.value}, {view.state.value}, {_day(view.created_at)}*"
+def _parts(told: DiscussionAnswer) -> Iterator[str]:
+    yield f"# {_line(told.title)}"
+    yield f"*{told.mode.value}, {told.state.value}, {_day(told.created_at)}*"
     yield "## Question"
-    yield view.topic
-    yield from _posts(view.posts, "")
-    for place, turn in enumerate(view.turns):
-        yield f"## {_speaker(view, turn, place)}"
-        yield _facts(view, turn)
+    yield told.topic
+    yield from _posts(told.posts, "")
+    for turn in told.turns:
+        yield f"## {_speaker(told, turn)}"
+        yield _facts(turn)
         yield turn.text or _silence(turn)
-        yield from _posts(view.posts, turn.id)
+        yield from _posts(told.posts, turn.id)
+    if told.conclusion is not UNSET:
+        yield from _outcome(told.conclusion, told.dissents or [])
 
 
 def _posts(posts: list[Post], after: str) -> Iterator[str]:
@@ -55,34 +58,45 @@ def _posts(posts: list[Post], after: str) -> Iterator[str]:
             yield post.text
 
 
-def _hidden(view: DiscussionView) -> bool:
-    """Names are not told before somebody has picked."""
-    return view.options.blind and not view.picked
-
-
-def _speaker(view: DiscussionView, turn: TurnView, place: int) -> str:
-    who = f"Answer {place + 1}" if _hidden(view) else _line(turn.name or turn.model)
+def _speaker(told: DiscussionAnswer, turn: TurnAnswer) -> str:
     what = "" if turn.purpose is Purpose.ANSWER else turn.purpose.value
-    round_ = f"round {turn.round}" if view.turns[-1].round > 1 else ""
-    picked = "picked as the best" if turn.id == view.picked else ""
+    round_ = f"round {turn.round}" if any(one.round > 1 for one in told.turns) else ""
+    picked = "picked as the best" if turn.id == told.picked else ""
     more = ", ".join(part for part in (what, round_, picked) if part)
-    return f"{who} ({more})" if more else who
+    return f"{_line(turn.name or turn.model)} ({more})" if more else _line(turn.name or turn.model)
 
 
-def _facts(view: DiscussionView, turn: TurnView) -> str:
+def _facts(turn: TurnAnswer) -> str:
     told = [
-        "" if _hidden(view) else turn.model,
+        turn.model,
         "" if turn.state is TurnState.COMPLETED else turn.state.value,
         f"{turn.usage.output_tokens} tokens" if turn.usage.output_tokens else "",
-        _money(turn.cost) if turn.cost is not None and not _hidden(view) else "",
+        "" if turn.cost is UNSET else _money(turn.cost),
     ]
-    return f"*{', '.join(part for part in told if part) or 'nothing said yet'}*"
+    return f"*{', '.join(part for part in told if part)}*"
 
 
-def _silence(turn: TurnView) -> str:
-    if turn.failure is None:
+def _silence(turn: TurnAnswer) -> str:
+    if turn.failure is UNSET:
         return "*No answer.*"
     return f"*No answer: {_line(turn.failure.title)}. {_line(turn.failure.detail)}*"
+
+
+def _outcome(concluded: ConsensusConcluded, dissents: list[DissentRecorded]) -> Iterator[str]:
+    yield f"## Outcome: {concluded.outcome.value}"
+    if concluded.text:
+        yield concluded.text
+    for title, points in (
+        ("Agreed", concluded.agreed),
+        ("Contested", concluded.contested),
+        ("Said by one alone", concluded.unique),
+    ):
+        if points:
+            yield f"### {title}"
+            yield "\n".join(f"- {_line(point.text)}" for point in points)
+    if claims := [_line(one.claim) for one in dissents if one.claim]:
+        yield "### Dissent"
+        yield "\n".join(f"- {claim}" for claim in claims)
 
 
 def _money(cost: Cost) -> str:

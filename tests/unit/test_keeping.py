@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from contracts.attempts import Message, Parameters
+from contracts.deliberation import ConsensusConcluded, DissentRecorded, Outcome, Point
 from contracts.discussion import (
     AttemptStarted,
     Cost,
@@ -44,7 +45,7 @@ from services.discussion.aggregate import (
 )
 from services.discussion.found import said_in, words_of
 from services.discussion.views import view
-from services.edge import export
+from services.edge import answers, export
 from tests.spec import Specification
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -206,7 +207,7 @@ VIEW = DiscussionView(
 
 
 def test_a_discussion_is_written_down_in_the_order_in_which_it_was_spoken() -> None:
-    assert export.markdown(VIEW) == (
+    assert export.markdown(answers.discussion(VIEW)) == (
         "# Tea # or coffee?\n\n"
         "*compare, completed, 2026-01-01 12:00 UTC*\n\n"
         "## Question\n\n"
@@ -224,11 +225,31 @@ def test_a_discussion_is_written_down_in_the_order_in_which_it_was_spoken() -> N
 
 def test_a_blind_comparison_tells_no_names_before_the_pick() -> None:
     blind = replace(VIEW, options=Options(blind=True))
-    text = export.markdown(blind)
+    text = export.markdown(answers.discussion(blind))
     assert "Ada" not in text
     assert "kimi" not in text
-    assert "## Answer 1" in text
-    assert "## Ada (picked as the best)" in export.markdown(replace(blind, picked="t1"))
+    assert "## Model A" in text
+    picked = export.markdown(answers.discussion(replace(blind, picked="t1")))
+    assert "## Ada (picked as the best)" in picked
+
+
+def test_what_a_panel_came_to_stands_at_the_end() -> None:
+    concluded = ConsensusConcluded(
+        at=NOON,
+        discussion="d",
+        outcome=Outcome.MAJORITY,
+        text="Drink tea.",
+        agreed=[Point(text="It is\nwarm.")],
+        contested=[Point(text="When.")],
+    )
+    dissent = DissentRecorded(
+        at=NOON, discussion="d", id="x", member=1, draft="t1", kind="minority", claim="Coffee."
+    )
+    view = replace(VIEW, turns=[], posts=[], conclusion=concluded, dissents=[dissent])
+    assert export.markdown(answers.discussion(view)).endswith(
+        "## Outcome: majority\n\nDrink tea.\n\n### Agreed\n\n- It is warm.\n\n"
+        "### Contested\n\n- When.\n\n### Dissent\n\n- Coffee.\n"
+    )
 
 
 @pytest.mark.parametrize(
