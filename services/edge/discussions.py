@@ -120,6 +120,7 @@ async def delete_one(call: Call) -> web.StreamResponse:
         workspace=call.workspace, discussion=call.id("id", "discussion"), by=call.who.token
     )
     await ask(call.tools.bus, "discussion", "delete", command, Done)
+    call.tools.hubs.forget(call.workspace, command.discussion)
     return web.Response(status=204)
 
 
