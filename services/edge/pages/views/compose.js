@@ -97,7 +97,15 @@ export function compose(place, { personas: everyone, models: all, asked }) {
     const names = chosen().map((slug) => personas.find((persona) => persona.slug === slug).name.split(" ")[0]);
     summary.textContent = names.length === 0 ? "Pick at least one persona."
       : names.length === 1 ? `${names[0]} answers.` : `${together(names)} answer side by side, each on their own.`;
-    modelHint.textContent = describe(models, model.value);
+    modelHint.textContent = [passedOver(), describe(models, model.value)].filter(Boolean).join(" · ");
+  }
+
+  /** Who would have liked another model than can be had. */
+  function passedOver() {
+    const stands = ({ default_model_status: status }) => !status || status.state === "available";
+    const others = model.value ? [] : personas.filter((persona) => picked.has(persona.slug) && !stands(persona));
+    return others.map(({ name, model: preferred, default_model_status: { state, instead } }) =>
+      `${preferred}, which ${name.split(" ")[0]} prefers, ${state === "retired" ? "has retired" : "cannot be had"}${instead ? `: ${instead} answers` : ""}`).join(" · ");
   }
 
   const form = h("form", {

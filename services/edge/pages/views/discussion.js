@@ -7,6 +7,7 @@ import { Follower } from "/pages/stream.js";
 import { Transcript } from "/pages/transcript.js";
 import { ago, left, money, plural, STATES, took, WAITS } from "/pages/words.js";
 import { prepare } from "/pages/views/compose.js";
+import { afterwards } from "/pages/views/afterwards.js";
 import { problemBox } from "/pages/views/problem.js";
 import { copied } from "/pages/clipboard.js";
 
@@ -19,7 +20,7 @@ export class DiscussionView {
   #closed = false;
   #line = "connecting";
 
-  constructor(place, id, { personas, told }) {
+  constructor(place, id, { personas, told, writes = true, renamed = () => {}, deleted = () => {} }) {
     this.id = id;
     this.personas = personas;
     this.told = told;
@@ -32,13 +33,23 @@ export class DiscussionView {
     this.again = h("a", { class: "quiet", href: "#/", hidden: true, onclick: () => this.#prepare() }, icon("again"), "Ask again");
     const raw = h("a", { class: "quiet", href: `/api/v1/discussions/${encodeURIComponent(id)}`, target: "_blank", rel: "noopener" }, icon("json"), "JSON");
     this.answer = h("div", {});
+    const after = afterwards({
+      id, writes, deleted,
+      answer: this.answer,
+      title: () => this.#transcript.title,
+      renamed: (view) => {
+        this.#transcript.title = view.title;
+        this.#draw();
+        renamed();
+      },
+    });
     this.tabs = h("nav", { class: "tabs", "aria-label": "Answers", hidden: true });
     this.columns = h("div", { class: "columns" });
     this.meta.append(this.state, this.when, this.connection);
     place.replaceChildren(h("article", { class: "discussion" },
       h("header", { class: "discussion-head" },
         this.title,
-        h("div", { class: "discussion-bar" }, this.meta, h("div", { class: "actions" }, this.cancel, this.again, raw))),
+        h("div", { class: "discussion-bar" }, this.meta, h("div", { class: "actions" }, this.cancel, this.again, ...after, raw))),
       this.answer, this.tabs, this.columns));
   }
 
@@ -166,7 +177,7 @@ export class DiscussionView {
 
   #refuse(problem) {
     this.answer.replaceChildren(problemBox(problem));
-    if (!this.title.textContent) say(this.title, problem.status === 404 ? "No such discussion" : "Not to be shown");
+    if (!this.title.textContent) say(this.title, problem.status === 410 ? "Deleted" : problem.status === 404 ? "No such discussion" : "Not to be shown");
     this.told({ title: this.title.textContent, state: "", problem });
   }
 }
