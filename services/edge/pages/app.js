@@ -92,6 +92,11 @@ async function show() {
   if (discussion) {
     const opened = new DiscussionView(main, discussion, {
       personas: known.personas,
+      models: known.models,
+      opened: (id) => {
+        location.hash = `#/d/${id}`;
+        refresh();
+      },
       told: ({ title, state, problem }) => {
         if (problem?.status === 401) return askWho();
         document.title = `${title.slice(0, 80)} · Parley`;

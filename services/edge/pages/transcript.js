@@ -144,6 +144,18 @@ export class Transcript {
     this.tallies = view.tally ? [view.tally] : [];
   }
 
+  /** Forget what was told, but not what it is about: its events tell the rest anew. */
+  restart() {
+    const { id, state, mode, title, topic, createdAt } = this;
+    this.forget();
+    Object.assign(this, { id, state, mode, title, topic, createdAt });
+  }
+
+  /** Take over what no view tells from one who has heard every event. */
+  learn({ seal, ballots, rejections, positions, tallies, stops, whole }) {
+    Object.assign(this, { seal, ballots, rejections, positions, tallies, stops, whole });
+  }
+
   /** A view does not say which messages a turn has heard: those that came before it. */
   #hearings() {
     const order = [...this.turns.keys()];
