@@ -102,6 +102,11 @@ async function show() {
         location.hash = "#/";
         refresh();
       },
+      models: known.models,
+      opened: (id) => {
+        location.hash = `#/d/${id}`;
+        refresh();
+      },
       told: ({ title, state, problem }) => {
         if (problem?.status === 401) return askWho();
         document.title = `${title.slice(0, 80)} · Parley`;
