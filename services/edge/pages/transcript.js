@@ -390,6 +390,15 @@ const EVENTS = {
     this.conclusion = data;
   },
 
+  DiscussionRenamed(data) {
+    this.title = data.title ?? this.title;
+  },
+
+  /** Its words are gone; whoever looks anew finds nothing. */
+  DiscussionDeleted() {
+    return STALE;
+  },
+
   /** It was over, and goes on. */
   DiscussionReopened() {
     this.state = "running";
