@@ -7,6 +7,7 @@ from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.accounts import check_declared
 from services.discussion.estimates import Estimates
 from services.discussion.inbox import Inbox
+from services.discussion.interjections import Interjections
 from services.discussion.keyring import CONSUMER, Keyring
 from services.discussion.openings import Openings
 from services.discussion.outcomes import Outcomes
@@ -39,10 +40,12 @@ async def wire(service: Service[Settings]) -> None:
     tidying = Tidying(store)
     turns = Turns(store, bus, outcomes)
     openings = Openings(store, bus, keyring, probes, Estimates(turns))
+    interjections = Interjections(store)
     wakeups = Wakeups(
         pool,
         {
             "turn": turns.due,
+            "overdue": interjections.overdue,
             "lease": outcomes.lease_due,
             "catalog": probes.catalog_due,
             "look": refreshing.due,
@@ -68,7 +71,7 @@ async def wire(service: Service[Settings]) -> None:
         "outcomes",
     )
     service.spawn(bus.consume(EVENTS.name, CONSUMER, keyring.heard, passing=AWAY), "keys")
-    verbs = Inbox(store, bus, openings, probes, refreshing).verbs()
+    verbs = Inbox(store, bus, openings, interjections, probes, refreshing).verbs()
     await bus.serve(service.name, verbs, passing=AWAY)
 
 
