@@ -28,6 +28,7 @@ from contracts.discussion import (
     TurnScheduled,
 )
 from contracts.modes import Options, Purpose
+from local.scripted.panel import Member
 from services.discussion import aggregate
 from services.discussion.aggregate import (
     Cancel,
@@ -41,7 +42,6 @@ from services.discussion.aggregate import (
 )
 from services.discussion.modes.table import Seat
 from services.discussion.views import view
-from tests.panels import Member
 from tests.sittings import NOON, Fault, Sitting
 
 FOUR = ("plain-a-abcd", "plain-b-abcd", "plain-c-abcd", "plain-d-abcd")

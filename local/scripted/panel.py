@@ -1,6 +1,6 @@
-"""Scripted members of a panel: what each says follows from its name and from what it is sent.
+"""Members of a panel as models: what each says follows from its name and from what it is sent.
 
-A member is named `panel-<kind>-<idea>-<order>-<objects>`. It holds the idea with that letter, ranks
+A model is named `panel-<kind>-<idea>-<order>-<objects>`. It holds the idea with that letter, ranks
 drafts by the ideas in them in that order, and objects to the ideas named last: a small letter is a
 blocking objection, a capital a minor one. A draft that was mended for an objection ranks where its
 capital stands in the order, if it stands there. Nothing but the prompt tells it anything, so what
@@ -17,6 +17,10 @@ a member cannot find there it does not know. Kinds:
     unparsable  cannot write a ballot, nor a synthesis
     clumsy      writes a ballot only when it is asked once more
     vain        says in its draft who it is
+    slow        is silent until the client leaves
+    dead        refuses whatever it is asked
+
+Put them on the provider's list with `python -m local.scripted --model panel-plain-a-abcd …`.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.attempts import Message
+from local.scripted.script import Behaviour, Step, behaviour
 
 _DRAFT = re.compile(r'<draft name="([A-Z])">\n(.*?)\n</draft>', re.DOTALL)
 _OBJECTION = re.compile(r'<objection name="(o[0-9a-f]+)">\n(.*?)\n</objection>', re.DOTALL)
@@ -58,18 +62,18 @@ class Member:
         _, kind, idea, order, objects = ([*model.split("-", 4), "", "", ""])[:5]
         return Member(kind, idea or "a", order or "abcdefgh", objects)
 
-    def says(self, messages: Sequence[Message]) -> str:
-        """Its answer to a prompt, by what the prompt asks for."""
-        rule = next((str(each.content) for each in messages if each.role == "system"), "")
-        shown = "\n".join(str(each.content) for each in messages if each.role == "user")
+    def says(self, messages: Sequence[tuple[str, str]]) -> str:
+        """Its answer to messages (who speaks, what), by what they ask for."""
+        rule = next((text for role, text in messages if role == "system"), "")
+        shown = "\n".join(text for role, text in messages if role == "user")
         if '"ranking"' in rule:
-            return self._ballot(shown, again=messages[-2].role == "assistant")
+            return self._ballot(shown, again=messages[-2][0] == "assistant")
         if '"cites"' in rule:
             return self._revision(shown)
         if '"contested"' in rule:
             return self._synthesis(shown)
         if "came to" in rule:
-            return f"With idea {self.idea} in view: {messages[-1].content}"
+            return f"With idea {self.idea} in view: {messages[-1][1]}"
         return self._closed() if '"confidence"' in rule else self.draft(rule)
 
     # --- By role ----------------------------------------------------------------------------
@@ -160,6 +164,22 @@ class Member:
                 "left_out": [],
             }
         )
+
+
+def performance(body: dict[str, Any]) -> Behaviour | None:
+    """How a panel's member answers a request; None if its model is none."""
+    model = str(body.get("model", ""))
+    if not model.startswith("panel-"):
+        return None
+    member = Member.named(model)
+    match member.kind:
+        case "slow":
+            return behaviour("mute")
+        case "dead":
+            return behaviour("error: 400 invalid_request_error I am not here")
+        case _:
+            told = [(str(each.get("role")), str(each.get("content"))) for each in body["messages"]]
+            return (Step("text", member.says(told)),)
 
 
 def _idea(draft: str) -> str:
