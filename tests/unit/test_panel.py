@@ -364,6 +364,17 @@ def test_a_leader_that_cannot_be_caught_up_with_ends_the_reviews() -> None:
     assert any("could not have changed the winner" in note for note in end.notes)
 
 
+def test_an_objection_that_can_be_answered_is_not_cut_off() -> None:
+    """The leader of six is out of reach, but one objects; all are heard, and it is answered."""
+    six = tuple(f"plain-{idea}-abcdef" for idea in "abcde")
+    sitting = Sitting((*six, "plain-f-abcdef-a"), fault=fails("slow", 0, purpose=Purpose.REVIEW))
+
+    sitting.play()
+
+    assert [fact.member for fact in sitting.of(PositionChanged)] == [0]
+    assert len(sitting.of(RoundTallied)) == 2
+
+
 def test_an_objection_is_answered_and_then_they_agree() -> None:
     sitting = Sitting(("plain-a-abcd", "plain-b-abcd", "plain-c-abcd-a", "plain-d-abcd"))
 
