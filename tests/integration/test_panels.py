@@ -42,8 +42,9 @@ async def test_a_panel_of_four_agrees(house: House) -> None:
     assert view.conclusion.outcome is Outcome.CONSENSUS
     assert view.conclusion.text == "The common answer."
     assert [turn.purpose for turn in view.turns].count(Purpose.REVIEW) == 4
-    assert all(turn.attempts == 1 for turn in view.turns)
-    assert len(house.adapter.attempts) == view.conclusion.metrics.requests == 9
+    # Who reviews last may be spared it: the leader cannot be caught up with any more.
+    assert all(turn.attempts <= 1 for turn in view.turns)
+    assert len(house.adapter.attempts) == view.conclusion.metrics.requests <= 9
 
 
 async def test_an_objection_is_answered_by_a_revision(house: House) -> None:
@@ -54,7 +55,8 @@ async def test_an_objection_is_answered_by_a_revision(house: House) -> None:
     assert view.tally is not None
     assert (view.tally.round, view.tally.outcome) == (2, "consensus")
     assert view.conclusion is not None
-    assert view.conclusion.metrics.requests == len(house.adapter.attempts) == 15
+    assert view.conclusion.metrics.requests == len(house.adapter.attempts) <= 15
+    assert not view.dissents
 
 
 async def test_who_is_down_is_named_and_who_is_slow_is_not_waited_for(house: House) -> None:
