@@ -21,9 +21,9 @@ from contracts.discussion import (
     WantedParticipant,
 )
 from contracts.failures import Invalid, NotFound
+from contracts.keeping import DeleteDiscussion
 from contracts.keys import Done
-from contracts.modes import Mode
-from contracts.personas import GetPersonas, PersonaList
+from contracts.modes import Mode, Options
 from services.edge import sse
 from services.edge.asks import ask
 from services.edge.call import Call, plain
@@ -38,12 +38,15 @@ from services.edge.openai_words import (
     completion_of,
 )
 from services.edge.outlet import Ending, Outlet
+from services.edge.panel import NAMES, PANEL, PATIENCE, Panel, lineup
+from services.edge.personas import everyone
 
 UNDECIDED = 2.0
 """Seconds in which a failure is still told by the status of the answer; then the stream begins."""
 
 PERSONA = "persona/"
-PANEL = "panel/"
+PANEL_ROUNDS = 2
+"""Of a debate: who waits for an answer waits for each of them."""
 
 
 async def complete(call: Call) -> web.StreamResponse:
@@ -51,10 +54,11 @@ async def complete(call: Call) -> web.StreamResponse:
     body = await call.body(CompletionBody)
     opened = await ask(call.tools.bus, "discussion", "open", _command(call, body), Opened)
     discussion = opened.discussion
-    completing = Completing(
+    follows = Panel if body.model.startswith(PANEL) else Completing
+    completing = follows(
         f"chatcmpl-{discussion}", int(time.time()), body.model, with_usage=body.includes_usage
     )
-    await _follow(call, discussion, completing)
+    await _follow(call, discussion, completing, keeps=body.store is not False)
     if body.stream:
         return await _stream(call, discussion, completing)
     return await _whole(discussion, completing)
@@ -82,12 +86,19 @@ async def read_model(call: Call) -> web.StreamResponse:
 
 
 def _command(call: Call, body: CompletionBody) -> OpenDiscussion:
+    mode, members = Mode.SINGLE, [_participant(body)]
+    options = Options()
+    if body.model.startswith(PANEL):
+        mode, members = lineup(body.model)
+        options = Options(patience=PATIENCE, rounds=PANEL_ROUNDS if mode is Mode.DEBATE else 0)
     return OpenDiscussion(
         workspace=call.workspace,
-        mode=Mode.SINGLE,
-        participants=[_participant(body)],
+        mode=mode,
+        participants=members,
         messages=[message.message() for message in body.messages],
         parameters=body.parameters(),
+        options=options,
+        keep_words=body.store is not False,
         by=call.who.token,
         idempotency_key=call.idempotency_key(),
         body_hmac=call.body_hmac(),
@@ -95,20 +106,15 @@ def _command(call: Call, body: CompletionBody) -> OpenDiscussion:
 
 
 def _participant(body: CompletionBody) -> WantedParticipant:
-    if body.model.startswith(PANEL):
-        raise NotFound(
-            "Panels cannot be asked at this door yet.",
-            slug="unknown-model",
-            next_step="Use POST /api/v1/discussions with several participants.",
-        )
-    if not body.model.startswith(PERSONA):
+    persona = body.model.startswith(PERSONA)
+    if not persona and not body.model.startswith(PANEL):
         return WantedParticipant(model=body.model)
     for wish, given in (("tools", body.tools), ("response_format", body.response_format)):
         if given is not None:
             raise Invalid(
-                f"A persona takes no {wish}.",
+                f"A {'persona' if persona else 'panel'} takes no {wish}.",
                 errors=[{"field": wish, "message": "only for provider/model"}],
-                next_step="Name a model, provider/model, instead of the persona.",
+                next_step="Name a model, provider/model, instead.",
             )
     return WantedParticipant(persona=body.model.removeprefix(PERSONA))
 
@@ -118,7 +124,7 @@ async def _cards(call: Call) -> list[ModelCard]:
         ask(
             call.tools.bus, "discussion", "models", ListModels(workspace=call.workspace), ModelList
         ),
-        ask(call.tools.bus, "persona", "list", GetPersonas(workspace=call.workspace), PersonaList),
+        everyone(call.tools.bus, call.workspace),
     )
     return [
         *(
@@ -126,14 +132,15 @@ async def _cards(call: Call) -> list[ModelCard]:
             for model in models.items
             if not model.retired
         ),
-        *(ModelCard(id=f"{PERSONA}{persona.slug}") for persona in personas.items),
+        *(ModelCard(id=f"{PERSONA}{persona.slug}") for persona in personas),
+        *(ModelCard(id=name) for name in NAMES),
     ]
 
 
 # --- Answering --------------------------------------------------------------------------------
 
 
-async def _follow(call: Call, discussion: str, completing: Completing) -> None:
+async def _follow(call: Call, discussion: str, completing: Completing, *, keeps: bool) -> None:
     """Watch the discussion to its end, whether or not the client stays.
 
     The run belongs to the server. Only what is parked is given up: nobody will come back for it.
@@ -160,6 +167,10 @@ async def _follow(call: Call, discussion: str, completing: Completing) -> None:
             if completing.moot:
                 command = CancelDiscussion(workspace=workspace, discussion=discussion, by=by)
                 await ask(tools.bus, "discussion", "cancel", command, Done)
+            if not keeps and completing.answered:
+                # All of it is in hand. Should this not come to be, discussion does it by itself.
+                command = DeleteDiscussion(workspace=workspace, discussion=discussion, by=by)
+                await ask(tools.bus, "discussion", "delete", command, Done)
         finally:
             hub.leave(completing)
             tools.hubs.release(workspace, discussion)

@@ -22,8 +22,9 @@ from contracts.keys import (
     Role,
     TokenList,
 )
-from contracts.personas import PersonaList, PersonaView
+from contracts.personas import PersonasImported
 from services.edge import (
+    costs,
     discussions,
     docs,
     endpoints,
@@ -43,6 +44,7 @@ from services.edge.answers import DiscussionAnswer, EstimateAnswer, OpenedAnswer
 from services.edge.bodies import (
     EndpointBody,
     EndpointSettings,
+    ExportQuery,
     FollowQuery,
     ForkBody,
     KeyBody,
@@ -52,13 +54,16 @@ from services.edge.bodies import (
     PickBody,
     PostBody,
     PruneBody,
+    RenameBody,
     RotateBody,
     TokenBody,
 )
 from services.edge.call import Route
+from services.edge.cost_bodies import BudgetBody, UsageQuery
 from services.edge.discussions import DiscussionsAnswer
 from services.edge.openai_bodies import CompletionBody
 from services.edge.openai_words import Completion, ModelCard, ModelCards
+from services.edge.persona_bodies import ImportBody, PersonaBody, PersonasQuery, RevisionBody
 from services.edge.problems import MethodNotAllowed
 from services.edge.session import SessionAnswer
 
@@ -149,6 +154,35 @@ ROUTES: tuple[Route, ...] = (
         summary="Try a turn again that failed, was cancelled, or waits",
         tag="discussions",
         gives=DiscussionAnswer,
+    ),
+    Route(
+        method="PATCH",
+        path=f"{API}/discussions/{{id}}",
+        answer=discussions.rename_one,
+        roles=ASKERS,
+        summary="Give a discussion another title",
+        tag="discussions",
+        body=RenameBody,
+        gives=DiscussionAnswer,
+    ),
+    Route(
+        method="DELETE",
+        path=f"{API}/discussions/{{id}}",
+        answer=discussions.delete_one,
+        roles=ASKERS,
+        summary="Delete what was said in a discussion, for good; what runs is cancelled first",
+        tag="discussions",
+        status=204,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/discussions/{{id}}/export",
+        answer=discussions.export_one,
+        roles=READERS,
+        summary="Export a discussion: Markdown, or JSON where format or Accept say so",
+        tag="discussions",
+        query=ExportQuery,
+        media="text/markdown",
     ),
     Route(
         method="POST",
@@ -367,16 +401,77 @@ ROUTES: tuple[Route, ...] = (
         roles=READERS,
         summary="List personas",
         tag="personas",
-        gives=PersonaList,
+        query=PersonasQuery,
+        gives=personas.PersonasAnswer,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/personas",
+        answer=personas.create_one,
+        roles=ASKERS,
+        summary="Create a persona",
+        tag="personas",
+        body=PersonaBody,
+        gives=personas.PersonaAnswer,
+        status=201,
+        idempotent=True,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/personas/export",
+        answer=personas.export_all,
+        roles=READERS,
+        summary="Export all personas as one document",
+        tag="personas",
+        gives=personas.PersonasDocument,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/personas/import",
+        answer=personas.import_them,
+        roles=ASKERS,
+        summary="Import a document of personas: all of them or none",
+        tag="personas",
+        body=ImportBody,
+        gives=PersonasImported,
+        idempotent=True,
     ),
     Route(
         method="GET",
         path=f"{API}/personas/{{slug}}",
         answer=personas.read_one,
         roles=READERS,
-        summary="Read a persona",
+        summary="Read a persona, and how its default model stands",
         tag="personas",
-        gives=PersonaView,
+        gives=personas.PersonaAnswer,
+    ),
+    Route(
+        method="PUT",
+        path=f"{API}/personas/{{slug}}",
+        answer=personas.revise_one,
+        roles=ASKERS,
+        summary="Make a persona's next version; brings back an archived one",
+        tag="personas",
+        body=RevisionBody,
+        gives=personas.PersonaAnswer,
+    ),
+    Route(
+        method="DELETE",
+        path=f"{API}/personas/{{slug}}",
+        answer=personas.archive_one,
+        roles=ASKERS,
+        summary="Archive a persona; nobody can ask it until it is revised",
+        tag="personas",
+        status=204,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/personas/{{slug}}/export",
+        answer=personas.export_one,
+        roles=READERS,
+        summary="Export one persona as a document",
+        tag="personas",
+        gives=personas.PersonasDocument,
     ),
     Route(
         method="GET",
@@ -414,6 +509,54 @@ ROUTES: tuple[Route, ...] = (
         tag="models",
         body=LimitsBody,
         gives=models.ProviderAnswer,
+    ),
+    # --- Costs
+    Route(
+        method="GET",
+        path=f"{API}/usage",
+        answer=costs.used,
+        roles=READERS,
+        summary="What was used and what it cost: measured, estimated and unknown apart",
+        tag="costs",
+        query=UsageQuery,
+        gives=costs.UsageReportAnswer,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/budgets",
+        answer=costs.list_budgets,
+        roles=MANAGERS,
+        summary="List the budgets of the workspace and of access tokens, and how they stand",
+        tag="costs",
+        gives=costs.BudgetsAnswer,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/budgets/{{budget}}",
+        answer=costs.read_budget,
+        roles=MANAGERS,
+        summary="Read a budget: workspace, token:<id>, discussion:<id> or run:<id>",
+        tag="costs",
+        gives=costs.BudgetAnswer,
+    ),
+    Route(
+        method="PUT",
+        path=f"{API}/budgets/{{budget}}",
+        answer=costs.set_budget,
+        roles=MANAGERS,
+        summary="Say how much may be spent, from the next request on",
+        tag="costs",
+        body=BudgetBody,
+        gives=costs.BudgetAnswer,
+    ),
+    Route(
+        method="DELETE",
+        path=f"{API}/budgets/{{budget}}",
+        answer=costs.remove_budget,
+        roles=MANAGERS,
+        summary="Remove a budget",
+        tag="costs",
+        status=204,
     ),
     # --- Session
     Route(

@@ -3,6 +3,7 @@
 import { fresh, post } from "/pages/api.js";
 import { h, icon, initials, tint } from "/pages/dom.js";
 import { money, thousands } from "/pages/words.js";
+import { Forecast } from "/pages/views/forecast.js";
 import { Modes } from "/pages/views/modes.js";
 import { problemBox } from "/pages/views/problem.js";
 
@@ -43,6 +44,7 @@ export function compose(place, { personas: everyone, models: all, asked }) {
     oninput: () => {
       draft.keep({ topic: topic.value });
       grow(topic);
+      forecast.about(models.length ? wish() : null);
     },
     onkeydown: (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -72,6 +74,7 @@ export function compose(place, { personas: everyone, models: all, asked }) {
   const model = h("select", { id: "model", onchange: summarise }, modelOptions(models));
   const modelHint = h("p", { class: "hint", id: "model-hint" });
   const summary = h("p", { class: "hint", id: "how" });
+  const forecast = new Forecast();
   const answer = h("div", {});
   const button = h("button", { class: "strong ask" }, "Ask", h("kbd", { "aria-hidden": "true" }, /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘↵" : "Ctrl ↵"));
 
@@ -96,10 +99,19 @@ export function compose(place, { personas: everyone, models: all, asked }) {
   }
 
   function summarise() {
+    forecast.about(models.length ? wish() : null);
     summary.textContent = modes.summary(chosen());
     people.hidden = !modes.takesPersonas;
     one.hidden = !modes.takesPersonas;
-    modelHint.textContent = describe(models, model.value);
+    modelHint.textContent = [passedOver(), describe(models, model.value)].filter(Boolean).join(" · ");
+  }
+
+  /** Who would have liked another model than can be had. */
+  function passedOver() {
+    const stands = ({ default_model_status: status }) => !status || status.state === "available";
+    const others = model.value ? [] : personas.filter((persona) => picked.has(persona.slug) && !stands(persona));
+    return others.map(({ name, model: preferred, default_model_status: { state, instead } }) =>
+      `${preferred}, which ${name.split(" ")[0]} prefers, ${state === "retired" ? "has retired" : "cannot be had"}${instead ? `: ${instead} answers` : ""}`).join(" · ");
   }
 
   const people = h("fieldset", {}, h("legend", {}, "Who answers"), h("div", { class: "chips" }, chips));
@@ -135,6 +147,7 @@ export function compose(place, { personas: everyone, models: all, asked }) {
     h("label", { class: "unseen", for: "topic" }, "Your question"),
     topic,
     h("div", { class: "question-foot" }, summary, button)),
+  forecast.element,
   answer, modes.row, people, modes.rivals, one, modes.more);
 
   place.replaceChildren(h("section", { class: "centred" },
@@ -180,7 +193,7 @@ function describe(models, id) {
   }
   const facts = [
     model.context_window ? `${thousands(model.context_window)} tokens of context` : "",
-    model.price ? `${money({ amount: model.price.input })} in, ${money({ amount: model.price.output })} out per million tokens` : "",
+    model.price ? `${money({ amount: model.price.input })} in, ${money({ amount: model.price.output })} out per million tokens${model.price.read ? `, as of ${model.price.read}` : ""}` : "",
     model.thinks ? "thinks before it answers" : "",
     model.note ?? "",
   ].filter(Boolean);

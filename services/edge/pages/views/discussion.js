@@ -10,6 +10,7 @@ import { Transcript } from "/pages/transcript.js";
 import { ago, left, STATES, together } from "/pages/words.js";
 import { SideBySide, Thread } from "/pages/views/boards.js";
 import { prepare } from "/pages/views/compose.js";
+import { afterwards } from "/pages/views/afterwards.js";
 import { askFork } from "/pages/views/fork.js";
 import { Panel } from "/pages/views/panel.js";
 import { problemBox } from "/pages/views/problem.js";
@@ -30,15 +31,16 @@ export class DiscussionView {
   #line = "connecting";
 
   /**
-   * @param told    called with what the frame of the page shows of it
-   * @param opened  called with the id of a discussion that was begun from this one
+   * @param told      called with what the frame of the page shows of it
+   * @param writes    whether who looks may change anything
+   * @param opened    called with the id of a discussion that was begun from this one
    */
-  constructor(place, id, { personas, models, told, opened }) {
+  constructor(place, id, { personas, models, told, opened, writes = true, renamed = () => {}, deleted = () => {} }) {
     this.id = id;
     this.told = told;
     this.tools = {
       personas,
-      replaying: false,
+      reads: !writes,
       retry: (turn) => void this.#change(`turns/${encodeURIComponent(turn)}/retry`),
       pick: (turn) => void this.#change("pick", { turn }),
       fork: (turn, name) => askFork(this.article, id, {
@@ -58,13 +60,23 @@ export class DiscussionView {
     this.play = h("button", { class: "quiet", type: "button", hidden: true, onclick: () => void this.#play() }, icon("play"), h("span", {}, "Replay"));
     const raw = h("a", { class: "quiet", href: `/api/v1/discussions/${encodeURIComponent(id)}`, target: "_blank", rel: "noopener" }, icon("json"), "JSON");
     this.answer = h("div", {});
+    const after = afterwards({
+      id, writes, deleted,
+      answer: this.answer,
+      title: () => this.#transcript.title,
+      renamed: (view) => {
+        this.#transcript.title = view.title;
+        this.#draw();
+        renamed();
+      },
+    });
     this.body = h("div", { class: "body" });
     this.say = new SayBox(id, (view) => this.#take(view));
     this.meta.append(this.state, this.how, this.when, this.lineage, this.connection);
     place.replaceChildren(this.article = h("article", { class: "discussion" },
       h("header", { class: "discussion-head" },
         this.title,
-        h("div", { class: "discussion-bar" }, this.meta, h("div", { class: "actions" }, this.cancel, this.play, this.again, raw))),
+        h("div", { class: "discussion-bar" }, this.meta, h("div", { class: "actions" }, this.cancel, this.play, this.again, ...after, raw))),
       this.answer, this.body, this.say.element));
   }
 
@@ -140,7 +152,7 @@ export class DiscussionView {
     if (!this.#replay) {
       if (!this.#board || this.#board.mode !== known.mode) this.#lay(known.mode);
       this.#board.draw(known);
-      this.say.draw(known);
+      if (!this.tools.reads) this.say.draw(known);
     }
     if (known.picked && known.participants.some((who) => who.model === "hidden")) void this.#reveal();
     this.told({ title: known.title || known.topic, state: known.state });
@@ -235,7 +247,7 @@ export class DiscussionView {
     }
     if (this.#closed || this.#replay) return;
     const known = new Transcript();
-    const board = new (BOARDS[this.#transcript.mode] ?? SideBySide)({ ...this.tools, replaying: true });
+    const board = new (BOARDS[this.#transcript.mode] ?? SideBySide)({ ...this.tools, reads: true });
     this.body.replaceChildren(board.element);
     this.say.element.hidden = true;
     say(this.play.lastChild, "Stop the replay");
@@ -268,7 +280,7 @@ export class DiscussionView {
 
   #refuse(problem) {
     this.answer.replaceChildren(problemBox(problem));
-    if (!this.title.textContent) say(this.title, problem.status === 404 ? "No such discussion" : "Not to be shown");
+    if (!this.title.textContent) say(this.title, problem.status === 410 ? "Deleted" : problem.status === 404 ? "No such discussion" : "Not to be shown");
     this.told({ title: this.title.textContent, state: "", problem });
   }
 }

@@ -16,7 +16,7 @@ export class Card {
   #state = "";
 
   /**
-   * @param tools   personas, and what can be done: retry(turn), fork(turn, name), pick(turn)
+   * @param tools   personas, whether who looks only `reads`, and what can be done: retry(turn), fork(turn, name), pick(turn)
    * @param level   of its heading; below 2 the same speaker has many, and none is a landmark
    * @param folded  its words are for those who want to know exactly: a summary stands before them
    * @param measured  how fast, long and dear it was is what people look for
@@ -144,13 +144,13 @@ export class Card {
     if (this.pick) {
       const picked = known.picked === turn.id;
       this.element.classList.toggle("picked", picked);
-      this.pick.hidden = turn.state !== "completed" || this.tools.replaying;
+      this.pick.hidden = turn.state !== "completed" || this.tools.reads;
       this.pick.setAttribute("aria-pressed", String(picked));
       say(this.pick.lastChild, picked ? "Picked" : "Pick");
       this.measures.hidden = hidden || turn.state !== "completed";
       if (!this.measures.hidden) measure(this.measures, turn);
     }
-    this.fork.hidden = this.tools.replaying || turn.purpose === "judgement" || hidden;
+    this.fork.hidden = this.tools.reads || turn.purpose === "judgement" || hidden;
     if (!done) return;
     if (hidden) {
       say(this.figures, turn.finishReason === "length" ? "cut at its length limit" : "");
