@@ -92,7 +92,7 @@ export class Card {
     if (this.name !== name) {
       this.name = name;
       say(this.heading, name);
-      say(this.face, hidden ? name.slice(-1) : initials(name.replace(/^.*\//, "")));
+      say(this.face, hidden ? name.slice(-1) : initials(name.replace(/^.*\//, "").replace(/ \(\d+\)$/, "")));
       this.copy.setAttribute("aria-label", `Copy the answer of ${name}`);
       this.fork.setAttribute("aria-label", `Fork from the answer of ${name}`);
       this.pick?.setAttribute("aria-label", `Pick the answer of ${name}`);
@@ -195,7 +195,7 @@ function measure(list, turn) {
   const paced = turn.firstTokenMs !== null && span > 0 && usage.output_tokens > 1;
   const words = turn.body.text.split(/\s+/).filter(Boolean).length;
   const told = [
-    ["First token", turn.firstTokenMs === null ? "–" : took(turn.firstTokenMs)],
+    ["First token", turn.firstTokenMs === null ? "–" : turn.firstTokenMs < 100 ? `${turn.firstTokenMs} ms` : took(turn.firstTokenMs)],
     ["Speed", paced ? `${number(Math.round(((usage.output_tokens - 1) * 1_000) / span))} tokens/s` : "–"],
     ["Length", plural(words, "word")],
     ["Cost", turn.cost ? money(turn.cost) : "not known"],
