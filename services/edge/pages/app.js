@@ -95,16 +95,16 @@ async function show() {
   if (discussion) {
     const opened = new DiscussionView(main, discussion, {
       personas: known.personas,
-      models: known.models,
-      opened: (id) => {
-        location.hash = `#/d/${id}`;
-        refresh();
-      },
       writes: known.writes,
       renamed: refresh,
       deleted: () => {
         sidebar.forget(discussion);
         location.hash = "#/";
+        refresh();
+      },
+      models: known.models,
+      opened: (id) => {
+        location.hash = `#/d/${id}`;
         refresh();
       },
       told: ({ title, state, problem }) => {

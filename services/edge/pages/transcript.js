@@ -391,11 +391,13 @@ const EVENTS = {
   },
 
   DiscussionRenamed(data) {
-    this.title = data.title ?? "";
+    this.title = data.title ?? this.title;
   },
 
-  /** Nothing comes after it; what is shown stays until the page is left. */
-  DiscussionDeleted() {},
+  /** Its words are gone; whoever looks anew finds nothing. */
+  DiscussionDeleted() {
+    return STALE;
+  },
 
   /** It was over, and goes on. */
   DiscussionReopened() {

@@ -104,6 +104,7 @@ export function compose(place, { personas: everyone, models: all, asked }) {
     people.hidden = !modes.takesPersonas;
     one.hidden = !modes.takesPersonas;
     modelHint.textContent = [passedOver(), describe(models, model.value)].filter(Boolean).join(" · ");
+    forecast.about(models.length ? wish() : null);
   }
 
   /** Who would have liked another model than can be had. */
