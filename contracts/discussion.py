@@ -14,6 +14,7 @@ from contracts.endpoints import CustomProvider
 from contracts.event import Event, EventFamily
 from contracts.failures import Balance, Evidence, Failure, FailureClass
 from contracts.stream import Usage
+from contracts.workflow_events import WORKFLOW_CLASSES
 
 
 class Mode(StrEnum):
@@ -366,6 +367,7 @@ DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
         GateClosed,
         GateOpened,
         QuotaRestored,
+        *WORKFLOW_CLASSES,
     ),
 )
 
