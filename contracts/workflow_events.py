@@ -39,6 +39,9 @@ class Budget(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tokens: int | None = None
 
 
+JUDGE = -1
+"""Stands where a candidate's number would, for the one who judges them."""
+
 Gate = Literal["judge", "rule", "person"]
 
 Rule = Literal["cheapest", "fastest", "longest", "shortest", "first"]
@@ -174,15 +177,19 @@ class StepStarted(_RunEvent, frozen=True, kw_only=True, tag="discussion.step_sta
     candidate: int = 0
     model: str = ""
     """With several candidates: which of the models this one is on."""
+    tokens: int = 0
+    """At most, as estimated: reserved of the budgets until it has ended."""
+    cost: Decimal | None = None
 
 
 class StepAnswered(_RunEvent, frozen=True, kw_only=True, tag="discussion.step_answered.v1"):
-    """One of the step's discussions has ended."""
+    """One of the step's discussions has ended, or could not be opened."""
 
     step: str
-    discussion: str
     completed: bool
+    discussion: str = ""
     candidate: int = 0
+    """`JUDGE`: what the judge has answered."""
     outcome: str = ""
     """In the mode's own word, e.g. `split`."""
     tokens: int = 0
@@ -209,6 +216,9 @@ class GateAsked(_RunEvent, frozen=True, kw_only=True, tag="discussion.gate_asked
     discussion: str = ""
     reason: str = ""
     """Why a person is asked where a judge was to choose."""
+    tokens: int = 0
+    """The judge's at most, as estimated."""
+    cost: Decimal | None = None
 
 
 class GateAnswered(_RunEvent, frozen=True, kw_only=True, tag="discussion.gate_answered.v1"):

@@ -51,7 +51,7 @@ class GetWorkflow(Struct, frozen=True, kw_only=True):
 
 
 class DefineWorkflow(Struct, frozen=True, kw_only=True):
-    """`define_workflow`: Invalid with every fault and where it is; Conflict if the slug is taken."""
+    """`define_workflow`: Invalid names every fault and its place; Conflict: the slug is taken."""
 
     workspace: str
     source: str

@@ -1,4 +1,4 @@
-"""The prompts of steps: what they may speak of, and that no text of anybody's breaks out of them."""
+"""The prompts of steps: what they may speak of, and that nobody's text breaks out of them."""
 
 from __future__ import annotations
 
@@ -143,11 +143,10 @@ def test_no_template_breaks_out(template: str) -> None:
     templates.mentions(template)
     try:
         said = render(template, THERE)
-    except CannotRender as refused:
-        assert str(refused)
-    else:
-        assert not found
-        assert len(said) <= templates.LONGEST
+    except CannotRender:
+        return
+    assert not found
+    assert len(said) <= templates.LONGEST
 
 
 @given(st.text(max_size=200))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import yaml
@@ -79,6 +80,9 @@ class Fields:
 Tree = Text | Items | Fields
 
 
+_compose = cast("Callable[[str], object]", partial(yaml.compose, Loader=yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
+
+
 def read(source: str) -> tuple[Tree | None, list[Fault]]:
     """The tree, or None where the text cannot be taken apart; and what is wrong with it."""
     if len(source) > LARGEST:
@@ -87,7 +91,7 @@ def read(source: str) -> tuple[Tree | None, list[Fault]]:
     if source.lstrip()[:1] in {"{", "["}:
         source = source.replace("\t", " ")  # JSON may be indented by tabs, YAML may not
     try:
-        found = yaml.compose(source, Loader=yaml.SafeLoader)
+        found = cast("Node | None", _compose(source))
     except yaml.MarkedYAMLError as error:
         return None, [_unreadable(error)]
     except yaml.reader.ReaderError as error:
@@ -98,7 +102,7 @@ def read(source: str) -> tuple[Tree | None, list[Fault]]:
     if found is None:
         return None, [Fault(1, 1, "", "It is empty: begin with `slug:`, `title:` and `steps:`.")]
     faults: list[Fault] = []
-    return _Planting(faults.append).tree(cast("Node", found), "", 0), sorted(faults)
+    return _Planting(faults.append).tree(found, "", 0), sorted(faults)
 
 
 def _unreadable(error: yaml.MarkedYAMLError) -> Fault:
@@ -182,7 +186,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def _whole(text: str) -> str | None:
-    r"""JSON writes what is beyond the basic plane as two escapes (`\ud83d\ude00`): one character."""
+    r"""JSON writes what is beyond the basic plane as two escapes, `\ud83d\ude00`."""
     joined = _HALVES.sub(
         lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text
     )

@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import Any, cast
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, nodes
-from jinja2.exceptions import TemplateAssertionError
+from jinja2.exceptions import SecurityError, TemplateAssertionError
 from jinja2.runtime import LoopContext
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from rapidfuzz import process
 
 LONGEST_TEMPLATE = 20_000
@@ -92,28 +92,59 @@ def _last(value: object) -> object:
 
 
 def _length(value: object) -> int:
-    return len(value) if isinstance(value, str | list | tuple | dict) else 0
+    counted = isinstance(value, str | list | tuple | dict)
+    return len(cast("Sequence[object]", value)) if counted else 0
+
+
+def _capitalize(value: object) -> str:
+    return _text(value).capitalize()
+
+
+def _lower(value: object) -> str:
+    return _text(value).lower()
+
+
+def _quote(value: object) -> str:
+    return "\n".join(f"> {line}" for line in _text(value).splitlines())
+
+
+def _title(value: object) -> str:
+    return _text(value).title()
+
+
+def _trim(value: object) -> str:
+    return _text(value).strip()
+
+
+def _upper(value: object) -> str:
+    return _text(value).upper()
 
 
 FILTERS: Mapping[str, Callable[..., object]] = {
-    "capitalize": lambda value: _text(value).capitalize(),
+    "capitalize": _capitalize,
     "default": _default,
     "excerpt": _excerpt,
     "first": _first,
     "join": _join,
     "last": _last,
     "length": _length,
-    "lower": lambda value: _text(value).lower(),
-    "quote": lambda value: "\n".join(f"> {line}" for line in _text(value).splitlines()),
-    "title": lambda value: _text(value).title(),
-    "trim": lambda value: _text(value).strip(),
-    "upper": lambda value: _text(value).upper(),
+    "lower": _lower,
+    "quote": _quote,
+    "title": _title,
+    "trim": _trim,
+    "upper": _upper,
 }
 
-TESTS: Mapping[str, Callable[..., bool]] = {
-    "defined": lambda value: not isinstance(value, StrictUndefined),
-    "undefined": lambda value: isinstance(value, StrictUndefined),
-}
+
+def _is_defined(value: object) -> bool:
+    return not isinstance(value, StrictUndefined)
+
+
+def _is_undefined(value: object) -> bool:
+    return isinstance(value, StrictUndefined)
+
+
+TESTS: Mapping[str, Callable[..., bool]] = {"defined": _is_defined, "undefined": _is_undefined}
 
 
 def _few(value: object) -> object:
@@ -157,7 +188,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             return getattr(obj, argument)
         if isinstance(obj, dict | list | tuple):
             try:
-                return obj[argument]
+                return cast("Any", obj)[argument]
             except (KeyError, IndexError, TypeError):
                 pass
         return self.undefined(obj=obj, name=argument)
@@ -196,7 +227,7 @@ _PLAIN = (
     nodes.Test,
 )
 
-_WORDS = {
+_WORDS: Mapping[type[nodes.Node], str] = {
     nodes.Call: "a call",
     nodes.Assign: "`set`",
     nodes.AssignBlock: "`set`",
