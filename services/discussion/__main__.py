@@ -18,9 +18,15 @@ from services.discussion.store import SCHEMAS, Store
 from services.discussion.tidying import Tidying
 from services.discussion.turns import Turns
 from services.discussion.wakeups import Wakeups
+from services.discussion.workflows.inbox import Workflows
+from services.discussion.workflows.journal import Runs
+from services.discussion.workflows.running import Running
 from shared.database import AWAY, migrate
 from shared.relay import Relay
 from shared.service import Service, main
+
+WORKSPACE = "default"
+"""The workspace that every installation begins with."""
 
 
 async def wire(service: Service[Settings]) -> None:
@@ -39,6 +45,9 @@ async def wire(service: Service[Settings]) -> None:
     tidying = Tidying(store)
     turns = Turns(store, bus, outcomes)
     openings = Openings(store, bus, keyring, probes, Estimates(turns))
+    inbox = Inbox(store, bus, openings, probes, refreshing)
+    runs = Runs(store)
+    workflows = Workflows(store, runs)
     wakeups = Wakeups(
         pool,
         {
@@ -49,12 +58,14 @@ async def wire(service: Service[Settings]) -> None:
             "report": keyring.report_due,
             "quota": Quota(store, probes).due,
             "tidy": tidying.due,
+            "run": Running(store, runs, openings, inbox.cancel).due,
         },
     )
     store.on_commit(wakeups.look)
     await probes.schedule_keyless()
     await refreshing.schedule()
     await tidying.schedule()
+    await workflows.seed(WORKSPACE)
     service.spawn(relay.run(), "relay")
     service.spawn(wakeups.run(), "wakeups")
     service.on_stop(wakeups.stop)
@@ -68,7 +79,7 @@ async def wire(service: Service[Settings]) -> None:
         "outcomes",
     )
     service.spawn(bus.consume(EVENTS.name, CONSUMER, keyring.heard, passing=AWAY), "keys")
-    verbs = Inbox(store, bus, openings, probes, refreshing).verbs()
+    verbs = [*inbox.verbs(), *workflows.verbs()]
     await bus.serve(service.name, verbs, passing=AWAY)
 
 

@@ -16,6 +16,7 @@ import asyncpg
 import msgspec
 
 from contracts.discussion import (
+    TERMINAL,
     AttemptCut,
     AttemptFailed,
     AttemptStarted,
@@ -46,6 +47,7 @@ from services.discussion.overview import overview
 from services.discussion.remedies import reset_in
 from services.discussion.sql import SQL
 from services.discussion.words import explain
+from services.discussion.workflows import members
 from shared.database import Connection
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ class Reactions:
         for event in events:
             await self._turn(event)
         await self._save_overview(events)
+        if isinstance(events[-1], TERMINAL):
+            await members.ended(self._conn, self._opened.discussion)
         return self._moved
 
     async def _turn(self, event: DiscussionEvent) -> None:

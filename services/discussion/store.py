@@ -32,6 +32,7 @@ SCHEMAS = (
     Path(__file__).with_name("endpoints.sql"),
     Path(__file__).with_name("waiting.sql"),
     Path(__file__).with_name("pooling.sql"),
+    Path(__file__).with_name("workflows") / "workflows.sql",
 )
 """For `migrate`, in order."""
 

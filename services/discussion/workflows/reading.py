@@ -262,7 +262,7 @@ class _Reader:
     def _mode(self, fields: Fields, participants: Sequence[Speaker]) -> str:
         mode = self._line(fields, "mode")
         if not mode:
-            return Mode.SINGLE.value if len(participants) == 1 else Mode.PARALLEL.value
+            return Mode.SINGLE.value if len(participants) <= 1 else Mode.PARALLEL.value
         if mode not in MODES:
             self._say(
                 _at(fields, "mode"), f"There is no mode {mode[:40]!r}. {_choose(mode, MODES)}"
