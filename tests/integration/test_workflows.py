@@ -110,7 +110,7 @@ async def define(house: House, source: str, **more: Any) -> WorkflowView:
 def on_kimi(source: str) -> str:
     """Personas on the one model that the neighbours have."""
     return re.sub(
-        r"personas: \[(.*)\]",
+        r"personas: \[([^\]]*)\]",
         lambda found: (
             "participants: ["
             + ", ".join(
@@ -335,7 +335,7 @@ async def test_a_cancelled_run_takes_its_discussions_along(house: House) -> None
     run = await start(house, "tea", {"guest": "Ada"})
 
     async def asked() -> bool:
-        return len(house.adapter.attempts) == 2
+        return bool(house.adapter.attempts)
 
     await eventually(asked)
     for _ in range(2):
@@ -374,7 +374,7 @@ async def test_all_faults_come_back_with_their_places(house: House) -> None:
     with pytest.raises(Invalid) as refused:
         await define(house, TEA.replace("guest\n", "guesst\n").replace("ideas.text", "idea.text"))
     errors = refused.value.problem.errors
-    assert [(one["line"], one["column"]) for one in errors] == [("8", "32"), ("12", "34")]
+    assert [(one["line"], one["column"]) for one in errors] == [("9", "34"), ("13", "34")]
 
 
 async def test_inputs_are_checked_before_anything_begins(house: House) -> None:
