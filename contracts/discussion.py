@@ -10,16 +10,29 @@ from typing import Any, ClassVar, Literal
 from msgspec import Struct
 
 from contracts.attempts import Message, Parameters
+from contracts.deliberation import (
+    BallotRejected,
+    BallotSubmitted,
+    ConsensusConcluded,
+    DiscussionFact,
+    DissentRecorded,
+    Lineage,
+    MessagePosted,
+    ModeFact,
+    PanelSealed,
+    PositionChanged,
+    PositionKept,
+    RoundTallied,
+    StopDecided,
+    TurnOverdue,
+    WinnerPicked,
+)
 from contracts.endpoints import CustomProvider
 from contracts.event import Event, EventFamily
 from contracts.failures import Balance, Evidence, Failure, FailureClass
+from contracts.modes import Mode, Options, Purpose, Role
 from contracts.stream import Usage
 from contracts.workflow_events import WORKFLOW_CLASSES
-
-
-class Mode(StrEnum):
-    SINGLE = "single"
-    PARALLEL = "parallel"
 
 
 class DiscussionState(StrEnum):
@@ -84,16 +97,13 @@ class Participant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The model thinks before it speaks, as the list said that it was chosen from."""
     price: Price | None = None
     """What it cost when it was chosen."""
+    role: Role = Role.MEMBER
 
 
 # --- Events ---------------------------------------------------------------------------------
 
 
-class _DiscussionEvent(Event, frozen=True, kw_only=True):
-    discussion: str
-
-
-class DiscussionOpened(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.opened.v1"):
+class DiscussionOpened(DiscussionFact, frozen=True, kw_only=True, tag="discussion.opened.v1"):
     WORDS: ClassVar[tuple[str, ...]] = ("title", "topic", "messages", "instructions")
 
     workspace: str
@@ -108,19 +118,29 @@ class DiscussionOpened(_DiscussionEvent, frozen=True, kw_only=True, tag="discuss
     """Prompt of each persona by slug, as of the version kept to."""
     opened_by: str = ""
     deadline: datetime | None = None
+    options: Options = Options()
+    forked_from: Lineage | None = None
 
 
-class TurnScheduled(
-    _DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_scheduled.v1"
-):
+class TurnScheduled(DiscussionFact, frozen=True, kw_only=True, tag="discussion.turn_scheduled.v1"):
     turn: str
     participant: int
     """Index into the participants."""
     persona: str
     model: str
+    purpose: Purpose = Purpose.ANSWER
+    round: int = 1
+    labels: dict[str, str] = {}
+    """Letter → turn whose words it sees under that letter, and not by its speaker's name."""
+    posts: int = 0
+    """Messages of people that it has heard."""
+    about: str = ""
+    """The turn that it repairs or revises."""
+    overdue_at: datetime | None = None
+    """The others wait no longer than that."""
 
 
-class TurnWaiting(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_waiting.v1"):
+class TurnWaiting(DiscussionFact, frozen=True, kw_only=True, tag="discussion.turn_waiting.v1"):
     """Nothing is sent until `not_before`; stated when the reason changes."""
 
     turn: str
@@ -133,7 +153,7 @@ class TurnWaiting(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.t
     failure: Failure | None = None
 
 
-class TurnParked(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_parked.v1"):
+class TurnParked(DiscussionFact, frozen=True, kw_only=True, tag="discussion.turn_parked.v1"):
     """Nothing is sent until something is mended; there is no timer, unless the provider named the
     time itself: `failure.not_before`.
     """
@@ -145,7 +165,7 @@ class TurnParked(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.tu
 
 
 class AttemptStarted(
-    _DiscussionEvent, frozen=True, kw_only=True, tag="discussion.attempt_started.v1"
+    DiscussionFact, frozen=True, kw_only=True, tag="discussion.attempt_started.v1"
 ):
     """The permit is spent and the request is being made: counted, whatever comes of it."""
 
@@ -166,7 +186,7 @@ class AttemptStarted(
 
 
 class AttemptFailed(
-    _DiscussionEvent,
+    DiscussionFact,
     frozen=True,
     kw_only=True,
     tag="discussion.attempt_failed.v1",
@@ -189,7 +209,7 @@ class AttemptFailed(
     cost: Cost | None = None
 
 
-class AttemptCut(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.attempt_cut.v1"):
+class AttemptCut(DiscussionFact, frozen=True, kw_only=True, tag="discussion.attempt_cut.v1"):
     """Whoever made the request is gone; what had been heard of the answer is kept."""
 
     WORDS: ClassVar[tuple[str, ...]] = ("text", "reasoning")
@@ -203,18 +223,14 @@ class AttemptCut(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.at
     cost: Cost | None = None
 
 
-class TurnRestarted(
-    _DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_restarted.v1"
-):
+class TurnRestarted(DiscussionFact, frozen=True, kw_only=True, tag="discussion.turn_restarted.v1"):
     """The text of `attempt` is withdrawn; the turn begins anew."""
 
     turn: str
     attempt: str
 
 
-class TurnCompleted(
-    _DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_completed.v1"
-):
+class TurnCompleted(DiscussionFact, frozen=True, kw_only=True, tag="discussion.turn_completed.v1"):
     """The truth of a turn; what was streamed before was its preview."""
 
     WORDS: ClassVar[tuple[str, ...]] = ("text", "reasoning", "tool_calls")
@@ -235,7 +251,7 @@ class TurnCompleted(
     """What was asked for and left out, each a sentence that says why."""
 
 
-class TurnFailed(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_failed.v1"):
+class TurnFailed(DiscussionFact, frozen=True, kw_only=True, tag="discussion.turn_failed.v1"):
     WORDS: ClassVar[tuple[str, ...]] = ("text", "reasoning")
 
     turn: str
@@ -246,37 +262,31 @@ class TurnFailed(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.tu
     partial: bool = False
 
 
-class TurnCancelled(
-    _DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_cancelled.v1"
-):
+class TurnCancelled(DiscussionFact, frozen=True, kw_only=True, tag="discussion.turn_cancelled.v1"):
     turn: str
 
 
-class DiscussionCompleted(
-    _DiscussionEvent, frozen=True, kw_only=True, tag="discussion.completed.v1"
-):
+class DiscussionCompleted(DiscussionFact, frozen=True, kw_only=True, tag="discussion.completed.v1"):
     failed: list[str] = []
     """Turns that did not make it; the others did."""
 
 
-class DiscussionFailed(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.failed.v1"):
+class DiscussionFailed(DiscussionFact, frozen=True, kw_only=True, tag="discussion.failed.v1"):
     """No turn completed."""
 
 
-class DiscussionCancelled(
-    _DiscussionEvent, frozen=True, kw_only=True, tag="discussion.cancelled.v1"
-):
+class DiscussionCancelled(DiscussionFact, frozen=True, kw_only=True, tag="discussion.cancelled.v1"):
     cancelled_by: str = ""
 
 
-class TurnReopened(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.turn_reopened.v1"):
+class TurnReopened(DiscussionFact, frozen=True, kw_only=True, tag="discussion.turn_reopened.v1"):
     """Somebody wants it tried again: it begins anew, with all its tries."""
 
     turn: str
     reopened_by: str = ""
 
 
-class DiscussionReopened(_DiscussionEvent, frozen=True, kw_only=True, tag="discussion.reopened.v1"):
+class DiscussionReopened(DiscussionFact, frozen=True, kw_only=True, tag="discussion.reopened.v1"):
     """It was over and goes on: there is one end to each run."""
 
     run: int
@@ -284,7 +294,7 @@ class DiscussionReopened(_DiscussionEvent, frozen=True, kw_only=True, tag="discu
     reopened_by: str = ""
 
 
-DiscussionEvent = (
+TurnFact = (
     DiscussionOpened
     | TurnScheduled
     | TurnWaiting
@@ -302,6 +312,9 @@ DiscussionEvent = (
     | TurnReopened
     | DiscussionReopened
 )
+"""Facts of a discussion and its turns, which are alike in every mode."""
+
+DiscussionEvent = TurnFact | ModeFact
 
 TERMINAL = (DiscussionCompleted, DiscussionFailed, DiscussionCancelled)
 """Exactly one of these ends a run of a discussion."""
@@ -363,6 +376,18 @@ DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
         DiscussionCancelled,
         TurnReopened,
         DiscussionReopened,
+        MessagePosted,
+        TurnOverdue,
+        StopDecided,
+        WinnerPicked,
+        PanelSealed,
+        BallotSubmitted,
+        BallotRejected,
+        RoundTallied,
+        PositionChanged,
+        PositionKept,
+        DissentRecorded,
+        ConsensusConcluded,
         ModelCatalogRefreshed,
         GateClosed,
         GateOpened,
@@ -377,6 +402,7 @@ DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
 class WantedParticipant(Struct, frozen=True, kw_only=True):
     persona: str | None = None
     model: str | None = None
+    role: Role = Role.MEMBER
 
 
 class OpenDiscussion(Struct, frozen=True, kw_only=True):
@@ -389,6 +415,8 @@ class OpenDiscussion(Struct, frozen=True, kw_only=True):
     messages: list[Message] = []
     parameters: Parameters | None = None
     """None: the defaults of each model."""
+    options: Options = Options()
+    """Wishes of the mode."""
     by: str = ""
     idempotency_key: str = ""
     body_hmac: bytes = b""
@@ -419,6 +447,51 @@ class CancelDiscussion(Struct, frozen=True, kw_only=True):
     workspace: str
     discussion: str
     by: str = ""
+
+
+class PostMessage(Struct, frozen=True, kw_only=True):
+    """`post`: say something into a discussion; one that is over goes on. Answers Done."""
+
+    workspace: str
+    discussion: str
+    text: str
+    by: str = ""
+    idempotency_key: str = ""
+    body_hmac: bytes = b""
+
+
+class ConcludeDiscussion(Struct, frozen=True, kw_only=True):
+    """`conclude`: no further round; what is being said is still heard. Answers Done."""
+
+    workspace: str
+    discussion: str
+    by: str = ""
+
+
+class PickWinner(Struct, frozen=True, kw_only=True):
+    """`pick`: the best answer of a comparison. Answers Done."""
+
+    workspace: str
+    discussion: str
+    turn: str
+    by: str = ""
+
+
+class ForkDiscussion(Struct, frozen=True, kw_only=True):
+    """`fork`: ask again what a turn was asked, of another persona or model; answers Opened."""
+
+    workspace: str
+    discussion: str
+    turn: str
+    persona: str | None = None
+    """None: the turn's own."""
+    model: str | None = None
+    """None: the turn's own, or the persona's default where another one is named."""
+    text: str = ""
+    """Go on from the turn's answer with these words, instead of asking for it anew."""
+    by: str = ""
+    idempotency_key: str = ""
+    body_hmac: bytes = b""
 
 
 class RetryTurn(Struct, frozen=True, kw_only=True):
@@ -467,6 +540,25 @@ class TurnView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why it waits, or waited last, as TurnWaiting has it."""
     not_before: datetime | None = None
     """Nothing is, or was, sent until then."""
+    purpose: Purpose = Purpose.ANSWER
+    round: int = 1
+    role: Role = Role.MEMBER
+    participant: int = 0
+    labels: dict[str, str] = {}
+    """Letter → turn that it saw under that letter."""
+    overdue: bool = False
+    """It came, or comes, too late to be counted."""
+
+
+class Post(Struct, frozen=True, kw_only=True):
+    """What a person said into a discussion."""
+
+    id: str
+    at: datetime
+    text: str
+    by: str = ""
+    after: str = ""
+    """The last turn that had begun before it; empty if none had."""
 
 
 class DiscussionView(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -480,6 +572,17 @@ class DiscussionView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int
     participants: list[Participant]
     turns: list[TurnView]
+    options: Options = Options()
+    posts: list[Post] = []
+    picked: str = ""
+    """The turn that somebody picked as the best."""
+    stopped_by: str = ""
+    """The rule that ended the rounds, as StopDecided has it."""
+    tally: RoundTallied | None = None
+    """The last count of a consensus."""
+    conclusion: ConsensusConcluded | None = None
+    dissents: list[DissentRecorded] = []
+    forked_from: Lineage | None = None
 
 
 class ListDiscussions(Struct, frozen=True, kw_only=True):

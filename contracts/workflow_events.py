@@ -30,6 +30,8 @@ class Speaker(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     persona: str = ""
     model: str = ""
+    role: str = ""
+    """`moderator` of a debate, `judge` of a comparison, `chair` of a consensus; empty: a member."""
 
 
 class Budget(Struct, frozen=True, kw_only=True, omit_defaults=True):

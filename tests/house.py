@@ -16,7 +16,6 @@ from contracts.discussion import (
     DiscussionView,
     GetDiscussion,
     ListModels,
-    Mode,
     ModelList,
     OpenDiscussion,
     Opened,
@@ -24,6 +23,7 @@ from contracts.discussion import (
     WantedParticipant,
 )
 from contracts.keys import Done
+from contracts.modes import Mode
 from contracts.subjects import command_subject
 from services.discussion.__main__ import wire
 from services.discussion.settings import Settings

@@ -7,6 +7,7 @@ from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.accounts import check_declared
 from services.discussion.estimates import Estimates
 from services.discussion.inbox import Inbox
+from services.discussion.interjections import Interjections
 from services.discussion.keyring import CONSUMER, Keyring
 from services.discussion.openings import Openings
 from services.discussion.outcomes import Outcomes
@@ -45,13 +46,15 @@ async def wire(service: Service[Settings]) -> None:
     tidying = Tidying(store)
     turns = Turns(store, bus, outcomes)
     openings = Openings(store, bus, keyring, probes, Estimates(turns))
-    inbox = Inbox(store, bus, openings, probes, refreshing)
+    interjections = Interjections(store)
+    inbox = Inbox(store, bus, openings, interjections, probes, refreshing)
     runs = Runs(store)
     workflows = Workflows(store, runs)
     wakeups = Wakeups(
         pool,
         {
             "turn": turns.due,
+            "overdue": interjections.overdue,
             "lease": outcomes.lease_due,
             "catalog": probes.catalog_due,
             "look": refreshing.due,

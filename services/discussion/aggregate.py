@@ -13,6 +13,13 @@ from datetime import datetime
 from functools import reduce
 from typing import assert_never
 
+from contracts.deliberation import (
+    MessagePosted,
+    ModeFact,
+    StopDecided,
+    TurnOverdue,
+    WinnerPicked,
+)
 from contracts.discussion import (
     AttemptCut,
     AttemptFailed,
@@ -34,9 +41,11 @@ from contracts.discussion import (
     TurnWaiting,
 )
 from contracts.failures import Evidence, Failure, FailureClass
+from contracts.modes import Mode, Purpose
 from contracts.stream import ProviderError, StreamCompleted, Usage
 from services.discussion import modes, prompting
 from services.discussion.backoff import Dice
+from services.discussion.modes.table import Call, Dismiss, Finish, Listen, Seat, Speak, Table, Tell
 from services.discussion.remedies import (
     OURS,
     SEEN_FOR_ALL,
@@ -132,7 +141,52 @@ class Retry:
     by: str = ""
 
 
-Command = Open | StartAttempt | HoldBack | ParkTurn | Refuse | Hear | CutAttempt | Cancel | Retry
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Say:
+    """A person says something; what is over goes on."""
+
+    message: str
+    text: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclude:
+    """A person wants no further round: what is being said is still heard, then it ends."""
+
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LosePatience:
+    """The turn was waited for long enough."""
+
+    turn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pick:
+    """A person names the best answer."""
+
+    turn: str
+    by: str = ""
+
+
+Command = (
+    Open
+    | StartAttempt
+    | HoldBack
+    | ParkTurn
+    | Refuse
+    | Hear
+    | CutAttempt
+    | Cancel
+    | Retry
+    | Say
+    | Conclude
+    | LosePatience
+    | Pick
+)
 
 # --- State: only what a decision needs ------------------------------------------------------
 
@@ -182,6 +236,8 @@ class Turn:
     snoozes: int = 0
     prefix: str = ""
     """What was heard of its answer before it broke off, and stands: the next attempt goes on."""
+    seat: Seat = Seat(turn="", participant=0)
+    """What its mode knows of it, but for how it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +249,8 @@ class Going:
     opened: DiscussionOpened
     turns: Mapping[str, Turn] = field(default_factory=dict[str, Turn])
     run: int = 1
+    facts: tuple[ModeFact, ...] = ()
+    """What is not a turn's own; the mode makes of it what it will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +258,7 @@ class Over:
     opened: DiscussionOpened
     turns: Mapping[str, Turn] = field(default_factory=dict[str, Turn])
     run: int = 1
+    facts: tuple[ModeFact, ...] = ()
 
 
 Discussion = NotOpened | Going | Over
@@ -227,6 +286,19 @@ class NothingToRetry(Rejected):
         super().__init__(f"turn {turn} needs no retry")
         self.turn = turn
         self.completed = completed
+
+
+class CannotSay(Rejected):
+    """Nothing can be said into it just now: its members must not hear anything yet."""
+
+
+class NothingToPick(Rejected):
+    """Only an answer of a comparison can be picked, once it is there."""
+
+    def __init__(self, turn: str, why: str) -> None:
+        super().__init__(why)
+        self.turn = turn
+        self.why = why
 
 
 class NotDue(Rejected):
@@ -275,11 +347,19 @@ def _first(  # noqa: C901, PLR0912 - one case for each command
             return _cancelled(by, state, now)
         case Retry(), Going() | Over():
             return _retried(command, state, now)
-        case Retry(turn=turn), NotOpened():
+        case ((Retry(turn=turn) | Pick(turn=turn)), NotOpened()):
             raise NoSuchTurn(turn)
+        case Say(), Going() | Over():
+            return _said(command, state, now)
+        case Pick(), Going() | Over():
+            return _picked(command, state, now)
+        case Conclude(), Going():
+            return _concluded(state, now)
+        case LosePatience(turn=turn), Going():
+            return _overdue(turn, state, now)
         case (StartAttempt() | HoldBack() | ParkTurn() | Refuse()) as early, _:
             raise NotDue(early.turn)
-        case ((Hear() | CutAttempt() | Cancel()), _):
+        case ((Hear() | CutAttempt() | Cancel() | Conclude() | LosePatience() | Say()), _):
             return []  # it is over: a late outcome changes nothing, and a wish to end it is granted
 
 
@@ -594,39 +674,128 @@ def _retried(command: Retry, state: Going | Over, now: datetime) -> list[Discuss
             return [run, again]
 
 
-def _follow_ups(state: Discussion, *, now: datetime, new_id: NewId) -> list[DiscussionEvent]:
-    """What the discussion's mode says next: more turns, the end, or nothing yet."""
-    if not isinstance(state, Going):
+def _said(command: Say, state: Going | Over, now: datetime) -> list[DiscussionEvent]:
+    if not modes.PROCESSES[state.opened.mode].hears(table(state, now)):
+        raise CannotSay
+    id_ = state.opened.discussion
+    post = MessagePosted(
+        at=now,
+        discussion=id_,
+        message=command.message,
+        text=command.text,
+        posted_by=command.by,
+    )
+    if isinstance(state, Going):
+        return [post]
+    run = DiscussionReopened(at=now, discussion=id_, run=state.run + 1, reopened_by=command.by)
+    return [run, post]
+
+
+def _picked(command: Pick, state: Going | Over, now: datetime) -> list[DiscussionEvent]:
+    turn = state.turns.get(command.turn)
+    if turn is None:
+        raise NoSuchTurn(command.turn)
+    if state.opened.mode is not Mode.COMPARE:
+        raise NothingToPick(turn.id, "only the answers of a comparison can be picked")
+    if turn.seat.purpose is not Purpose.ANSWER or turn.phase != Ended(completed=True):
+        raise NothingToPick(turn.id, "this turn has no whole answer")
+    last = next((f for f in reversed(state.facts) if isinstance(f, WinnerPicked)), None)
+    if last is not None and last.turn == turn.id:
         return []
-    process = modes.PROCESSES[state.opened.mode]
-    seats = [
-        modes.Seat(
+    return [
+        WinnerPicked(
+            at=now,
+            discussion=state.opened.discussion,
             turn=turn.id,
-            participant=turn.participant,
-            ended=isinstance(turn.phase, Ended),
-            completed=turn.phase == Ended(completed=True),
+            picked_by=command.by,
+            blind=state.opened.options.blind and last is None,
         )
-        for turn in state.turns.values()
     ]
-    match process(len(state.opened.participants), seats):
-        case modes.Speak(participants):
-            return [
-                TurnScheduled(
-                    at=now,
-                    discussion=_id(state),
-                    turn=new_id(),
-                    participant=index,
-                    persona=state.opened.participants[index].persona,
-                    model=state.opened.participants[index].model,
-                )
-                for index in participants
-            ]
-        case modes.Listen():
+
+
+def _concluded(state: Going, now: datetime) -> list[DiscussionEvent]:
+    last = max((turn.seat.round for turn in state.turns.values()), default=1)
+    if any(isinstance(fact, StopDecided) and fact.round >= last for fact in state.facts):
+        return []
+    return [StopDecided(at=now, discussion=_id(state), rule="by hand", round=last)]
+
+
+def _overdue(turn: str, state: Going, now: datetime) -> list[DiscussionEvent]:
+    found = state.turns.get(turn)
+    if found is None or isinstance(found.phase, Ended) or found.seat.overdue:
+        return []
+    overdue = TurnOverdue(at=now, discussion=_id(state), turn=turn)
+    if isinstance(found.phase, Running):
+        return [overdue]
+    return [overdue, TurnCancelled(at=now, discussion=_id(state), turn=turn)]
+
+
+# --- What the mode says next ----------------------------------------------------------------
+
+
+def table(state: Going | Over, now: datetime) -> Table:
+    """The discussion as its mode sees it."""
+    return Table(
+        opened=state.opened,
+        seats=[turn.seat for turn in state.turns.values()],
+        facts=state.facts,
+        run=state.run,
+        now=now,
+    )
+
+
+def _follow_ups(state: Discussion, *, now: datetime, new_id: NewId) -> list[DiscussionEvent]:
+    """What the discussion's mode makes of it: facts, more turns, the end, or nothing yet."""
+    events: list[DiscussionEvent] = []
+    while isinstance(state, Going):
+        step = _step(state, now=now, new_id=new_id)
+        if not step:
+            break
+        events += step
+        state = reduce(evolve, step, state)
+    return events
+
+
+def _step(state: Going, *, now: datetime, new_id: NewId) -> list[DiscussionEvent]:
+    match modes.PROCESSES[state.opened.mode].next(table(state, now)):
+        case Speak(calls):
+            return [_called(call, state, now, new_id()) for call in calls]
+        case Tell(facts):
+            return list(facts)
+        case Dismiss(turns):
+            return [TurnCancelled(at=now, discussion=_id(state), turn=turn) for turn in turns]
+        case Listen():
             return []
-        case modes.Finish(failed):
-            return [DiscussionCompleted(at=now, discussion=_id(state), failed=list(failed))]
-        case modes.Abandon():
-            return [DiscussionFailed(at=now, discussion=_id(state))]
+        case Finish():
+            return _finished(state, now)
+
+
+def _called(call: Call, state: Going, now: datetime, turn: str) -> TurnScheduled:
+    who = state.opened.participants[call.participant]
+    return TurnScheduled(
+        at=now,
+        discussion=_id(state),
+        turn=turn,
+        participant=call.participant,
+        persona=who.persona,
+        model=who.model,
+        purpose=call.purpose,
+        round=call.round,
+        labels=dict(call.labels),
+        posts=sum(isinstance(fact, MessagePosted) for fact in state.facts),
+        about=call.about,
+        overdue_at=None if call.patience is None else now + call.patience,
+    )
+
+
+def _finished(state: Going, now: datetime) -> list[DiscussionEvent]:
+    """One end to each run; who is still speaking came too late."""
+    late = [turn.id for turn in state.turns.values() if not isinstance(turn.phase, Ended)]
+    failed = [turn.id for turn in state.turns.values() if turn.phase != Ended(completed=True)]
+    cancelled = [TurnCancelled(at=now, discussion=_id(state), turn=turn) for turn in late]
+    if len(failed) == len(state.turns):
+        return [*cancelled, DiscussionFailed(at=now, discussion=_id(state))]
+    return [*cancelled, DiscussionCompleted(at=now, discussion=_id(state), failed=failed)]
 
 
 # --- Evolve ---------------------------------------------------------------------------------
@@ -640,11 +809,17 @@ def evolve(  # noqa: C901, PLR0912 - one case for each fact
         return Going(event)
     if isinstance(event, DiscussionReopened):
         assert isinstance(state, Over), f"{type(event).__name__} in {type(state).__name__}"
-        return Going(state.opened, state.turns, event.run)
+        return Going(state.opened, state.turns, event.run, state.facts)
+    if isinstance(event, WinnerPicked) and isinstance(state, Over):
+        return replace(state, facts=(*state.facts, event))
     assert isinstance(state, Going), f"{type(event).__name__} in {type(state).__name__}"
+    if isinstance(event, ModeFact):
+        told = replace(state, facts=(*state.facts, event))
+        return _waited(told, state.turns[event.turn]) if isinstance(event, TurnOverdue) else told
     match event:
         case TurnScheduled(turn=id, participant=participant, model=model):
-            return replace(state, turns={**state.turns, id: Turn(id, participant, model)})
+            turn = Turn(id, participant, model, seat=_seat(event))
+            return replace(state, turns={**state.turns, id: turn})
         case TurnWaiting(turn=id, reason=reason, not_before=until):
             return _with(state, replace(state.turns[id], phase=Due(reason, until)))
         case TurnParked(turn=id, gate=gate, failure=failure):
@@ -658,16 +833,41 @@ def evolve(  # noqa: C901, PLR0912 - one case for each fact
         case TurnRestarted(turn=id):
             return _with(state, replace(state.turns[id], prefix=""))
         case TurnCompleted(turn=id):
-            return _with(state, replace(state.turns[id], phase=Ended(completed=True)))
+            return _with(state, _ended(state.turns[id], event))
         case TurnFailed(turn=id) | TurnCancelled(turn=id):
-            return _with(state, replace(state.turns[id], phase=Ended(completed=False)))
+            return _with(state, _ended(state.turns[id], None))
         case DiscussionCompleted() | DiscussionFailed() | DiscussionCancelled():
-            return Over(state.opened, state.turns, state.run)
+            return Over(state.opened, state.turns, state.run, state.facts)
         case TurnReopened(turn=id):
-            again = replace(state.turns[id], phase=Due(), failures=(), snoozes=0, prefix="")
+            turn = state.turns[id]
+            seat = replace(turn.seat, ended=False, overdue=False)
+            again = replace(turn, phase=Due(), failures=(), snoozes=0, prefix="", seat=seat)
             return _with(state, again)
         case _:
             assert_never(event)
+
+
+def _waited(state: Going, turn: Turn) -> Going:
+    return _with(state, replace(turn, seat=replace(turn.seat, overdue=True)))
+
+
+def _seat(event: TurnScheduled) -> Seat:
+    return Seat(
+        turn=event.turn,
+        participant=event.participant,
+        purpose=event.purpose,
+        round=event.round,
+        labels=event.labels,
+        posts=event.posts,
+        about=event.about,
+    )
+
+
+def _ended(turn: Turn, answer: TurnCompleted | None) -> Turn:
+    seat = replace(turn.seat, ended=True, requests=turn.sent)
+    if answer is not None:
+        seat = replace(seat, completed=True, text=answer.text, usage=answer.usage, cost=answer.cost)
+    return replace(turn, phase=Ended(completed=answer is not None), seat=seat)
 
 
 def _after_failure(turn: Turn, end: AttemptFailed | AttemptCut) -> Turn:

@@ -54,19 +54,23 @@ class Line:
     """Turns that go first."""
 
 
-def takes(line: Line, turns: Sequence[Wanted], now: datetime) -> timedelta | None:
-    """Until the last of `turns` has ended, if all start at the same time; None if one of them is
-    more than the account may ever use.
+def takes(line: Line, stages: Sequence[Sequence[Wanted]], now: datetime) -> timedelta | None:
+    """Until the last turn has ended, if all of a stage start at the same time, and each stage when
+    the one before has ended; None if one of them is more than the account may ever use.
     """
     limits = admission.in_force(line.account, line.limits)
+    turns = [turn for stage in stages for turn in stage]
     if any(turn.tokens > limit for turn in turns for limit in _of_tokens(limits)):
         return None
     thought = _Thought(line, limits, now)
     usual = max(turns, key=lambda turn: turn.takes, default=Wanted(0, 0))
     for _ in range(line.ahead):
         thought.run(usual)
-    ends = [thought.run(turn) for turn in turns]
-    return max(ends, default=now) - now
+    end = now
+    for stage in stages:
+        end = max([end, *(thought.run(turn) for turn in stage)])
+        thought.wait_until(end)
+    return end - now
 
 
 def _of_tokens(limits: Limits) -> list[int]:
@@ -101,6 +105,10 @@ class _Thought:
         self._earliest = ends if self._unproven else begins
         self._unproven = False
         return ends
+
+    def wait_until(self, moment: datetime) -> None:
+        """Nothing begins before."""
+        self._earliest = max(self._earliest, moment)
 
     def _place(self) -> datetime:
         at = self._earliest

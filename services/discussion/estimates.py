@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import ceil
@@ -16,6 +15,8 @@ from services.discussion import accounts, estimate, prompting
 from services.discussion.admission import Account
 from services.discussion.estimate import Line, Wanted
 from services.discussion.line import LONG
+from services.discussion.modes import PROCESSES
+from services.discussion.modes.table import Planned
 from services.discussion.pricing import cost, price_of
 from services.discussion.sql import SQL
 from services.discussion.turns import Access, Barrier, Turns
@@ -31,45 +32,48 @@ class Estimates:
         self._turns = turns
 
     async def of(self, conn: Connection, opened: DiscussionOpened, now: datetime) -> Estimate:
-        """All that speak first. The time is left out where something has to be mended before."""
-        wanted: dict[str, list[Wanted]] = defaultdict(list)
+        """All turns that its mode will probably ask for. The time is left out where something has
+        to be mended before.
+        """
+        stages = PROCESSES[opened.mode].plan(opened)
+        wanted: list[list[tuple[str, Wanted]]] = []
         costs: list[Cost | None] = []
-        for index, participant in enumerate(opened.participants):
-            turn, price = _turn(opened, index)
-            wanted[participant.model].append(turn)
-            costs.append(price)
+        for stage in stages:
+            thought = [(planned, *_turn(opened, planned)) for planned in stage]
+            wanted.append([(_model(opened, planned), turn) for planned, turn, _ in thought])
+            costs += [price for _, _, price in thought]
         spans = [
-            await self._takes(conn, opened.workspace, turns, now)
-            for turns in await self._by_account(conn, opened.workspace, wanted)
+            await self._takes(conn, opened.workspace, share, now)
+            for share in await self._by_account(conn, opened.workspace, wanted)
         ]
         known = [span for span in spans if span is not None]
         return Estimate(
-            tokens=sum(turn.tokens for turns in wanted.values() for turn in turns),
+            tokens=sum(turn.tokens for stage in wanted for _, turn in stage),
             seconds=ceil(max(known).total_seconds()) if len(known) == len(spans) else None,
             cost=_sum(costs),
         )
 
     async def _by_account(
-        self, conn: Connection, workspace: str, wanted: dict[str, list[Wanted]]
-    ) -> list[tuple[Access | None, list[Wanted]]]:
+        self, conn: Connection, workspace: str, stages: list[list[tuple[str, Wanted]]]
+    ) -> list[tuple[Access | None, list[list[Wanted]]]]:
         """Who shares an account shares its line."""
-        found: dict[Access | None, list[Wanted]] = defaultdict(list)
-        for model, turns in wanted.items():
+        found: dict[Access | None, list[list[Wanted]]] = {}
+        for model in dict.fromkeys(model for stage in stages for model, _ in stage):
             access = await self._turns.access(conn, workspace, model)
-            if isinstance(access, Barrier) or access.suspect:
-                found[None] += turns
-            else:
-                found[access] += turns
+            who = None if isinstance(access, Barrier) or access.suspect else access
+            shares = found.setdefault(who, [[] for _ in stages])
+            for share, stage in zip(shares, stages, strict=True):
+                share += [turn for each, turn in stage if each == model]
         return list(found.items())
 
     async def _takes(
         self,
         conn: Connection,
         workspace: str,
-        share: tuple[Access | None, list[Wanted]],
+        share: tuple[Access | None, list[list[Wanted]]],
         now: datetime,
     ) -> timedelta | None:
-        access, turns = share
+        access, stages = share
         if access is None:
             return None
         ref = access.ref
@@ -82,17 +86,21 @@ class Estimates:
             key=access.key_name,
             ahead=cast("int", await conn.fetchval(SQL["line_length"], ref.places, LONG)),
         )
-        return estimate.takes(line, turns, now)
+        return estimate.takes(line, stages, now)
 
 
-def _turn(opened: DiscussionOpened, index: int) -> tuple[Wanted, Cost | None]:
-    parameters = prompting.parameters(opened, index)
-    tokens = prompting.tokens(prompting.messages(opened, index), parameters)
+def _model(opened: DiscussionOpened, planned: Planned) -> str:
+    return opened.participants[planned.participant].model
+
+
+def _turn(opened: DiscussionOpened, planned: Planned) -> tuple[Wanted, Cost | None]:
+    parameters = prompting.bounded(opened, planned.participant)
     longest = parameters.max_completion_tokens
+    tokens = prompting.question_tokens(opened, planned.participant) + (1 + planned.reads) * longest
     usage = Usage(
         input_tokens=tokens - longest, output_tokens=longest, status=UsageStatus.ESTIMATED
     )
-    return Wanted(tokens, longest), cost(price_of(opened, index), usage)
+    return Wanted(tokens, longest), cost(price_of(opened, planned.participant), usage)
 
 
 def _sum(costs: list[Cost | None]) -> Cost | None:

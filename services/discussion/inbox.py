@@ -11,10 +11,12 @@ import msgspec
 from contracts.attempts import CancelAttempt
 from contracts.discussion import (
     CancelDiscussion,
+    ConcludeDiscussion,
     DiscussionLine,
     DiscussionList,
     DiscussionState,
     DiscussionView,
+    ForkDiscussion,
     GetDiscussion,
     GetHistory,
     History,
@@ -22,9 +24,10 @@ from contracts.discussion import (
     ListDiscussions,
     ListModels,
     ListProviders,
-    Mode,
     ModelList,
     OpenDiscussion,
+    PickWinner,
+    PostMessage,
     ProbeKey,
     ProviderList,
     ProviderView,
@@ -34,11 +37,12 @@ from contracts.discussion import (
 )
 from contracts.event import name_of
 from contracts.failures import Conflict, NotFound
-from contracts.ids import is_id
 from contracts.keys import Done
+from contracts.modes import Mode
 from contracts.subjects import command_subject
 from services.discussion import catalog, endpoints, limits, providers
 from services.discussion.aggregate import Cancel, NoSuchTurn, NothingToRetry, Retry
+from services.discussion.interjections import Interjections
 from services.discussion.openings import Openings
 from services.discussion.outcomes import MOST_RACES
 from services.discussion.probes import Probes
@@ -47,7 +51,6 @@ from services.discussion.sql import SQL
 from services.discussion.store import Store
 from services.discussion.views import view
 from shared.bus import Bus, Verb
-from shared.database import Connection
 from shared.journal import WrongVersion
 
 MOST_LISTED = 200
@@ -60,11 +63,18 @@ class Inbox:
     """The verbs of discussion."""
 
     def __init__(
-        self, store: Store, bus: Bus, openings: Openings, probes: Probes, refreshing: Refreshing
+        self,
+        store: Store,
+        bus: Bus,
+        openings: Openings,
+        interjections: Interjections,
+        probes: Probes,
+        refreshing: Refreshing,
     ) -> None:
         self._store = store
         self._bus = bus
         self._openings = openings
+        self._interjections = interjections
         self._probes = probes
         self._refreshing = refreshing
 
@@ -74,6 +84,10 @@ class Inbox:
             Verb("estimate", OpenDiscussion, self._openings.estimate),
             Verb("cancel", CancelDiscussion, self.cancel),
             Verb("retry", RetryTurn, self.retry),
+            Verb("fork", ForkDiscussion, self._openings.fork),
+            Verb("post", PostMessage, self._interjections.post),
+            Verb("conclude", ConcludeDiscussion, self._interjections.conclude),
+            Verb("pick", PickWinner, self._interjections.pick),
             Verb("get", GetDiscussion, self.get),
             Verb("list", ListDiscussions, self.list),
             Verb("history", GetHistory, self.history),
@@ -95,7 +109,7 @@ class Inbox:
 
     async def _cancel(self, command: CancelDiscussion) -> None:
         async with self._store.transaction() as conn:
-            await self._find(conn, command.workspace, command.discussion)
+            await self._store.find(conn, command.workspace, command.discussion)
             loaded = await self._store.hold(conn, command.discussion)
             running = await conn.fetch(SQL["attempts_of_discussion"], command.discussion)
             await self._store.change(conn, loaded, Cancel(command.by), by=command.by)
@@ -122,7 +136,7 @@ class Inbox:
 
     async def _retry(self, command: RetryTurn) -> None:
         async with self._store.transaction() as conn:
-            await self._find(conn, command.workspace, command.discussion)
+            await self._store.find(conn, command.workspace, command.discussion)
             loaded = await self._store.hold(conn, command.discussion)
             wish = Retry(turn=command.turn, by=command.by)
             try:
@@ -142,13 +156,13 @@ class Inbox:
 
     async def get(self, command: GetDiscussion) -> DiscussionView:
         async with self._store.reading() as conn:
-            await self._find(conn, command.workspace, command.discussion)
+            await self._store.find(conn, command.workspace, command.discussion)
             loaded = await self._store.load(conn, command.discussion)
         return view(loaded.facts)
 
     async def history(self, command: GetHistory) -> History:
         async with self._store.reading() as conn:
-            row = await self._find(conn, command.workspace, command.discussion)
+            row = await self._store.find(conn, command.workspace, command.discussion)
             after = max(0, command.after)
             loaded = await self._store.load(conn, command.discussion, after=after)
         shown: list[HistoryEntry] = []
@@ -210,14 +224,3 @@ class Inbox:
             known = await self._openings.catalogs(conn, command.workspace)
             shown = await providers.overview(conn, command.workspace, known)
         return next(view for view in shown if view.name == command.provider)
-
-    async def _find(self, conn: Connection, workspace: str, discussion: str) -> asyncpg.Record:
-        row = None
-        if is_id(discussion):
-            row = await conn.fetchrow(SQL["find_discussion"], discussion, workspace)
-        if row is None:
-            raise NotFound(
-                "There is no discussion with this id.",
-                next_step="GET /api/v1/discussions lists them.",
-            )
-        return row

@@ -49,14 +49,23 @@ async def join(
 
 
 async def call_next(
-    conn: Connection, ref: AccountRef, account: Account, limits: Limits, now: datetime
+    conn: Connection,
+    ref: AccountRef,
+    account: Account,
+    limits: Limits,
+    now: datetime,
+    *,
+    after: str = "",
 ) -> None:
-    """Let the first in line look as soon as there may be something for it."""
+    """Let the first in line look as soon as there may be something for it.
+
+    `after`: a turn that is on its way out of the line, and no longer counts.
+    """
     places = admission.in_force(account, limits).concurrency
     if places is not None and len(account.leases) >= places:
         return  # whoever leaves calls
     at = admission.earliest(account, limits, now)
-    await conn.execute(SQL["wake_next"], ref.lines, at)
+    await conn.execute(SQL["wake_next"], ref.lines, at, after)
 
 
 async def call_all(conn: Connection, ref: AccountRef) -> None:

@@ -9,20 +9,22 @@ from typing import cast
 import msgspec
 
 from contracts.attempts import LiveModel, Parameters
+from contracts.deliberation import Lineage
 from contracts.discussion import (
     DiscussionOpened,
     Estimate,
-    Mode,
+    ForkDiscussion,
     OpenDiscussion,
     Opened,
     Participant,
+    WantedParticipant,
 )
 from contracts.failures import Invalid, NotFound, TimedOut, Unavailable, Unreachable
 from contracts.personas import GetPersona, PersonaView
 from contracts.providers import Provider
 from contracts.subjects import command_subject
 from contracts.wishes import judged
-from services.discussion import catalog, endpoints
+from services.discussion import catalog, endpoints, forking, lineup
 from services.discussion.aggregate import NotOpened, Open
 from services.discussion.catalog import Catalog
 from services.discussion.estimates import Estimates
@@ -36,9 +38,6 @@ from shared.bus import Bus
 from shared.database import Connection
 from shared.idempotency import remember, remembered
 from shared.ids import fresh
-
-MOST = 8
-"""Participants of one discussion."""
 
 PERSONA_WITHIN = timedelta(seconds=5)
 
@@ -57,7 +56,21 @@ class Openings:
 
     async def open(self, command: OpenDiscussion) -> Opened:
         """The verb `open`. Refuses before anything is paid for: unknown personas and models."""
-        draft = await self.draft(command)
+        return await self._opened(command, await self.draft(command))
+
+    async def fork(self, command: ForkDiscussion) -> Opened:
+        """The verb `fork`: what a turn was asked is asked again, of somebody else or once more."""
+        async with self._store.reading() as conn:
+            await self._store.find(conn, command.workspace, command.discussion)
+            loaded = await self._store.load(conn, command.discussion)
+        wish = forking.wish(loaded.facts, command)
+        draft = msgspec.structs.replace(
+            await self.draft(wish),
+            forked_from=Lineage(discussion=command.discussion, turn=command.turn),
+        )
+        return await self._opened(wish, draft)
+
+    async def _opened(self, command: OpenDiscussion, draft: DiscussionOpened) -> Opened:
         key = f"{command.workspace}/open/{command.idempotency_key}"
         key = key if command.idempotency_key else ""
         async with self._store.transaction() as conn:
@@ -89,12 +102,11 @@ class Openings:
 
     async def draft(self, command: OpenDiscussion) -> DiscussionOpened:
         """How the discussion would begin; when, is said when it does."""
-        _check(command)
+        lineup.check(command)
         personas = await self._personas(command)
         catalogs, rows = await self._catalogs(command)
         participants = [
-            _participant(wanted.persona, wanted.model, personas, catalogs, rows)
-            for wanted in command.participants
+            _participant(wanted, personas, catalogs, rows) for wanted in command.participants
         ]
         _refuse_what_cannot_be_kept(command, participants, rows)
         topic = command.topic or _last_said(command)
@@ -110,6 +122,7 @@ class Openings:
             messages=command.messages,
             instructions={slug: persona.prompt for slug, persona in personas.items()},
             opened_by=command.by,
+            options=command.options,
         )
 
     async def catalogs(self, conn: Connection, workspace: str) -> list[Catalog]:
@@ -195,31 +208,6 @@ class Openings:
             ) from away
 
 
-def _check(command: OpenDiscussion) -> None:
-    count = len(command.participants)
-    if not 1 <= count <= MOST:
-        raise Invalid(
-            f"A discussion has 1 to {MOST} participants, not {count}.",
-            slug="participants",
-            errors=[{"field": "participants", "message": f"between 1 and {MOST}"}],
-            next_step="Name fewer at once, or begin a second discussion.",
-        )
-    if command.mode is Mode.SINGLE and count != 1:
-        raise Invalid(
-            f"`single` has one participant, not {count}.",
-            slug="participants",
-            next_step="Use mode parallel for several.",
-            errors=[{"field": "mode", "message": "single takes exactly one participant"}],
-        )
-    if not command.topic.strip() and not command.messages:
-        raise Invalid(
-            "There is nothing to answer.",
-            slug="empty-topic",
-            errors=[{"field": "topic", "message": "must say something"}],
-            next_step="Write what is to be discussed into topic.",
-        )
-
-
 def _refuse_what_cannot_be_kept(
     command: OpenDiscussion, participants: list[Participant], rows: Mapping[str, Provider]
 ) -> None:
@@ -242,17 +230,16 @@ def _refuse_what_cannot_be_kept(
 
 
 def _participant(
-    slug: str | None,
-    model: str | None,
+    wanted: WantedParticipant,
     personas: dict[str, PersonaView],
     catalogs: list[Catalog],
     rows: Mapping[str, Provider],
 ) -> Participant:
-    persona = personas.get(slug) if slug else None
-    chosen = catalog.resolve(model, persona.model if persona else "", catalogs, rows)
+    persona = personas.get(wanted.persona) if wanted.persona else None
+    chosen = catalog.resolve(wanted.model, persona.model if persona else "", catalogs, rows)
     thinks, price = catalog.participant_facts(chosen, catalogs, rows)
     if persona is None:
-        return Participant(model=chosen, thinks=thinks, price=price)
+        return Participant(model=chosen, thinks=thinks, price=price, role=wanted.role)
     return Participant(
         model=chosen,
         thinks=thinks,
@@ -261,6 +248,7 @@ def _participant(
         name=persona.name,
         version=persona.version,
         color=persona.color,
+        role=wanted.role,
     )
 
 

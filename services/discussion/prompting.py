@@ -10,8 +10,11 @@ from msgspec.structs import replace as copy
 
 from contracts.attempts import Message, Parameters
 from contracts.discussion import DiscussionOpened
+from contracts.modes import Mode
 from contracts.providers import PROVIDERS, Continuing, Model
 from contracts.providers import Provider as Row
+from services.discussion.modes import PROCESSES, telling
+from services.discussion.modes.table import Seat, Table
 
 SHORT = 1_024
 """Tokens of an answer unless asked otherwise: providers charge rate limits by it beforehand."""
@@ -23,16 +26,31 @@ LONG = 8_192
 """For models that think: their thoughts count too."""
 
 
-def messages(opened: DiscussionOpened, participant: int) -> list[Message]:
-    """The conversation as the participant sees it."""
-    prompt = opened.instructions.get(opened.participants[participant].persona, "")
+def messages(table: Table, seat: Seat) -> list[Message]:
+    """The conversation as the one who speaks sees it: persona, then what its mode shows."""
+    opened = table.opened
+    prompt = opened.instructions.get(opened.participants[seat.participant].persona, "")
+    said = PROCESSES[opened.mode].messages(table, seat)
+    if said and said[0].role == "system" and isinstance(said[0].content, str) and not _given(table):
+        rule, *said = said
+        prompt = "\n\n".join(filter(None, (prompt, str(rule.content))))
     head = [Message(role="system", content=prompt)] if prompt else []
-    said = opened.messages or [Message(role="user", content=opened.topic)]
     return [*head, *said]
 
 
-def parameters(opened: DiscussionOpened, participant: int) -> Parameters:
+def _given(table: Table) -> bool:
+    """The messages are the asker's own, to be sent as they are."""
+    return bool(table.opened.messages) and table.opened.mode in {Mode.SINGLE, Mode.PARALLEL}
+
+
+def parameters(table: Table, seat: Seat) -> Parameters:
     """What was asked for, with an explicit and tight bound where nobody set one."""
+    usual = bounded(table.opened, seat.participant)
+    return PROCESSES[table.opened.mode].parameters(table, seat, usual)
+
+
+def bounded(opened: DiscussionOpened, participant: int) -> Parameters:
+    """The wished parameters of an answer that is not a mode's own kind."""
     if opened.parameters.max_completion_tokens > 0:
         return opened.parameters
     model = known(opened.participants[participant].model)
@@ -46,6 +64,13 @@ def thinks(opened: DiscussionOpened, participant: int) -> bool:
     who = opened.participants[participant]
     model = known(who.model)
     return who.thinks or (model is not None and model.thinks)
+
+
+def question_tokens(opened: DiscussionOpened, participant: int) -> int:
+    """What the question alone comes to, with the persona's own prompt."""
+    prompt = opened.instructions.get(opened.participants[participant].persona, "")
+    said = [Message(role="system", content=prompt), *telling.question(opened)]
+    return tokens(said, copy(opened.parameters, max_completion_tokens=0))
 
 
 IMAGE = 1_000

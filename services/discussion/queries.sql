@@ -50,8 +50,7 @@ WHERE kind = 'turn' AND subject = $1
 SELECT count(*) FROM (
     SELECT FROM wakeups
     WHERE (waits_for = $1 OR (waits_for = ANY ($5) AND due_at <= clock()))
-      AND (rank, queued_at, subject) < (
-          SELECT $2::integer, queued_at, subject FROM wakeups WHERE kind = 'turn' AND subject = $3)
+      AND (rank, subject) < ($2::integer, $3::text)
     LIMIT $4
 ) AS before
 
@@ -62,13 +61,13 @@ SELECT count(*) FROM (SELECT FROM wakeups WHERE waits_for = $1 LIMIT $2) AS line
 DELETE FROM wakeups WHERE kind = 'turn' AND subject = $1 RETURNING waits_for
 
 -- name: wake_next
--- The first in line looks at $2, if it would not do so sooner by itself.
+-- The first in line but $3 looks at $2, if it would not do so sooner by itself.
 UPDATE wakeups
 SET due_at = $2, claimed_until = '-infinity'
 WHERE (kind, subject) IN (
     SELECT kind, subject FROM wakeups
-    WHERE waits_for = ANY ($1)
-    ORDER BY rank, queued_at, subject
+    WHERE waits_for = ANY ($1) AND subject <> $3
+    ORDER BY rank, subject
     LIMIT 1
     FOR UPDATE SKIP LOCKED
 ) AND due_at > $2 AND due_at < 'infinity'
@@ -108,7 +107,7 @@ SET claimed_until = clock() + $2::interval, tries = tries + 1
 WHERE (kind, subject) IN (
     SELECT kind, subject FROM wakeups
     WHERE due_at <= clock() AND claimed_until <= clock()
-    ORDER BY due_at, rank, queued_at
+    ORDER BY due_at, rank, subject
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 )
@@ -127,7 +126,7 @@ SET due_at = (SELECT clock()), claimed_until = '-infinity'
 WHERE (kind, subject) IN (
     SELECT kind, subject FROM wakeups
     WHERE waits_for = $1 AND due_at > clock()
-    ORDER BY rank, queued_at
+    ORDER BY rank, subject
     LIMIT $2  -- NULL: all
     FOR UPDATE SKIP LOCKED
 )

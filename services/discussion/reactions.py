@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, assert_never
 import asyncpg
 import msgspec
 
+from contracts.deliberation import ModeFact
 from contracts.discussion import (
     TERMINAL,
     AttemptCut,
@@ -31,6 +32,7 @@ from contracts.discussion import (
     QuotaRestored,
     TurnCancelled,
     TurnCompleted,
+    TurnFact,
     TurnFailed,
     TurnParked,
     TurnReopened,
@@ -83,16 +85,19 @@ class Reactions:
                 case _:
                     pass
         for event in events:
-            await self._turn(event)
+            if not isinstance(event, ModeFact):
+                await self._turn(event)
         await self._save_overview(events)
-        if isinstance(events[-1], TERMINAL):
+        if any(isinstance(event, TERMINAL) for event in events):
             await members.ended(self._conn, self._opened.discussion)
         return self._moved
 
-    async def _turn(self, event: DiscussionEvent) -> None:
+    async def _turn(self, event: TurnFact) -> None:
         match event:
             case TurnScheduled():
                 await self._wake(event.turn, self._now, event.model)
+                if event.overdue_at is not None:
+                    await self._lose_patience(event.turn, event.overdue_at)
             case TurnReopened():
                 await self._wake(event.turn, self._now, self._model(event.turn))
             case TurnWaiting():
@@ -106,7 +111,7 @@ class Reactions:
                 # The next in line moves up; when to look it finds out by looking.
                 left = await self._conn.fetchval(SQL["leave_line"], event.turn)
                 if left:
-                    await self._conn.execute(SQL["wake_next"], [left], self._now)
+                    await self._conn.execute(SQL["wake_next"], [left], self._now, event.turn)
             case (
                 DiscussionOpened()
                 | DiscussionReopened()
@@ -120,6 +125,19 @@ class Reactions:
                 pass
             case _:
                 assert_never(event)
+
+    async def _lose_patience(self, turn: str, at: datetime) -> None:
+        """The mode goes on without the turn then."""
+        await self._conn.execute(
+            SQL["set_wakeup"],
+            "overdue",
+            turn,
+            self._opened.workspace,
+            self._opened.discussion,
+            at,
+            "",
+            b"",
+        )
 
     def _model(self, turn: str) -> str:
         state = self._before.state

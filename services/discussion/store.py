@@ -13,8 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import cast
 
+import asyncpg
+
 from contracts.discussion import DISCUSSION_EVENTS, DiscussionEvent, DiscussionOpened
 from contracts.event import Event
+from contracts.failures import NotFound
+from contracts.ids import is_id
 from services.discussion import aggregate
 from services.discussion.aggregate import Command, Discussion
 from services.discussion.reactions import Reactions
@@ -32,6 +36,7 @@ SCHEMAS = (
     Path(__file__).with_name("endpoints.sql"),
     Path(__file__).with_name("waiting.sql"),
     Path(__file__).with_name("pooling.sql"),
+    Path(__file__).with_name("oldest_first.sql"),
     Path(__file__).with_name("workflows") / "workflows.sql",
 )
 """For `migrate`, in order."""
@@ -100,6 +105,18 @@ class Store:
         """
         await conn.execute(SQL["hold_stream"], discussion)
         return await self.load(conn, discussion)
+
+    async def find(self, conn: Connection, workspace: str, discussion: str) -> asyncpg.Record:
+        """Its line in the list; NotFound where the workspace has no such discussion."""
+        row = None
+        if is_id(discussion):
+            row = await conn.fetchrow(SQL["find_discussion"], discussion, workspace)
+        if row is None:
+            raise NotFound(
+                "There is no discussion with this id.",
+                next_step="GET /api/v1/discussions lists them.",
+            )
+        return row
 
     async def load(self, conn: Connection, discussion: str, *, after: int = 0) -> Loaded:
         events = await self._journal.load(conn, discussion, after=after)

@@ -47,6 +47,7 @@ from services.discussion.aggregate import (
     Refuse,
     StartAttempt,
     Turn,
+    table,
 )
 from services.discussion.outcomes import Outcomes
 from services.discussion.reactions import gate_name
@@ -133,8 +134,10 @@ class Turns:
             return None
         opened = loaded.opened
         assert opened is not None
-        messages = prompting.messages(opened, turn.participant)
-        parameters = prompting.parameters(opened, turn.participant)
+        assert isinstance(loaded.state, Going)
+        seen = table(loaded.state, await self._store.clock(conn))
+        messages = prompting.messages(seen, turn.seat)
+        parameters = prompting.parameters(seen, turn.seat)
         if turn.prefix:
             parameters = prompting.rest(parameters, turn.prefix)
             messages = [*messages, Message(role="assistant", content=turn.prefix)]
@@ -208,7 +211,7 @@ class Turns:
                 # What is free belongs to who stands before us, and looks now.
                 await line.call_next(conn, access.ref, account, limits, now)
                 return admission.Denied(account, reason, now + admission.RECHECK)
-            await line.call_next(conn, access.ref, verdict.account, limits, now)
+            await line.call_next(conn, access.ref, verdict.account, limits, now, after=turn.id)
         await accounts.save(conn, access.ref, verdict.account)
         return verdict
 

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from msgspec.structs import replace
 
+from contracts.deliberation import (
+    BallotRejected,
+    BallotSubmitted,
+    ConsensusConcluded,
+    DissentRecorded,
+    MessagePosted,
+    ModeFact,
+    PanelSealed,
+    PositionChanged,
+    PositionKept,
+    RoundTallied,
+    StopDecided,
+    TurnOverdue,
+    WinnerPicked,
+)
 from contracts.discussion import (
     AttemptCut,
     AttemptFailed,
@@ -18,8 +34,10 @@ from contracts.discussion import (
     DiscussionOpened,
     DiscussionReopened,
     DiscussionView,
+    Post,
     TurnCancelled,
     TurnCompleted,
+    TurnFact,
     TurnFailed,
     TurnParked,
     TurnReopened,
@@ -49,8 +67,12 @@ def view(facts: Sequence[DiscussionEvent]) -> DiscussionView:
     opened, *later = facts
     assert isinstance(opened, DiscussionOpened)
     turns: dict[str, TurnView] = {}
+    told = _Told()
     for fact in later:
-        _apply(turns, fact, opened)
+        if isinstance(fact, ModeFact):
+            _tell(told, fact, turns)
+        else:
+            _apply(turns, fact, opened)
     return DiscussionView(
         id=opened.discussion,
         state=overview(replay(facts), facts[-1]),
@@ -62,11 +84,62 @@ def view(facts: Sequence[DiscussionEvent]) -> DiscussionView:
         version=len(facts),
         participants=opened.participants,
         turns=list(turns.values()),
+        options=opened.options,
+        posts=told.posts,
+        picked=told.picked,
+        stopped_by=told.stopped_by,
+        tally=told.tally,
+        conclusion=told.conclusion,
+        dissents=told.dissents,
+        forked_from=opened.forked_from,
     )
 
 
+@dataclass
+class _Told:
+    """What is not a turn's own."""
+
+    posts: list[Post] = field(default_factory=list[Post])
+    picked: str = ""
+    stopped_by: str = ""
+    tally: RoundTallied | None = None
+    conclusion: ConsensusConcluded | None = None
+    dissents: list[DissentRecorded] = field(default_factory=list[DissentRecorded])
+
+
+def _tell(told: _Told, fact: ModeFact, turns: dict[str, TurnView]) -> None:
+    match fact:
+        case MessagePosted():
+            last = next(reversed(turns), "")
+            told.posts.append(
+                Post(id=fact.message, at=fact.at, text=fact.text, by=fact.posted_by, after=last)
+            )
+        case TurnOverdue(turn=id):
+            turns[id] = replace(turns[id], overdue=True)
+        case WinnerPicked(turn=id):
+            told.picked = id
+        case StopDecided(rule=rule):
+            told.stopped_by = rule
+        case RoundTallied():
+            told.tally = fact
+        case DissentRecorded():
+            told.dissents.append(fact)
+        case ConsensusConcluded():
+            told.conclusion = fact
+        case (
+            PanelSealed()
+            | BallotSubmitted()
+            | BallotRejected()
+            | PositionChanged()
+            | PositionKept()
+        ):
+            pass
+        case _:
+            assert_never(fact)
+
+
 def _apply(  # noqa: C901, PLR0912 - one case for each fact
-    turns: dict[str, TurnView], fact: DiscussionEvent, opened: DiscussionOpened
+    turns: dict[str, TurnView], fact: TurnFact, opened: DiscussionOpened
 ) -> None:
     match fact:
         case TurnScheduled(turn=id, participant=index):
@@ -80,6 +153,11 @@ def _apply(  # noqa: C901, PLR0912 - one case for each fact
                 name=who.name,
                 color=who.color,
                 price=who.price,
+                purpose=fact.purpose,
+                round=fact.round,
+                role=who.role,
+                participant=index,
+                labels=fact.labels,
             )
         case TurnWaiting(turn=id):
             turns[id] = replace(

@@ -8,19 +8,27 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
+from contracts.deliberation import (
+    ConsensusConcluded,
+    DissentRecorded,
+    Lineage,
+    RoundTallied,
+)
 from contracts.discussion import (
     Cost,
     DiscussionState,
     DiscussionView,
     Estimate,
-    Mode,
     Participant,
+    Post,
     Price,
     TurnState,
     TurnView,
 )
 from contracts.failures import Evidence, Failure, FailureClass
+from contracts.modes import Mode, Options, Purpose, Role
 from contracts.stream import Usage, UsageStatus
 
 
@@ -76,6 +84,18 @@ class TurnAnswer(Struct, frozen=True, kw_only=True):
     """Why it waits: a failure class, or what stands against it here, e.g. `rate`."""
     not_before: datetime | UnsetType = UNSET
     """Nothing is sent until then."""
+    purpose: Purpose = Purpose.ANSWER
+    round: int = 1
+    role: Role | UnsetType = UNSET
+    """Of who speaks: moderator, judge, chair; left out for members."""
+    participant: int = 0
+    """Of who speaks, among the participants."""
+    labels: dict[str, str] | UnsetType = UNSET
+    """Letter → turn that it saw under that letter."""
+    overdue: bool | UnsetType = UNSET
+    """It came, or comes, too late to be counted."""
+    tokens_per_second: float | UnsetType = UNSET
+    """From the first token to the last."""
 
 
 class DiscussionAnswer(Struct, frozen=True, kw_only=True):
@@ -92,6 +112,18 @@ class DiscussionAnswer(Struct, frozen=True, kw_only=True):
     """Of its last event; the id that a stream goes on from."""
     participants: list[Participant]
     turns: list[TurnAnswer]
+    options: Options
+    posts: list[Post]
+    """What people said into it."""
+    picked: str | UnsetType = UNSET
+    """The turn that somebody picked as the best."""
+    stopped_by: str | UnsetType = UNSET
+    """The rule that ended the rounds."""
+    tally: RoundTallied | UnsetType = UNSET
+    """The last count of a consensus."""
+    conclusion: ConsensusConcluded | UnsetType = UNSET
+    dissents: list[DissentRecorded] | UnsetType = UNSET
+    forked_from: Lineage | UnsetType = UNSET
 
 
 class EstimateAnswer(Struct, frozen=True, kw_only=True):
@@ -115,6 +147,7 @@ class OpenedAnswer(Struct, frozen=True, kw_only=True):
 
 def discussion(view: DiscussionView) -> DiscussionAnswer:
     """The discussion's view as it goes out."""
+    hidden = blind(view)
     return DiscussionAnswer(
         id=view.id,
         state=view.state,
@@ -124,8 +157,52 @@ def discussion(view: DiscussionView) -> DiscussionAnswer:
         created_at=view.created_at,
         updated_at=view.updated_at,
         version=view.version,
-        participants=view.participants,
-        turns=[turn(one) for one in view.turns],
+        participants=[masked(who, at) for at, who in enumerate(view.participants)]
+        if hidden
+        else view.participants,
+        turns=[unnamed(one) if hidden else turn(one) for one in view.turns],
+        options=view.options,
+        posts=view.posts,
+        picked=view.picked or UNSET,
+        stopped_by=view.stopped_by or UNSET,
+        tally=UNSET if view.tally is None else view.tally,
+        conclusion=UNSET if view.conclusion is None else view.conclusion,
+        dissents=view.dissents or UNSET,
+        forked_from=UNSET if view.forked_from is None else view.forked_from,
+    )
+
+
+def blind(view: DiscussionView) -> bool:
+    """Names are hidden: nobody has picked the best answer yet."""
+    return view.mode is Mode.COMPARE and view.options.blind and not view.picked
+
+
+def masked(who: Participant, at: int) -> Participant:
+    """A participant whose name is hidden."""
+    if who.role is not Role.MEMBER:
+        return who
+    return Participant(model="hidden", name=f"Model {chr(ord('A') + at)}")
+
+
+def unnamed(view: TurnView) -> TurnAnswer:
+    """A turn without what tells who spoke: names, prices, and how fast it was."""
+    if view.role is not Role.MEMBER:
+        return turn(view)
+    who = masked(Participant(model=view.model), view.participant)
+    return turn(
+        replace(
+            view,
+            model=who.model,
+            persona="",
+            name=who.name,
+            color="",
+            cost=None,
+            price=None,
+            usage=Usage(),
+            first_token_ms=None,
+            duration_ms=None,
+            notes=[],
+        )
     )
 
 
@@ -154,7 +231,21 @@ def turn(view: TurnView) -> TurnAnswer:
         attempt=view.attempt or UNSET,
         reason=(waits and view.reason) or UNSET,
         not_before=view.not_before if waits and view.not_before is not None else UNSET,
+        purpose=view.purpose,
+        round=view.round,
+        role=view.role or UNSET,
+        participant=view.participant,
+        labels=view.labels or UNSET,
+        overdue=view.overdue or UNSET,
+        tokens_per_second=_pace(view),
     )
+
+
+def _pace(view: TurnView) -> float | UnsetType:
+    span = (view.duration_ms or 0) - (view.first_token_ms or 0)
+    if view.first_token_ms is None or span <= 0 or view.usage.output_tokens < 2:
+        return UNSET
+    return round((view.usage.output_tokens - 1) * 1_000 / span, 1)
 
 
 def estimate(told: Estimate) -> EstimateAnswer:

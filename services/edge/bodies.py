@@ -23,9 +23,11 @@ from pydantic_core import PydanticCustomError
 from rapidfuzz import process
 
 from contracts.attempts import Parameters
-from contracts.discussion import DiscussionState, Mode, WantedParticipant
+from contracts.discussion import DiscussionState, WantedParticipant
 from contracts.ids import is_id
 from contracts.keys import Role
+from contracts.modes import Mode, Options
+from contracts.modes import Role as Seat
 from contracts.providers import PROVIDERS, Dialect, Reasoning
 
 TOPIC = 100_000
@@ -110,8 +112,9 @@ class WhoBody(Body):
             raise PydanticCustomError("nobody", "names a persona, a model, or both")
         return self
 
-    def wanted(self) -> WantedParticipant:
-        return WantedParticipant(persona=self.persona, model=self.model)
+    def wanted(self, role: Seat = Seat.MEMBER) -> WantedParticipant:
+        """In our own form."""
+        return WantedParticipant(persona=self.persona, model=self.model, role=role)
 
 
 class OptionsBody(Body):
@@ -130,6 +133,34 @@ class OptionsBody(Body):
         None
     )
     seed: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
+    rounds: Annotated[int, Field(ge=1, le=10)] | None = None
+    """Debate: at most so many; 3 unless said otherwise."""
+    blind: bool = False
+    """Compare: who answered what is hidden until the best is picked."""
+    closed: bool = False
+    """Consensus: the question has one short answer, which is voted on."""
+    revisions: Annotated[int, Field(ge=0, le=2)] | None = None
+    """Consensus: rounds of revision at most; 1 unless said otherwise."""
+    quorum: Annotated[int, Field(ge=2, le=PANEL)] | None = None
+    """Consensus: drafts and ballots without which nothing is decided; else two thirds."""
+    patience: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    """Seconds that the others wait for one turn. A consensus waits 15 minutes unless told
+    otherwise, the other modes as long as it takes."""
+    panel_seed: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    """Consensus: decides lots and in which order drafts are shown; else made from the id."""
+
+    def of_mode(self) -> Options:
+        """What concerns the mode."""
+        usual = Options()
+        return Options(
+            rounds=self.rounds or 0,
+            blind=self.blind,
+            closed=self.closed,
+            revisions=usual.revisions if self.revisions is None else self.revisions,
+            quorum=self.quorum or 0,
+            patience=self.patience or 0,
+            seed=self.panel_seed or 0,
+        )
 
     def parameters(self) -> Parameters:
         """In our own form; 0 tokens: as many as the model's default."""
@@ -143,21 +174,43 @@ class OptionsBody(Body):
         )
 
 
+def _turn_id(text: str) -> str:
+    if not is_id(text):
+        raise PydanticCustomError("not_a_turn", "is the id of a turn, as the discussion lists it")
+    return text
+
+
 class OpenBody(Body):
     """A new discussion."""
 
     topic: Question
     """What is to be discussed."""
-    participants: Annotated[list[WhoBody], Field(min_length=1, max_length=PANEL)]
+    participants: Annotated[list[WhoBody], Field(min_length=1, max_length=PANEL)] | None = None
+    models: Annotated[list[Name], Field(min_length=1, max_length=PANEL)] | None = None
+    """Compare: `provider/model`, each as often as wished; instead of participants."""
     mode: Annotated[Mode, Field(strict=False)] | None = None
-    """Left out: `single` with one participant, `parallel` with more."""
+    """Left out: `single` with one participant, `parallel` with more, `compare` with models."""
+    moderator: WhoBody | None = None
+    """Debate: speaks after each round."""
+    judge: WhoBody | None = None
+    """Compare: says what the answers agree on and where they differ."""
+    chair: WhoBody | None = None
+    """Consensus: writes the synthesis, and has no vote. Left out: the author of the winner does."""
     options: OptionsBody | None = None
 
     @model_validator(mode="after")
-    def _one_alone(self) -> OpenBody:
-        if self.mode is Mode.SINGLE and len(self.participants) > 1:
+    def _fits(self) -> OpenBody:
+        if not self.participants and not self.models:
             raise PydanticCustomError(
-                "not_single", "mode single has one participant; parallel has several"
+                "nobody", "names who takes part: participants, or models to compare"
+            )
+        if self.models and (self.participants or self.mode not in {None, Mode.COMPARE}):
+            raise PydanticCustomError(
+                "not_models", "models are for mode compare alone, instead of participants"
+            )
+        if self.mode is Mode.SINGLE and len(self.participants or []) > 1:
+            raise PydanticCustomError(
+                "not_single", "mode single has one participant; the other modes have several"
             )
         return self
 
@@ -165,7 +218,46 @@ class OpenBody(Body):
         """The mode as asked for, or the one that fits."""
         if self.mode is not None:
             return self.mode
-        return Mode.SINGLE if len(self.participants) == 1 else Mode.PARALLEL
+        if self.models:
+            return Mode.COMPARE
+        return Mode.SINGLE if len(self.participants or []) == 1 else Mode.PARALLEL
+
+    def wanted(self) -> list[WantedParticipant]:
+        """Everybody who takes part: the members, and then who has another role."""
+        others = (
+            (self.moderator, Seat.MODERATOR),
+            (self.judge, Seat.JUDGE),
+            (self.chair, Seat.CHAIR),
+        )
+        return [
+            *(who.wanted() for who in self.participants or []),
+            *(WantedParticipant(model=model) for model in self.models or []),
+            *(who.wanted(role) for who, role in others if who is not None),
+        ]
+
+
+class PostBody(Body):
+    """What a person says into a discussion."""
+
+    text: Question
+
+
+class PickBody(Body):
+    """The best answer of a comparison."""
+
+    turn: Annotated[str, AfterValidator(_turn_id)]
+
+
+class ForkBody(Body):
+    """A turn to be asked again, of somebody else or once more, in a discussion of its own."""
+
+    turn: Annotated[str, AfterValidator(_turn_id)]
+    persona: Name | None = None
+    """Left out: the turn's own."""
+    model: Name | None = None
+    """Left out: the turn's own, or the default of the persona that is named."""
+    text: Annotated[str, Field(max_length=TOPIC)] = ""
+    """Go on from the turn's answer with these words, instead of asking for it anew."""
 
 
 def _id(text: str) -> str:

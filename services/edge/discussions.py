@@ -8,20 +8,25 @@ from msgspec.structs import replace
 
 from contracts.discussion import (
     CancelDiscussion,
+    ConcludeDiscussion,
     DiscussionLine,
     DiscussionList,
     DiscussionView,
     Estimate,
+    ForkDiscussion,
     GetDiscussion,
     ListDiscussions,
     OpenDiscussion,
     Opened,
+    PickWinner,
+    PostMessage,
     RetryTurn,
 )
 from contracts.keys import Done
+from contracts.modes import Options
 from services.edge import answers
 from services.edge.asks import ask
-from services.edge.bodies import ListQuery, OpenBody
+from services.edge.bodies import ForkBody, ListQuery, OpenBody, PickBody, PostBody
 from services.edge.call import Call, plain
 from services.edge.live import with_live_text
 
@@ -41,7 +46,10 @@ async def open_one(call: Call) -> web.StreamResponse:
         idempotency_key=call.idempotency_key(),
         body_hmac=call.body_hmac(),
     )
-    opened = await ask(call.tools.bus, "discussion", "open", command, Opened)
+    return _opened(await ask(call.tools.bus, "discussion", "open", command, Opened))
+
+
+def _opened(opened: Opened) -> web.StreamResponse:
     told = opened.estimate
     answer = answers.OpenedAnswer(
         id=opened.discussion,
@@ -62,9 +70,10 @@ def _wish(call: Call, body: OpenBody) -> OpenDiscussion:
     return OpenDiscussion(
         workspace=call.workspace,
         mode=body.chosen_mode(),
-        participants=[who.wanted() for who in body.participants],
+        participants=body.wanted(),
         topic=body.topic,
         parameters=None if body.options is None else body.options.parameters(),
+        options=Options() if body.options is None else body.options.of_mode(),
         by=call.who.token,
     )
 
@@ -93,6 +102,60 @@ async def retry_turn(call: Call) -> web.StreamResponse:
     )
     await ask(call.tools.bus, "discussion", "retry", command, Done)
     return plain(answers.discussion(await _view(call)))
+
+
+async def post_message(call: Call) -> web.StreamResponse:
+    """Say something into a discussion; one that is over goes on."""
+    body = await call.body(PostBody)
+    command = PostMessage(
+        workspace=call.workspace,
+        discussion=call.id("id", "discussion"),
+        text=body.text,
+        by=call.who.token,
+        idempotency_key=call.idempotency_key(),
+        body_hmac=call.body_hmac(),
+    )
+    await ask(call.tools.bus, "discussion", "post", command, Done)
+    return plain(answers.discussion(await _view(call)), status=201)
+
+
+async def conclude_one(call: Call) -> web.StreamResponse:
+    """No further round: what is being said is still heard."""
+    command = ConcludeDiscussion(
+        workspace=call.workspace, discussion=call.id("id", "discussion"), by=call.who.token
+    )
+    await ask(call.tools.bus, "discussion", "conclude", command, Done)
+    return plain(answers.discussion(await _view(call)))
+
+
+async def pick_winner(call: Call) -> web.StreamResponse:
+    """Name the best answer of a comparison; the last pick counts."""
+    body = await call.body(PickBody)
+    command = PickWinner(
+        workspace=call.workspace,
+        discussion=call.id("id", "discussion"),
+        turn=body.turn,
+        by=call.who.token,
+    )
+    await ask(call.tools.bus, "discussion", "pick", command, Done)
+    return plain(answers.discussion(await _view(call)))
+
+
+async def fork_one(call: Call) -> web.StreamResponse:
+    """Ask a turn again in a discussion of its own."""
+    body = await call.body(ForkBody)
+    command = ForkDiscussion(
+        workspace=call.workspace,
+        discussion=call.id("id", "discussion"),
+        turn=body.turn,
+        persona=body.persona,
+        model=body.model,
+        text=body.text,
+        by=call.who.token,
+        idempotency_key=call.idempotency_key(),
+        body_hmac=call.body_hmac(),
+    )
+    return _opened(await ask(call.tools.bus, "discussion", "fork", command, Opened))
 
 
 async def list_them(call: Call) -> web.StreamResponse:

@@ -14,7 +14,6 @@ from aiohttp import web
 from contracts.discussion import (
     CancelDiscussion,
     ListModels,
-    Mode,
     ModelList,
     OpenDiscussion,
     Opened,
@@ -23,6 +22,7 @@ from contracts.discussion import (
 )
 from contracts.failures import Invalid, NotFound
 from contracts.keys import Done
+from contracts.modes import Mode
 from contracts.personas import GetPersonas, PersonaList
 from services.edge import sse
 from services.edge.asks import ask

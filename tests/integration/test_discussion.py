@@ -21,7 +21,6 @@ from contracts.discussion import (
     History,
     ListDiscussions,
     ListModels,
-    Mode,
     ModelList,
     OpenDiscussion,
     Opened,
@@ -40,6 +39,7 @@ from contracts.failures import (
     Unavailable,
 )
 from contracts.keys import Done, KeyAdded, KeyQuarantined, KeyState, KeyVerified, KeyView
+from contracts.modes import Mode
 from contracts.subjects import chunk_subject, command_subject
 from tests.brokers import Broker
 from tests.databases import Database

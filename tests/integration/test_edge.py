@@ -25,7 +25,6 @@ from contracts.discussion import (
     GetHistory,
     History,
     HistoryEntry,
-    Mode,
     OpenDiscussion,
     Opened,
     TurnState,
@@ -44,6 +43,7 @@ from contracts.keys import (
     TokenRevoked,
     VaultIdentity,
 )
+from contracts.modes import Mode
 from contracts.stream import ChunkKind, StreamChunk
 from contracts.subjects import chunk_subject, event_subject
 from services.edge import feed, hub, outlet

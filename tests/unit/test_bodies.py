@@ -8,7 +8,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from contracts.discussion import Mode
+from contracts.modes import Mode
 from services.edge.bodies import FollowQuery, KeyBody, LimitsBody, ListQuery, OpenBody
 from services.edge.openai_bodies import CompletionBody
 from services.edge.problems import of_validation
@@ -67,7 +67,9 @@ def test_a_misspelt_field_is_named_with_the_one_that_is_meant() -> None:
         ({"participants": [{"persona": "a\r\nPUB x 1"}]}, "participants.0.persona"),
         ({"participants": [{"model": ""}]}, "participants.0.model"),
         ({"participants": [{"model": "x" * 201}]}, "participants.0.model"),
-        ({"mode": "debate"}, "mode"),
+        ({"mode": "brawl"}, "mode"),
+        ({"models": ["kimi/k2", "openai/gpt-5.2"]}, "body"),
+        ({"options": {"rounds": 11}}, "options.rounds"),
         ({"mode": "single", "participants": [RILEY, MORGAN]}, "body"),
         ({"options": {"max_completion_tokens": 0}}, "options.max_completion_tokens"),
         ({"options": {"max_completion_tokens": -1}}, "options.max_completion_tokens"),

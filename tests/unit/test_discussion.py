@@ -23,7 +23,6 @@ from contracts.discussion import (
     DiscussionOpened,
     DiscussionReopened,
     DiscussionState,
-    Mode,
     Participant,
     TurnCancelled,
     TurnCompleted,
@@ -36,6 +35,7 @@ from contracts.discussion import (
     TurnWaiting,
 )
 from contracts.failures import Evidence, FailureClass
+from contracts.modes import Mode
 from contracts.stream import ProviderError, StreamCompleted, Usage, UsageStatus
 from services.discussion import aggregate
 from services.discussion.aggregate import (

@@ -30,7 +30,7 @@ def seconds(
     ahead: int = 0,
 ) -> float | None:
     line = Line(account=account or Account(), limits=limits, key=key, ahead=ahead)
-    span = takes(line, turns, NOON)
+    span = takes(line, [turns], NOON)
     return None if span is None else span.total_seconds()
 
 
@@ -100,7 +100,7 @@ def test_it_is_what_admission_does(
         account = verdict.account
         ends.append(now + SHORT.takes)
 
-    told = takes(Line(account=Account(), limits=limits), [SHORT] * panel, NOON)
+    told = takes(Line(account=Account(), limits=limits), [[SHORT] * panel], NOON)
 
     assert told is not None
     assert abs((max(ends) - NOON) - told) <= timedelta(seconds=1)

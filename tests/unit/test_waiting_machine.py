@@ -35,7 +35,6 @@ from contracts.discussion import (
     DiscussionEvent,
     DiscussionFailed,
     DiscussionOpened,
-    Mode,
     Participant,
     TurnCompleted,
     TurnParked,
@@ -44,6 +43,7 @@ from contracts.discussion import (
     TurnWaiting,
 )
 from contracts.failures import PARKING, Evidence, FailureClass
+from contracts.modes import Mode
 from contracts.providers import Limits
 from contracts.stream import ProviderError, StreamCompleted, Usage, UsageStatus
 from services.discussion import admission, aftermath, allowance

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts.attempts import Parameters
-from contracts.discussion import Mode, OpenDiscussion, WantedParticipant
+from contracts.discussion import OpenDiscussion, WantedParticipant
+from contracts.modes import Mode, Options, Role
 from contracts.workflow_events import JUDGE, RunStarted, Speaker, Step
 from services.discussion.workflows import templates
 from services.discussion.workflows.results import Result
 
-_PARAMETERS = ("temperature", "top_p", "reasoning_effort", "seed")
+_PARAMETERS = ("temperature", "top_p", "reasoning_effort")
+_WISHES = ("rounds", "closed", "revisions", "quorum", "patience")
 
 
 def needed(step: Step) -> set[str]:
@@ -63,7 +65,8 @@ def discussion(started: RunStarted, step: Step, candidate: int, prompt: str) -> 
         mode=Mode(step.mode),
         participants=_participants(step.participants, model),
         topic=prompt,
-        parameters=_parameters(step.options),
+        parameters=_parameters(step.options, Mode(step.mode)),
+        options=_wishes(step.options, Mode(step.mode)),
         by=started.started_by,
     )
 
@@ -92,13 +95,26 @@ def title(started: RunStarted, step: Step, candidate: int) -> str:
 
 def _participants(speakers: list[Speaker], model: str) -> list[WantedParticipant]:
     found = [
-        WantedParticipant(persona=one.persona or None, model=model or one.model or None)
+        WantedParticipant(
+            persona=one.persona or None,
+            model=(not one.role and model) or one.model or None,
+            role=Role(one.role),
+        )
         for one in speakers
     ]
-    return found or [WantedParticipant(model=model)]
+    return found if speakers else [WantedParticipant(model=model)]
 
 
-def _parameters(options: Mapping[str, Any]) -> Parameters | None:
+def _wishes(options: Mapping[str, Any], mode: Mode) -> Options:
+    told = {name: options[name] for name in _WISHES if name in options}
+    if mode is Mode.CONSENSUS and "seed" in options:
+        told["seed"] = options["seed"]
+    return Options(**told)
+
+
+def _parameters(options: Mapping[str, Any], mode: Mode) -> Parameters | None:
     told = {name: options[name] for name in _PARAMETERS if name in options}
+    if mode is not Mode.CONSENSUS and "seed" in options:
+        told["seed"] = options["seed"]
     longest = int(options.get("max_completion_tokens", 0))
     return Parameters(max_completion_tokens=longest, **told) if told or longest else None

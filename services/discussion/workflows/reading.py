@@ -14,7 +14,7 @@ from typing import get_args
 
 from rapidfuzz import process
 
-from contracts.discussion import Mode
+from contracts.modes import Mode
 from contracts.workflow_events import (
     Budget,
     Comparison,
@@ -25,6 +25,7 @@ from contracts.workflow_events import (
     Speaker,
     Step,
 )
+from services.discussion.modes import PROCESSES
 from services.discussion.workflows import document, graph, templates
 from services.discussion.workflows.document import Fault, Fields, Items, Place, Text, Tree
 
@@ -37,16 +38,20 @@ SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?\Z")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 MODEL = re.compile(r"[^\s/]{1,64}/\S{1,190}\Z")
 
-MODES = tuple(mode.value for mode in Mode)
+MODES = tuple(mode.value for mode in PROCESSES)
 GATES: tuple[str, ...] = get_args(Gate)
 RULES: tuple[str, ...] = get_args(Rule)
 
 PARTS = ("text", "outcome", "state", "turns", "model", "failed")
 """Of a step, for the templates after it."""
 
-WHOLE = ("max_completion_tokens", "rounds", "seed")
+WHOLE = ("max_completion_tokens", "rounds", "revisions", "quorum", "patience", "seed")
 NUMBERS = ("temperature", "top_p")
-OPTIONS = (*WHOLE, *NUMBERS, "reasoning_effort", "moderator")
+FLAGS = ("closed",)
+OPTIONS = (*WHOLE, *NUMBERS, *FLAGS, "reasoning_effort")
+
+ROLES = {"moderator": "debate", "judge": "compare", "chair": "consensus"}
+"""Who else there may be, and in which mode."""
 
 
 class Unsound(Exception):
@@ -138,7 +143,7 @@ class _Reader:
             return InputField(name="")
         name = self._named(fields, "an input")
         default = self._prose(fields, "default")
-        required = self._flag(fields, "required", "default" not in fields.fields)
+        required = self._flag(fields, "required", otherwise="default" not in fields.fields)
         if required and default:
             self._say(
                 _at(fields, "required"),
@@ -180,6 +185,7 @@ class _Reader:
                 "personas",
                 "participants",
                 "models",
+                *ROLES,
                 "prompt",
                 "after",
                 "when",
@@ -236,8 +242,13 @@ class _Reader:
                     self._say(item.place, "A persona is named by its slug, e.g. riley-engstrom.")
                 found.append(Speaker(model=text) if key == "models" else Speaker(persona=text))
         found += [self._speaker(item) for item in self._items(fields, "participants", PANEL)]
-        if len(found) > PANEL:
-            told = f"A discussion has {PANEL} participants at most, not {len(found)}: name fewer."
+        members = len(found)
+        for role in ROLES:
+            if _has(fields, role):
+                other = self._speaker(fields.fields[role][1])
+                found.append(Speaker(persona=other.persona, model=other.model, role=role))
+        if members > PANEL:
+            told = f"A discussion has {PANEL} participants at most, not {members}: name fewer."
             self._say(fields.place, told)
         return found
 
@@ -262,7 +273,8 @@ class _Reader:
     def _mode(self, fields: Fields, participants: Sequence[Speaker]) -> str:
         mode = self._line(fields, "mode")
         if not mode:
-            return Mode.SINGLE.value if len(participants) <= 1 else Mode.PARALLEL.value
+            members = [one for one in participants if not one.role]
+            return Mode.SINGLE.value if len(members) <= 1 else Mode.PARALLEL.value
         if mode not in MODES:
             self._say(
                 _at(fields, "mode"), f"There is no mode {mode[:40]!r}. {_choose(mode, MODES)}"
@@ -276,6 +288,11 @@ class _Reader:
         participants: Sequence[Speaker],
         comparison: Comparison | None,
     ) -> None:
+        for role in [one.role for one in participants if one.role]:
+            if ROLES[role] != mode:
+                told = f"`{role}` belongs to mode {ROLES[role]}: remove it, or change the mode."
+                self._say(_at(fields, role), told)
+        participants = [one for one in participants if not one.role]
         if not participants:
             if comparison is None or mode not in {"single", "parallel"} or _has(fields, "mode"):
                 told = (
@@ -301,11 +318,15 @@ class _Reader:
             return {}
         told = self._fields(fields.fields["options"][1], "options", OPTIONS)
         found: dict[str, object] = {}
-        for name, (_, value) in told.fields.items() if told else ():
+        if told is None:
+            return {}
+        for name, (_, value) in told.fields.items():
             if name in WHOLE:
                 found[name] = self._whole(value, name)
             elif name in NUMBERS:
                 found[name] = self._number(value, name)
+            elif name in FLAGS:
+                found[name] = self._flag(told, name, otherwise=False)
             elif name in OPTIONS:
                 found[name] = self._one_line(value)
         return {name: value for name, value in found.items() if value is not None}
@@ -500,7 +521,7 @@ class _Reader:
             self._say(value.place, told)
         return text
 
-    def _flag(self, fields: Fields, name: str, otherwise: bool) -> bool:
+    def _flag(self, fields: Fields, name: str, *, otherwise: bool) -> bool:
         if not _has(fields, name):
             return otherwise
         value = fields.fields[name][1]

@@ -17,6 +17,7 @@ from contracts.discussion import (
     TurnState,
     TurnView,
 )
+from contracts.modes import Purpose
 from services.discussion.views import view
 from services.discussion.workflows.budgets import Spent
 
@@ -44,19 +45,26 @@ class Result:
         return self.state in ENDED
 
 
+BALLOTS = frozenset({Purpose.REVIEW, Purpose.REPAIR})
+"""Turns that are for counting, not for reading."""
+
 ENDED = frozenset({DiscussionState.COMPLETED, DiscussionState.FAILED, DiscussionState.CANCELLED})
 
 
 def result(facts: Sequence[DiscussionEvent]) -> Result:
     """What the discussion with these facts has come to so far."""
     seen = view(facts)
-    answered = [turn for turn in seen.turns if turn.state is TurnState.COMPLETED]
+    answered = [
+        turn
+        for turn in seen.turns
+        if turn.state is TurnState.COMPLETED and turn.purpose not in BALLOTS
+    ]
     lost = [turn for turn in seen.turns if turn.state in {TurnState.FAILED, TurnState.CANCELLED}]
     problem, next_step = _problem(seen, lost)
     return Result(
         state=seen.state,
         text=_text(seen, answered),
-        outcome=seen.state.value,
+        outcome=seen.conclusion.outcome if seen.conclusion else seen.state.value,
         turns=tuple(
             {
                 "name": turn.name or turn.model,
@@ -76,7 +84,13 @@ def result(facts: Sequence[DiscussionEvent]) -> Result:
 
 
 def _text(seen: DiscussionView, answered: Sequence[TurnView]) -> str:
-    """One voice by itself; several under their names, in the order in which they spoke."""
+    """What was concluded or picked; else one voice by itself; else all of them under their names,
+    in the order in which they spoke.
+    """
+    if seen.conclusion is not None and seen.conclusion.text:
+        return seen.conclusion.text
+    if picked := [turn for turn in answered if turn.id == seen.picked]:
+        return picked[0].text
     if len(seen.turns) == 1 and answered:
         return answered[0].text
     return "\n\n".join(f"## {turn.name or turn.model}\n\n{turn.text}" for turn in answered)
