@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 
 from msgspec import Struct
 
+from contracts.discussion import Cost
 from contracts.workflow_events import Budget, Comparison, Definition, InputField
 
 
@@ -164,19 +163,19 @@ class CandidateView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     discussion: str
     state: str
     """Of the discussion."""
-    model: str = ""
-    text: str = ""
+    model: str
+    text: str
+    """With several candidates; a single one's text is the step's."""
+    tokens: int
+    seconds: float
+    chosen: bool
     outcome: str = ""
-    tokens: int = 0
-    cost: Decimal | None = None
-    """In USD."""
-    seconds: float = 0.0
-    chosen: bool = False
+    cost: Cost | None = None
     failed: list[str] = []
     problem: str = ""
 
 
-class GateView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunGate(Struct, frozen=True, kw_only=True, omit_defaults=True):
     gate: str
     candidates: list[int]
     discussion: str = ""
@@ -191,15 +190,15 @@ class RunStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     state: StepState
     mode: str
-    title: str = ""
-    after: list[str] = []
-    text: str = ""
-    outcome: str = ""
-    discussion: str = ""
+    title: str
+    after: list[str]
+    text: str
+    discussion: str
     """The one that goes on."""
-    candidates: list[CandidateView] = []
+    candidates: list[CandidateView]
+    outcome: str = ""
     compare_providers: Comparison | None = None
-    gate: GateView | None = None
+    gate: RunGate | None = None
     kept: bool = False
     """Taken over from the run that this one was forked from."""
     problem: str = ""
@@ -220,8 +219,8 @@ class RunView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     inputs: dict[str, str]
     steps: list[RunStep]
     tokens: int
-    cost: Decimal | None = None
-    """In USD, as far as it is known; None: a part of it is not."""
+    cost: Cost | None = None
+    """None: the price of a part is not known."""
     budget: Budget | None = None
     forked_from: str = ""
     forked_at: str = ""
@@ -243,7 +242,9 @@ class AnswerGate(Struct, frozen=True, kw_only=True):
     workspace: str
     run: str
     step: str
-    candidate: int
+    candidate: int | None = None
+    model: str = ""
+    """The candidate on this model, where no number is given."""
     by: str = ""
 
 
@@ -261,7 +262,7 @@ class ForkRun(Struct, frozen=True, kw_only=True):
     workspace: str
     run: str
     step: str
-    inputs: dict[str, Any] | None = None
+    inputs: dict[str, str] | None = None
     """None: as they were."""
     by: str = ""
     idempotency_key: str = ""

@@ -226,7 +226,7 @@ class Workflows:
     # --- Runs -----------------------------------------------------------------------------------
 
     async def start(self, command: StartRun) -> RunAccepted:
-        key = _key(command.workspace, "start_run", command.idempotency_key)
+        key = _key(command.workspace, f"start_run/{command.workflow}", command.idempotency_key)
         async with self._store.transaction() as conn:
             if (reply := await remembered(conn, key, command.body_hmac)) is not None:
                 return msgspec.json.decode(reply, type=RunAccepted)
@@ -256,7 +256,7 @@ class Workflows:
         return RunAccepted(run=run, version=len(events))
 
     async def fork(self, command: ForkRun) -> RunAccepted:
-        key = _key(command.workspace, "fork_run", command.idempotency_key)
+        key = _key(command.workspace, f"fork_run/{command.run}", command.idempotency_key)
         async with self._store.transaction() as conn:
             if (reply := await remembered(conn, key, command.body_hmac)) is not None:
                 return msgspec.json.decode(reply, type=RunAccepted)
@@ -280,7 +280,10 @@ class Workflows:
         return answer
 
     async def choose(self, command: AnswerGate) -> Done:
-        wish = Choose(step=command.step, candidate=command.candidate, by=command.by)
+        candidate = command.candidate
+        if candidate is None:
+            candidate = await self._on_model(command)
+        wish = Choose(step=command.step, candidate=candidate, by=command.by)
         try:
             await self._change_run(command.workspace, command.run, wish, command.by)
         except NoSuchStep as unknown:
@@ -290,7 +293,7 @@ class Workflows:
         except NoSuchCandidate as unknown:
             there = ", ".join(map(str, unknown.among))
             raise Invalid(
-                f"There is no candidate {command.candidate} to choose here.",
+                f"There is no candidate {command.model or candidate} to choose here.",
                 slug="unknown-candidate",
                 errors=[{"field": "choose", "message": f"is one of {there}"}],
                 next_step="GET /api/v1/runs/{id} shows the candidates of the step.",
@@ -303,6 +306,16 @@ class Workflows:
                 told, next_step="GET /api/v1/runs/{id}; to choose anew, fork the run at the step."
             ) from early
         return Done()
+
+    async def _on_model(self, command: AnswerGate) -> int:
+        """The candidate on the model that was named; one that there is not, if there is none."""
+        async with self._store.reading() as conn:
+            loaded = await self._load(conn, command.workspace, command.run)
+        for step in loaded.started.definition.steps:
+            if step.name == command.step and step.compare_providers is not None:
+                models = step.compare_providers.models
+                return models.index(command.model) if command.model in models else len(models)
+        return 0
 
     async def cancel(self, command: CancelRun) -> Done:
         await self._change_run(command.workspace, command.run, Cancel(command.by), command.by)

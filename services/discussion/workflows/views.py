@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
+from contracts.discussion import Cost
 from contracts.workflow_events import (
     JUDGE,
     GateAnswered,
@@ -21,7 +23,7 @@ from contracts.workflow_events import (
     StepSkipped,
     StepStarted,
 )
-from contracts.workflows import CandidateView, GateView, RunStep, RunView, StepState
+from contracts.workflows import CandidateView, RunGate, RunStep, RunView, StepState
 from services.discussion.workflows import aggregate, process
 from services.discussion.workflows.journal import state_of
 from services.discussion.workflows.results import Result
@@ -74,7 +76,7 @@ def view(facts: Sequence[RunEvent], results: Mapping[str, Result]) -> RunView:
         inputs=given,
         steps=[_step(step, steps[step.name], results) for step in started.definition.steps],
         tokens=spent.tokens,
-        cost=spent.usd,
+        cost=_cost(spent.usd),
         budget=started.budget or started.definition.budget,
         forked_from=forked.origin if forked else "",
         forked_at=forked.step if forked else "",
@@ -165,7 +167,7 @@ def _candidate(
         text=_shown(result.text) if result and models else "",
         outcome=answer.outcome if answer else "",
         tokens=answer.tokens if answer else 0,
-        cost=answer.cost if answer else None,
+        cost=_cost(answer.cost) if answer else None,
         seconds=answer.seconds if answer else 0.0,
         chosen=chosen,
         failed=answer.failed if answer else [],
@@ -173,12 +175,12 @@ def _candidate(
     )
 
 
-def _gate(step: Step, seen: _Step) -> GateView | None:
+def _gate(step: Step, seen: _Step) -> RunGate | None:
     if seen.asked is None and seen.chosen is None:
         return None
     asked, chosen = seen.asked, seen.chosen
     comparison = step.compare_providers
-    return GateView(
+    return RunGate(
         gate=asked.gate if asked else comparison.gate if comparison else "",
         candidates=sorted(asked.candidates) if asked else sorted(seen.begun),
         discussion=seen.judge,
@@ -186,6 +188,10 @@ def _gate(step: Step, seen: _Step) -> GateView | None:
         how=chosen.how if chosen else "",
         by=chosen.by if chosen else "",
     )
+
+
+def _cost(usd: Decimal | None) -> Cost | None:
+    return None if usd is None else Cost(amount=usd)
 
 
 def _shown(text: str) -> str:
