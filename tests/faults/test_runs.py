@@ -25,12 +25,13 @@ from contracts.workflows import (
     StartRun,
     WorkflowView,
 )
+from shared.database import Pool
 from tests.brokers import Broker
 from tests.databases import Database
 from tests.eventually import eventually
 from tests.house import House
 from tests.neighbours import Adapter, completed, neighbours
-from tests.replicas import LOCK, paused, replica, somebody_waits
+from tests.replicas import LOCK, replica
 
 WORKFLOW = """\
 slug: tea
@@ -127,9 +128,8 @@ def _how(step: Any) -> str:
 # --- Where it can die ------------------------------------------------------------------------
 
 
-async def watch_the_journal(database: Database) -> None:
+async def watch_the_journal(pool: Pool) -> None:
     """Note where each append begins, and stop at the one that is named."""
-    pool = await database.pool("discussion")
     await pool.execute(
         "CREATE TABLE appends (events bigint);"
         "CREATE TABLE stop_at (events bigint);"
@@ -142,23 +142,21 @@ async def watch_the_journal(database: Database) -> None:
     )
 
 
-async def boundaries(database: Database, since: int) -> list[int]:
+async def boundaries(pool: Pool, since: int) -> list[int]:
     """How many facts there were when each append began, counted from `since`."""
-    pool = await database.pool("discussion")
     rows = await pool.fetch("SELECT DISTINCT events FROM appends WHERE events >= $1", since)
     return sorted(int(row["events"]) - since for row in rows)
 
 
-async def facts(database: Database) -> int:
-    pool = await database.pool("discussion")
+async def facts(pool: Pool) -> int:
     return int(await pool.fetchval("SELECT count(*) FROM events"))
 
 
 @asynccontextmanager
-async def stopped_at(database: Database, events: int) -> AsyncGenerator[None]:
+async def stopped_at(pool: Pool, events: int) -> AsyncGenerator[None]:
     """Within, whoever appends after so many facts waits."""
-    pool = await database.pool("discussion")
-    async with paused(database):
+    async with pool.acquire() as conn, conn.transaction():
+        await conn.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
         await pool.execute("INSERT INTO stop_at VALUES ($1)", events)
         try:
             yield
@@ -166,9 +164,22 @@ async def stopped_at(database: Database, events: int) -> AsyncGenerator[None]:
             await pool.execute("DELETE FROM stop_at")
 
 
-async def forget_the_dead(database: Database) -> None:
+async def somebody_waits(pool: Pool) -> None:
+    """Wait until an append has come to where it is to stop."""
+
+    async def waits() -> bool:
+        return bool(
+            await pool.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+                f"AND objid = {LOCK}"
+            )
+        )
+
+    await eventually(waits, within=SOON)
+
+
+async def forget_the_dead(pool: Pool) -> None:
     """PostgreSQL notices at once that the killed process is gone, and undoes what it was doing."""
-    pool = await database.pool("discussion")
 
     async def gone() -> bool:
         await pool.execute(
@@ -191,6 +202,7 @@ async def test_a_run_survives_a_kill_between_any_two_facts(
 ) -> None:
     adapter, vault = await neighbours(broker)
     adapter.script = echoes
+    pool = await database.pool("discussion")
     house = House(await broker.bus("edge"), adapter, vault, database, broker)
     undisturbed = Story(house, "nobody in particular")
     async with replica(database, broker, tmp_path, "first"):
@@ -198,11 +210,12 @@ async def test_a_run_survives_a_kill_between_any_two_facts(
         definition = DefineWorkflow(workspace="default", source=WORKFLOW)
         await house.ask("define_workflow", definition, WorkflowView)
         await Story(house, "the first, with a key that is new").comes_to_its_end()
-        await watch_the_journal(database)
-        before = await facts(database)
+        await watch_the_journal(pool)
+        await house.later(timedelta(0))
+        before = await facts(pool)
         view = await undisturbed.comes_to_its_end()
         assert view.state is RunState.COMPLETED
-        places = await boundaries(database, before)
+        places = await boundaries(pool, before)
     expected = undisturbed.result(view)
     assert len(undisturbed.requests()) == ASKED
     assert len(places) > 12, places
@@ -210,16 +223,16 @@ async def test_a_run_survives_a_kill_between_any_two_facts(
     for place in places[::every]:
         story = Story(house, f"guest {place}")
         async with replica(database, broker, tmp_path, f"dies after {place}") as dies:
-            async with stopped_at(database, await facts(database) + place):
+            async with stopped_at(pool, await facts(pool) + place):
                 going = asyncio.create_task(story.comes_to_its_end())
-                await somebody_waits(database)
+                await somebody_waits(pool)
                 await dies.kill()
-                await forget_the_dead(database)
+                await forget_the_dead(pool)
             going.cancel()
             with suppress(asyncio.CancelledError):
                 await going
         # What the dead one had claimed comes back after a while, and so does what it had asked for.
-        await house.later(timedelta(minutes=2))
+        await pool.execute("INSERT INTO hurry VALUES ($1)", timedelta(minutes=2))
         async with replica(database, broker, tmp_path, f"goes on after {place}"):
             found = await story.comes_to_its_end()
 
