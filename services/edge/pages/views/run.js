@@ -175,7 +175,7 @@ export class RunView {
     const facts = [one.seconds ? took(one.seconds * 1_000) : "", one.tokens ? `${number(one.tokens)} tokens` : "", one.cost && one.tokens ? money(one.cost) : ""].filter(Boolean);
     const offered = open && (step.gate?.candidates ?? []).includes(one.candidate);
     return h("article", { class: `column ${one.chosen ? "chosen" : ""}`, "aria-label": name },
-      h("header", {}, h("div", { class: "who" }, h("h3", { class: "model" }, one.model),
+      h("header", {}, h("div", { class: "who" }, h("h3", { class: "model" }, `${one.candidate + 1}. ${one.model}`),
         h("p", {}, one.chosen ? h("strong", {}, "chosen") : null, facts.length ? h("span", {}, facts.join(" · ")) : h("span", {}, one.state)))),
       one.problem ? h("div", { class: "note bad" }, icon("warning"), h("p", {}, one.problem)) : null,
       one.text ? drawn(one.text) : null,
