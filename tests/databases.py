@@ -65,22 +65,30 @@ class Database:
     """One test's own database."""
 
     admin_dsn: str
-    _pools: list[parley.Pool] = field(default_factory=list["parley.Pool"])
+    _pools: dict[str, parley.Pool] = field(default_factory=dict[str, "parley.Pool"])
+    _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def dsn(self, service: str) -> str:
         """The address that a process of this service would be given."""
         return parley.service_dsn(self.admin_dsn, service, PASSWORDS[service])
 
     async def pool(self, service: str, files: Sequence[Path] = ()) -> parley.Pool:
-        """A pool for the service, its own SQL files applied after the journal's."""
-        pool = await parley.connect(self.dsn(service), service)
-        self._pools.append(pool)
-        await parley.migrate(pool, service, [SCHEMA, *files])
-        return pool
+        """The pool for the service, its own SQL files applied after the journal's.
+
+        One for the whole test, however often it is asked for: the server has a hundred
+        connections for everybody in the session.
+        """
+        async with self._connecting:
+            if service not in self._pools:
+                self._pools[service] = await parley.connect(self.dsn(service), service)
+                await parley.migrate(self._pools[service], service, [SCHEMA])
+        if files:
+            await parley.migrate(self._pools[service], service, [SCHEMA, *files])
+        return self._pools[service]
 
     async def close(self) -> None:
         """Let go of every pool, whatever still hangs on it."""
-        for pool in self._pools:
+        for pool in self._pools.values():
             pool.terminate()
         self._pools.clear()
 

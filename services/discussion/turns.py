@@ -123,10 +123,6 @@ class Turns:
         if isinstance(access, Barrier) and wakeup.insists and access.passable is not None:
             access = access.passable
         if isinstance(access, Barrier):
-            # Look again while nobody can open it: whoever does so then finds the turn parked.
-            await conn.execute(SQL["watch_gates"], wakeup.workspace, provider)
-            access = await self._access(conn, wakeup.workspace, turn)
-        if isinstance(access, Barrier):
             await self._park(conn, wakeup, loaded, turn, access)
             return None
         if access.suspect:
@@ -149,10 +145,12 @@ class Turns:
             retry=allowance.cost_of(turn.failures[-1] if turn.failures else None),
         )
         verdict = await self._admit(conn, access, turn, ask)
-        if isinstance(verdict, admission.Admitted) and not wakeup.insists:
+        if not wakeup.insists:
             again = await self._access(conn, wakeup.workspace, turn)
             if isinstance(again, Barrier) or again.suspect:
-                raise Overtaken  # a gate was closed while we waited for the account
+                # A gate was closed while we waited for the account. Who closed it has called all
+                # that stood in line, and we did not yet.
+                raise Overtaken
         match verdict:
             case admission.Denied():
                 await self._hold_back(conn, wakeup, loaded, turn, access, verdict)
@@ -211,9 +209,16 @@ class Turns:
                 # What is free belongs to who stands before us, and looks now.
                 await line.call_next(conn, access.ref, account, limits, now)
                 return admission.Denied(account, reason, now + admission.RECHECK)
+        if not isinstance(verdict, admission.Denied) or verdict.reason not in line.REASONS:
             await line.call_next(conn, access.ref, verdict.account, limits, now, after=turn.id)
         await accounts.save(conn, access.ref, verdict.account)
         return verdict
+
+    async def _leave(self, conn: Connection, ref: AccountRef, turn: Turn) -> None:
+        """Out of the line, for a reason that says nothing of those behind: the next may look."""
+        account, now = await accounts.lock_to_admit(conn, ref, self._store.clock)
+        limits = await accounts.limits_of(conn, ref)
+        await line.call_next(conn, ref, account, limits, now, after=turn.id)
 
     async def access(self, conn: Connection, workspace: str, model: str) -> Access | Barrier:
         """With what a turn on this model could be attempted now, or what stands against it."""
@@ -286,7 +291,17 @@ class Turns:
     async def _park(
         self, conn: Connection, wakeup: Wakeup, loaded: Loaded, turn: Turn, barrier: Barrier
     ) -> None:
-        gate, failure = barrier.gate, barrier.failure
+        """Wait for a gate; whoever stood behind in line is called, as by everybody who leaves."""
+        provider = turn.model.partition("/")[0]
+        if barrier.passable is not None:
+            # First of all, for the order of locks: who holds an account may wait for the gates.
+            await self._leave(conn, barrier.passable.ref, turn)
+        # Look again while nobody can open it: whoever does so then finds the turn parked.
+        await conn.execute(SQL["watch_gates"], wakeup.workspace, provider)
+        again = await self._access(conn, wakeup.workspace, turn)
+        if not isinstance(again, Barrier):
+            raise Overtaken
+        gate, failure = again.gate, again.failure
         await self._store.change(conn, loaded, ParkTurn(turn=turn.id, gate=gate, failure=failure))
         await conn.execute(
             SQL["set_wakeup"],

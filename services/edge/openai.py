@@ -22,7 +22,7 @@ from contracts.discussion import (
 )
 from contracts.failures import Invalid, NotFound
 from contracts.keys import Done
-from contracts.modes import Mode
+from contracts.modes import Mode, Options
 from contracts.personas import GetPersonas, PersonaList
 from services.edge import sse
 from services.edge.asks import ask
@@ -38,12 +38,14 @@ from services.edge.openai_words import (
     completion_of,
 )
 from services.edge.outlet import Ending, Outlet
+from services.edge.panel import NAMES, PANEL, PATIENCE, Panel, lineup
 
 UNDECIDED = 2.0
 """Seconds in which a failure is still told by the status of the answer; then the stream begins."""
 
 PERSONA = "persona/"
-PANEL = "panel/"
+PANEL_ROUNDS = 2
+"""Of a debate: who waits for an answer waits for each of them."""
 
 
 async def complete(call: Call) -> web.StreamResponse:
@@ -51,7 +53,8 @@ async def complete(call: Call) -> web.StreamResponse:
     body = await call.body(CompletionBody)
     opened = await ask(call.tools.bus, "discussion", "open", _command(call, body), Opened)
     discussion = opened.discussion
-    completing = Completing(
+    follows = Panel if body.model.startswith(PANEL) else Completing
+    completing = follows(
         f"chatcmpl-{discussion}", int(time.time()), body.model, with_usage=body.includes_usage
     )
     await _follow(call, discussion, completing)
@@ -82,12 +85,18 @@ async def read_model(call: Call) -> web.StreamResponse:
 
 
 def _command(call: Call, body: CompletionBody) -> OpenDiscussion:
+    mode, members = Mode.SINGLE, [_participant(body)]
+    options = Options()
+    if body.model.startswith(PANEL):
+        mode, members = lineup(body.model)
+        options = Options(patience=PATIENCE, rounds=PANEL_ROUNDS if mode is Mode.DEBATE else 0)
     return OpenDiscussion(
         workspace=call.workspace,
-        mode=Mode.SINGLE,
-        participants=[_participant(body)],
+        mode=mode,
+        participants=members,
         messages=[message.message() for message in body.messages],
         parameters=body.parameters(),
+        options=options,
         by=call.who.token,
         idempotency_key=call.idempotency_key(),
         body_hmac=call.body_hmac(),
@@ -95,20 +104,15 @@ def _command(call: Call, body: CompletionBody) -> OpenDiscussion:
 
 
 def _participant(body: CompletionBody) -> WantedParticipant:
-    if body.model.startswith(PANEL):
-        raise NotFound(
-            "Panels cannot be asked at this door yet.",
-            slug="unknown-model",
-            next_step="Use POST /api/v1/discussions with several participants.",
-        )
-    if not body.model.startswith(PERSONA):
+    persona = body.model.startswith(PERSONA)
+    if not persona and not body.model.startswith(PANEL):
         return WantedParticipant(model=body.model)
     for wish, given in (("tools", body.tools), ("response_format", body.response_format)):
         if given is not None:
             raise Invalid(
-                f"A persona takes no {wish}.",
+                f"A {'persona' if persona else 'panel'} takes no {wish}.",
                 errors=[{"field": wish, "message": "only for provider/model"}],
-                next_step="Name a model, provider/model, instead of the persona.",
+                next_step="Name a model, provider/model, instead.",
             )
     return WantedParticipant(persona=body.model.removeprefix(PERSONA))
 
@@ -127,6 +131,7 @@ async def _cards(call: Call) -> list[ModelCard]:
             if not model.retired
         ),
         *(ModelCard(id=f"{PERSONA}{persona.slug}") for persona in personas.items),
+        *(ModelCard(id=name) for name in NAMES),
     ]
 
 

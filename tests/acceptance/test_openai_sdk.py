@@ -108,7 +108,7 @@ async def test_an_unknown_model_is_404_with_the_nearest_names(sdk: openai.AsyncO
         ("kimi/kimi-k2.66", MODEL),
         ("persona/riley-engström", "riley-engstrom"),
         ("kimi/kimi-k2.5", MODEL),
-        ("panel/debate", ""),
+        ("panel/brawl", "panel/consensus"),
     ):
         with pytest.raises(openai.NotFoundError) as caught:
             await sdk.chat.completions.create(
@@ -217,3 +217,55 @@ async def test_what_is_parked_is_given_up(sdk: openai.AsyncOpenAI, client: Clien
         return (await client.read(discussion))["state"] == "cancelled"
 
     await eventually(cancelled)
+
+
+@pytest.mark.parametrize("model", ["panel/parallel", "panel/parallel:riley-engstrom,ines-duarte"])
+async def test_a_panel_answers_as_a_model(sdk: openai.AsyncOpenAI, model: str) -> None:
+    answer = await sdk.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": "[[text: My view.]]"}]
+    )
+
+    content = answer.choices[0].message.content or ""
+    assert "## Riley Engstrom\n\nMy view." in content
+    assert content.count("My view.") == (2 if ":" in model else 4)
+    assert answer.usage is not None
+    assert answer.usage.total_tokens > 0
+
+
+async def test_a_panel_streams_its_debate_as_thoughts_and_the_result_as_the_answer(
+    sdk: openai.AsyncOpenAI,
+) -> None:
+    stream = await sdk.chat.completions.create(
+        model="panel/debate:riley-engstrom,ines-duarte",
+        messages=[{"role": "user", "content": "[[text: A point.]]"}],
+        stream=True,
+    )
+    thought, content = "", ""
+    async for chunk in stream:
+        for choice in chunk.choices:
+            thought += choice.delta.model_dump().get("reasoning_content") or ""
+            content += choice.delta.content or ""
+
+    assert "**Riley Engstrom** says:\n\nA point." in thought
+    assert "moderates" in thought
+    assert content
+    assert content in thought
+
+
+async def test_a_panel_of_nobody_or_with_tools_is_refused(sdk: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as unknown:
+        await sdk.chat.completions.create(
+            model="panel/debate:riley-engstrom,nobody-at-all",
+            messages=[{"role": "user", "content": "Hello"}],
+        )
+    assert "nobody-at-all" in str(unknown.value)
+    with pytest.raises(openai.BadRequestError):
+        await sdk.chat.completions.create(
+            model="panel/debate:,", messages=[{"role": "user", "content": "Hello"}]
+        )
+    with pytest.raises(openai.BadRequestError):
+        await sdk.chat.completions.create(
+            model="panel/debate",
+            messages=[{"role": "user", "content": "Hello"}],
+            response_format={"type": "json_object"},
+        )

@@ -79,6 +79,7 @@ async def test_a_killed_program_comes_back_and_the_answer_is_whole(
     assert await requests_of(client, f"while {program} dies") == turn["attempts"] == 1
 
 
+@pytest.mark.slow  # half a minute passes until the attempt is looked after
 async def test_a_killed_adapter_costs_the_attempt_and_never_two_requests_for_one(
     client: Client,
 ) -> None:

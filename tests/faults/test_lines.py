@@ -147,7 +147,7 @@ async def test_a_connection_torn_before_the_first_byte_is_tried_once_more(
         await whole(behind, topic, discussion, requests=2)
 
 
-@pytest.mark.parametrize("torn", [True, False], ids=["torn", "closed"])
+@pytest.mark.parametrize("torn", [True, pytest.param(False, marks=MINUTES)], ids=["torn", "closed"])
 async def test_an_answer_cut_anywhere_is_whole_in_the_end(
     behind: Behind, dice: random.Random, torn: bool
 ) -> None:

@@ -22,9 +22,6 @@ from tests.house import House
 from tests.neighbours import answer, neighbours
 from tests.replicas import Replica, pause_at, paused, replica, somebody_waits
 
-pytestmark = pytest.mark.slow
-
-
 COMPLETED = DiscussionState.COMPLETED
 
 
@@ -129,6 +126,7 @@ async def test_killed_between_the_permit_and_the_request_one_more_is_made(
         assert lost != again
 
 
+@pytest.mark.slow  # what a frozen one has taken comes again after half a minute
 async def test_frozen_between_the_permit_and_the_request_it_comes_too_late(
     house: House, first: Replica, tmp_path: Path
 ) -> None:
@@ -174,6 +172,7 @@ async def test_an_end_that_was_said_is_found_by_whoever_looks_after_the_attempt(
         await first.kill()
 
 
+@pytest.mark.slow  # what a frozen one has taken comes again after half a minute
 async def test_frozen_with_a_turn_in_its_hands_another_takes_it(
     house: House, first: Replica, tmp_path: Path
 ) -> None:

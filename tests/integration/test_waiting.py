@@ -217,6 +217,31 @@ async def test_whoever_leaves_the_line_lets_the_others_move_up(house: House) -> 
     assert held[1].discussion == third
 
 
+async def test_whoever_finds_a_closed_gate_lets_the_others_move_up(house: House) -> None:
+    """A model that is gone says nothing of another one, whose turns stand in the same line."""
+    await prove_the_key(house)
+    await limit(house, concurrency=1)
+    held: list[RunAttempt] = []
+
+    async def hold(adapter: Adapter, command: RunAttempt) -> None:
+        held.append(command)
+
+    house.adapter.script = hold
+    gone = [await house.open("riley-engstrom", model="kimi/kimi-k3")]
+    await eventually(lambda: _truth(len(held) == 1))
+    gone += [await house.open("riley-engstrom", model="kimi/kimi-k3") for _ in range(3)]
+    there = [await house.open("riley-engstrom") for _ in range(2)]
+    for talk in [*gone[1:], *there]:
+        await house.reaches(talk, DiscussionState.WAITING)
+
+    await house.adapter.end(error(held[0], "model", evidence={"status": 404}))
+
+    for talk in gone:
+        await house.reaches(talk, DiscussionState.PARKED)
+    await eventually(lambda: _truth(len(held) == 2))
+    assert held[1].discussion == there[0]
+
+
 async def test_whoever_is_let_in_calls_the_next_at_once(house: House) -> None:
     """All that is free is taken as soon as it is: nobody waits for somebody else's answer."""
     await prove_the_key(house)

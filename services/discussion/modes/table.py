@@ -85,7 +85,7 @@ class Table:
         alike = [
             index
             for index, each in enumerate(self.opened.participants)
-            if (each.name or each.model) == (who.name or who.model)
+            if each.role is who.role and (each.name or each.model) == (who.name or who.model)
         ]
         name = who.name or who.model
         return name if len(alike) == 1 else f"{name} ({alike.index(participant) + 1})"
