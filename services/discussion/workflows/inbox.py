@@ -507,10 +507,9 @@ def _check_inputs(wanted: list[InputField], given: dict[str, str]) -> None:
         if len(value) > LONGEST_INPUT
     ]
     if errors:
-        there = ", ".join(field.name for field in wanted) or "none"
         raise Invalid(
             "The inputs do not fit the workflow.",
             slug="workflow-inputs",
             errors=errors,
-            next_step=f"Its inputs are: {there}.",
+            next_step="GET /api/v1/workflows/{slug} shows what it asks for.",
         )
