@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 
 from contracts.attempts import LiveModel, Parameters
+from contracts.budgets import BudgetScope
 from contracts.deliberation import Lineage
 from contracts.discussion import (
     DiscussionOpened,
@@ -24,7 +25,7 @@ from contracts.personas import GetPersona, PersonaView
 from contracts.providers import Provider
 from contracts.subjects import command_subject
 from contracts.wishes import judged
-from services.discussion import catalog, endpoints, forking, lineup
+from services.discussion import budgets, catalog, endpoints, forking, lineup
 from services.discussion.aggregate import NotOpened, Open
 from services.discussion.catalog import Catalog
 from services.discussion.estimates import Estimates
@@ -76,7 +77,28 @@ class Openings:
         async with self._store.transaction() as conn:
             if (reply := await remembered(conn, key, command.body_hmac)) is not None:
                 return msgspec.json.decode(reply, type=Opened)
+<<<<<<< HEAD
             answer = await self.begin(conn, draft, by=command.by)
+=======
+            now = await self._store.clock(conn)
+            opened = msgspec.structs.replace(draft, at=now)
+            await budgets.check(conn, opened, now)
+            if opened.budget is not None:
+                await budgets.allow(
+                    conn,
+                    opened.workspace,
+                    BudgetScope.DISCUSSION,
+                    discussion,
+                    opened.budget,
+                    now,
+                    by=command.by,
+                )
+            estimate = await self._estimates.of(conn, opened, now)
+            events = await self._store.change(
+                conn, Loaded(discussion, [], NotOpened()), Open(opened), by=command.by
+            )
+            answer = Opened(discussion=discussion, version=len(events), estimate=estimate)
+>>>>>>> main
             await remember(conn, key, command.body_hmac, msgspec.json.encode(answer))
         return answer
 
@@ -94,7 +116,9 @@ class Openings:
         """The verb `estimate`: refuses what `open` would refuse, and opens nothing."""
         draft = await self.draft(command)
         async with self._store.reading() as conn:
-            return await self._estimates.of(conn, draft, await self._store.clock(conn))
+            now = await self._store.clock(conn)
+            await budgets.check(conn, draft, now)
+            return await self._estimates.of(conn, draft, now)
 
     async def estimated(self, conn: Connection, draft: DiscussionOpened) -> Estimate:
         """What was drafted would take, as things stand in the caller's transaction."""
@@ -123,6 +147,8 @@ class Openings:
             instructions={slug: persona.prompt for slug, persona in personas.items()},
             opened_by=command.by,
             options=command.options,
+            run=command.run,
+            budget=command.budget,
         )
 
     async def catalogs(self, conn: Connection, workspace: str) -> list[Catalog]:

@@ -131,7 +131,7 @@ async def test_what_is_wrong_comes_with_its_line_and_column(client: Client) -> N
 
 
 async def test_bad_requests_are_refused_in_words(client: Client) -> None:
-    for method, path, body, expected in [
+    bad: list[tuple[str, str, Any, int]] = [
         ("GET", "/api/v1/workflows/lanch-plan", None, 404),
         ("GET", "/api/v1/workflows/%00", None, 404),
         ("GET", f"/api/v1/workflows/{'x' * 300}", None, 404),
@@ -143,7 +143,8 @@ async def test_bad_requests_are_refused_in_words(client: Client) -> None:
         ("POST", "/api/v1/workflows/launch-plan/runs", {"inputs": {"product": 5}}, 422),
         ("POST", "/api/v1/workflows/launch-plan/runs", {"inputs": {}, "budget": {}}, 422),
         ("POST", "/api/v1/runs/nothing/gates/x", {"choose": 1}, 404),
-    ]:
+    ]
+    for method, path, body, expected in bad:
         status, problem = await client.ask(method, path, body)
         assert status == expected, (path, problem)
         assert problem["title"]

@@ -60,7 +60,7 @@ async def enter(page: Page, system: RunningSystem) -> None:
 
 
 async def accessible(page: Page) -> None:
-    found = await Axe().run(page)
+    found = await Axe().run(page)  # pyright: ignore[reportUnknownMemberType]
     assert found.violations_count == 0, found.generate_report()
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from contracts.discussion import DiscussionState
@@ -36,6 +39,12 @@ def test_the_launch_is_planned_by_riley_and_morgan() -> None:
         "riley-engstrom",
         "morgan-castellano",
     ]
+
+
+def test_the_example_of_the_page_is_sound() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "workflows.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    assert [step.name for step in read(example).steps] == ["ideas", "invitation"]
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda one: one.slug)

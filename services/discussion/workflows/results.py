@@ -45,6 +45,18 @@ class Result:
         return self.state in ENDED
 
 
+GONE = Result(
+    state=DiscussionState.CANCELLED,
+    text="",
+    outcome="deleted",
+    turns=(),
+    model="",
+    failed=(),
+    spent=Spent(),
+    seconds=0.0,
+    problem=DELETED,
+)
+
 BALLOTS = frozenset({Purpose.REVIEW, Purpose.REPAIR})
 """Turns that are for counting, not for reading."""
 
@@ -52,7 +64,9 @@ ENDED = frozenset({DiscussionState.COMPLETED, DiscussionState.FAILED, Discussion
 
 
 def result(facts: Sequence[DiscussionEvent]) -> Result:
-    """What the discussion with these facts has come to so far."""
+    """What the discussion with these facts has come to so far; without any it was deleted."""
+    if not facts:
+        return GONE
     seen = view(facts)
     answered = [
         turn

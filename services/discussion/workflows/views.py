@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from contracts.discussion import Cost
@@ -29,7 +29,9 @@ from services.discussion.workflows.journal import state_of
 from services.discussion.workflows.results import Result
 
 SHOWN = 60_000
-"""Characters of one text; a discussion itself shows all of it."""
+SHOWN_TOGETHER = 1_000_000
+"""Characters of one text, and of all of them: an answer has to fit into one message of the broker.
+The discussion itself shows the whole."""
 
 
 @dataclass(slots=True)
@@ -63,6 +65,8 @@ def view(facts: Sequence[RunEvent], results: Mapping[str, Result]) -> RunView:
     spent = process.spent(state)
     forked = next((fact for fact in facts if isinstance(fact, RunForked)), None)
     given = {one.name: one.default for one in started.definition.inputs} | started.inputs
+    shown = min(SHOWN, SHOWN_TOGETHER // max(1, 2 * len(results)))
+    results = {id: replace(one, text=_cut(one.text, shown)) for id, one in results.items()}
     return RunView(
         id=started.run,
         workflow=started.workflow,
@@ -133,7 +137,7 @@ def _step(step: Step, seen: _Step, results: Mapping[str, Result]) -> RunStep:
         mode=step.mode,
         title=step.title,
         after=step.after,
-        text=_shown(result.text) if result else "",
+        text=result.text if result else "",
         outcome=result.outcome if result else "",
         discussion=seen.discussion or _only(seen),
         candidates=[_candidate(step, seen, number, results) for number in numbers],
@@ -164,7 +168,7 @@ def _candidate(
         discussion=discussion,
         state=result.state.value if result else "failed",
         model=model or (result.model if result else ""),
-        text=_shown(result.text) if result and models else "",
+        text=result.text if result and models else "",
         outcome=answer.outcome if answer else "",
         tokens=answer.tokens if answer else 0,
         cost=_cost(answer.cost) if answer else None,
@@ -194,5 +198,5 @@ def _cost(usd: Decimal | None) -> Cost | None:
     return None if usd is None else Cost(amount=usd)
 
 
-def _shown(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]} […]"
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]} […]"

@@ -10,7 +10,11 @@ import { Sidebar } from "/pages/views/sidebar.js";
 import { signIn } from "/pages/views/signin.js";
 import { RunView } from "/pages/views/run.js";
 import { tokens } from "/pages/views/tokens.js";
+<<<<<<< HEAD
 import { workflows } from "/pages/views/workflows.js";
+=======
+import { usage } from "/pages/views/usage.js";
+>>>>>>> main
 
 const main = document.getElementById("main");
 const sidebar = new Sidebar();
@@ -125,6 +129,9 @@ async function show() {
   } else if (location.hash === "#/keys") {
     document.title = "Keys and providers · Parley";
     await keys(main, { ...known, changed: learn });
+  } else if (location.hash === "#/usage") {
+    document.title = "Usage · Parley";
+    await usage(main, known);
   } else if (location.hash === "#/tokens") {
     document.title = "Access tokens · Parley";
     await tokens(main, { manages: known.manages, left: () => askWho() });
