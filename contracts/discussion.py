@@ -33,11 +33,8 @@ from contracts.failures import Balance, Evidence, Failure, FailureClass
 from contracts.modes import Mode, Options, Purpose, Role
 from contracts.prices import Cost, Price
 from contracts.stream import Usage
-<<<<<<< HEAD
-from contracts.workflow_events import WORKFLOW_CLASSES
-=======
 from contracts.usage import UsageCorrected, UsageRecorded
->>>>>>> main
+from contracts.workflow_events import WORKFLOW_CLASSES
 
 
 class DiscussionState(StrEnum):
@@ -374,12 +371,9 @@ DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
         GateClosed,
         GateOpened,
         QuotaRestored,
-<<<<<<< HEAD
-        *WORKFLOW_CLASSES,
-=======
         UsageRecorded,
         UsageCorrected,
->>>>>>> main
+        *WORKFLOW_CLASSES,
     ),
 )
 

@@ -77,28 +77,7 @@ class Openings:
         async with self._store.transaction() as conn:
             if (reply := await remembered(conn, key, command.body_hmac)) is not None:
                 return msgspec.json.decode(reply, type=Opened)
-<<<<<<< HEAD
             answer = await self.begin(conn, draft, by=command.by)
-=======
-            now = await self._store.clock(conn)
-            opened = msgspec.structs.replace(draft, at=now)
-            await budgets.check(conn, opened, now)
-            if opened.budget is not None:
-                await budgets.allow(
-                    conn,
-                    opened.workspace,
-                    BudgetScope.DISCUSSION,
-                    discussion,
-                    opened.budget,
-                    now,
-                    by=command.by,
-                )
-            estimate = await self._estimates.of(conn, opened, now)
-            events = await self._store.change(
-                conn, Loaded(discussion, [], NotOpened()), Open(opened), by=command.by
-            )
-            answer = Opened(discussion=discussion, version=len(events), estimate=estimate)
->>>>>>> main
             await remember(conn, key, command.body_hmac, msgspec.json.encode(answer))
         return answer
 
@@ -106,6 +85,17 @@ class Openings:
         """Open what was drafted, in the caller's transaction."""
         now = await self._store.clock(conn)
         opened = msgspec.structs.replace(draft, at=now)
+        await budgets.check(conn, opened, now)
+        if opened.budget is not None:
+            await budgets.allow(
+                conn,
+                opened.workspace,
+                BudgetScope.DISCUSSION,
+                opened.discussion,
+                opened.budget,
+                now,
+                by=by,
+            )
         estimate = await self._estimates.of(conn, opened, now)
         events = await self._store.change(
             conn, Loaded(opened.discussion, [], NotOpened()), Open(opened), by=by

@@ -37,11 +37,8 @@ SCHEMAS = (
     Path(__file__).with_name("waiting.sql"),
     Path(__file__).with_name("pooling.sql"),
     Path(__file__).with_name("oldest_first.sql"),
-<<<<<<< HEAD
-    Path(__file__).with_name("workflows") / "workflows.sql",
-=======
     Path(__file__).with_name("money.sql"),
->>>>>>> main
+    Path(__file__).with_name("workflows") / "workflows.sql",
 )
 """For `migrate`, in order."""
 

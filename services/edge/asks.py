@@ -31,7 +31,8 @@ _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("discussion", "pick"): CHANGE,
     ("discussion", "fork"): CHANGE,
     ("discussion", "limits"): CHANGE,
-<<<<<<< HEAD
+    ("discussion", "set_budget"): CHANGE,
+    ("discussion", "remove_budget"): CHANGE,
     ("discussion", "define_workflow"): CHANGE,
     ("discussion", "revise_workflow"): CHANGE,
     ("discussion", "archive_workflow"): CHANGE,
@@ -39,10 +40,6 @@ _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("discussion", "answer_gate"): CHANGE,
     ("discussion", "cancel_run"): CHANGE,
     ("discussion", "fork_run"): CHANGE,
-=======
-    ("discussion", "set_budget"): CHANGE,
-    ("discussion", "remove_budget"): CHANGE,
->>>>>>> main
     ("key_vault", "add"): VERIFY,
     ("key_vault", "verify"): VERIFY,
     ("key_vault", "rotate"): VERIFY,

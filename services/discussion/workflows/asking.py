@@ -68,6 +68,7 @@ def discussion(started: RunStarted, step: Step, candidate: int, prompt: str) -> 
         parameters=_parameters(step.options, Mode(step.mode)),
         options=_wishes(step.options, Mode(step.mode)),
         by=started.started_by,
+        run=started.run,
     )
 
 
@@ -81,6 +82,7 @@ def judgement(started: RunStarted, step: Step, prompt: str) -> OpenDiscussion:
         participants=_participants([judge], ""),
         topic=prompt,
         by=started.started_by,
+        run=started.run,
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from rapidfuzz import process as near
 
+from contracts.budgets import BudgetScope
 from contracts.discussion import DiscussionState, History, HistoryEntry
 from contracts.event import name_of
 from contracts.failures import Conflict, Invalid, NotFound
@@ -38,6 +39,7 @@ from contracts.workflows import (
     WorkflowList,
     WorkflowView,
 )
+from services.discussion import budgets
 from services.discussion.store import Store
 from services.discussion.workflows import (
     aggregate,
@@ -251,6 +253,12 @@ class Workflows:
         run, workspace = start.started.run, start.started.workspace
         loaded = Loaded(run, [], aggregate.NotStarted())
         events = await self._runs.decide(conn, loaded, start)
+        bound = start.started.budget or start.started.definition.budget
+        if bound is not None and bound.usd is not None:
+            # Each request is held to it when it is made, beside what is reckoned step by step.
+            await budgets.allow(
+                conn, workspace, BudgetScope.RUN, run, bound.usd, start.started.at, by=by
+            )
         await members.wake(conn, run, workspace)
         await self._runs.append(conn, loaded, events, by=by)
         return RunAccepted(run=run, version=len(events))

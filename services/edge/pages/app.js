@@ -10,11 +10,8 @@ import { Sidebar } from "/pages/views/sidebar.js";
 import { signIn } from "/pages/views/signin.js";
 import { RunView } from "/pages/views/run.js";
 import { tokens } from "/pages/views/tokens.js";
-<<<<<<< HEAD
-import { workflows } from "/pages/views/workflows.js";
-=======
 import { usage } from "/pages/views/usage.js";
->>>>>>> main
+import { workflows } from "/pages/views/workflows.js";
 
 const main = document.getElementById("main");
 const sidebar = new Sidebar();
