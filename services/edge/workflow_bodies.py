@@ -41,14 +41,14 @@ class WorkflowBody(Body):
         return json.dumps(self.definition, indent=2, ensure_ascii=False)
 
 
-class BudgetBody(Body):
+class RunBudgetBody(Body):
     """What may be spent at most."""
 
     usd: Annotated[Decimal, Field(gt=0, le=1_000_000, strict=False)] | None = None
     tokens: Annotated[int, Field(gt=0, le=1_000_000_000)] | None = None
 
     @model_validator(mode="after")
-    def _something(self) -> BudgetBody:
+    def _something(self) -> RunBudgetBody:
         if self.usd is None and self.tokens is None:
             raise PydanticCustomError("no_budget", "says usd, tokens, or both")
         return self
@@ -62,7 +62,7 @@ class RunBody(Body):
 
     inputs: Annotated[dict[str, Value], Field(max_length=50)] = {}
     """What the workflow asks for, by name."""
-    budget: BudgetBody | None = None
+    budget: RunBudgetBody | None = None
     """Left out: the workflow's own, if it has one."""
 
 

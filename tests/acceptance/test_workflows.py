@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +56,15 @@ async def start(client: Client, slug: str, inputs: dict[str, str] | None = None)
     return str(run["id"])
 
 
-async def reaches(client: Client, run: str, *states: str) -> dict[str, Any]:
+async def reaches(
+    client: Client, run: str, *states: str, within: timedelta = timedelta(seconds=20)
+) -> dict[str, Any]:
     async def there() -> dict[str, Any] | None:
         status, view = await client.ask("GET", f"/api/v1/runs/{run}")
         assert status == 200, view
         return view if view["state"] in states else None
 
-    found = await eventually(there)
+    found = await eventually(there, within=within)
     assert found is not None
     return found
 
@@ -190,3 +193,36 @@ async def test_the_launch_is_planned_from_the_command_line(client: Client, tmp_p
     run = err.split("Run ")[1].split()[0]
     status, out, err = await parley("choose", run, "draft", "1")
     assert (status, out.strip()) == (0, "A draft."), err
+
+
+async def test_a_step_may_be_a_consensus(client: Client) -> None:
+    await define(
+        client,
+        """\
+slug: agreed-tea
+title: Agreed tea
+steps:
+  - name: agree
+    mode: consensus
+    personas: [riley-engstrom, morgan-castellano, ines-duarte]
+    prompt: "[[text: Assam, since the guest is tired.]] Which tea?"
+  - name: brew
+    personas: [noor-haddad]
+    after: [agree]
+    when: steps.agree.outcome != 'cancelled'
+    prompt: "[[text: Brewed.]] {{ steps.agree.text }}"
+""",
+    )
+    view = await reaches(
+        client,
+        await start(client, "agreed-tea"),
+        "completed",
+        "failed",
+        within=timedelta(minutes=1),
+    )
+
+    agree, brew = view["steps"]
+    assert view["state"] == "completed", view
+    assert agree["outcome"] in {"consensus", "majority", "split", "insufficient"}
+    assert "Assam" in agree["text"]
+    assert brew["text"] == "Brewed."
