@@ -32,7 +32,9 @@ from contracts.event import Event, EventFamily
 from contracts.failures import Balance, Evidence, Failure, FailureClass
 from contracts.keeping import DiscussionDeleted, DiscussionRenamed, KeepingFact
 from contracts.modes import Mode, Options, Purpose, Role
+from contracts.prices import Cost, Price
 from contracts.stream import Usage
+from contracts.usage import UsageCorrected, UsageRecorded
 
 
 class DiscussionState(StrEnum):
@@ -54,33 +56,6 @@ class TurnState(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
-
-
-class Cost(Struct, frozen=True, kw_only=True):
-    amount: Decimal
-    currency: str = "USD"
-
-
-class TierPrice(Struct, frozen=True, kw_only=True):
-    """What all tokens of a question cost that has more than so many."""
-
-    above: int
-    """Tokens of input."""
-    input: Decimal
-    output: Decimal
-    cached: Decimal | None = None
-
-
-class Price(Struct, frozen=True, kw_only=True):
-    """USD for a million tokens."""
-
-    input: Decimal
-    output: Decimal
-    cached: Decimal | None = None
-    read: str = ""
-    """Day the price was read."""
-    tiers: list[TierPrice] = []
-    """In the order of their marks."""
 
 
 class Participant(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -122,6 +97,10 @@ class DiscussionOpened(DiscussionFact, frozen=True, kw_only=True, tag="discussio
     forked_from: Lineage | None = None
     keep_words: bool = True
     """False: they are deleted once the answer was delivered."""
+    run: str = ""
+    """The run of a workflow that it is a step of: it spends from that run's budget, too."""
+    budget: Decimal | None = None
+    """USD that all of its requests together may cost."""
 
 
 class TurnScheduled(DiscussionFact, frozen=True, kw_only=True, tag="discussion.turn_scheduled.v1"):
@@ -399,6 +378,8 @@ DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
         GateClosed,
         GateOpened,
         QuotaRestored,
+        UsageRecorded,
+        UsageCorrected,
     ),
 )
 
@@ -428,6 +409,10 @@ class OpenDiscussion(Struct, frozen=True, kw_only=True):
     by: str = ""
     idempotency_key: str = ""
     body_hmac: bytes = b""
+    run: str = ""
+    """The run of a workflow that it is a step of."""
+    budget: Decimal | None = None
+    """USD that all of its requests together may cost."""
 
 
 class Estimate(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -208,6 +208,10 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
         _verb("refresh", "edge"),
         _verb("providers", "edge"),
         _verb("limits", "edge"),
+        _verb("usage", "edge"),
+        _verb("budgets", "edge"),
+        _verb("set_budget", "edge"),
+        _verb("remove_budget", "edge"),
         _verb("probe", "key_vault"),
     ),
     "persona": (

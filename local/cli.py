@@ -31,7 +31,11 @@ app.add_typer(keys, name="keys")
 providers = typer.Typer(
     invoke_without_command=True, help="What each provider may be asked, and what waits for it."
 )
+budgets = typer.Typer(
+    invoke_without_command=True, help="What may be spent, and what is left of it."
+)
 app.add_typer(tokens, name="tokens")
+app.add_typer(budgets, name="budgets")
 app.add_typer(providers, name="providers")
 app.add_typer(endpoints, name="endpoints")
 app.add_typer(persona_commands.app, name="personas")
@@ -402,6 +406,79 @@ def set_limits(
         sys.exit(2)
     path = f"/api/v1/providers/{provider}/limits"
     _show(COLUMNS, lines([_with_api(url, lambda api: api.put(path, body))]))
+
+
+# --- Costs ----------------------------------------------------------------------------------
+
+
+@app.command()
+def usage(
+    since: Annotated[str, typer.Option("--from", help="First day, in UTC: 2026-11-01.")] = "",
+    until: Annotated[str, typer.Option("--to", help="Last day; today if left out.")] = "",
+    by: Annotated[str, typer.Option(help="day, model, persona or token.")] = "day",
+    url: Url = "",
+) -> None:
+    """What was used and what it cost; what was only estimated stands apart."""
+    from urllib.parse import urlencode
+
+    from local.costs import told_of_usage
+
+    asked = {"from": since, "to": until, "by": by}
+    query = urlencode({name: value for name, value in asked.items() if value})
+    report = _with_api(url, lambda api: api.get(f"/api/v1/usage?{query}"))
+    _show(*told_of_usage(report))
+    print(f"From {report['from']} to {report['to']}, days in UTC.", file=sys.stderr)  # noqa: T201
+
+
+BudgetId = Annotated[
+    str, typer.Argument(help="workspace, token:<id>, discussion:<id> or run:<id>.")
+]
+
+
+@budgets.callback()
+def list_budgets(context: typer.Context, url: Url = "") -> None:
+    """What may be spent, what is spent of it, and what is held for running requests."""
+    from local.costs import told_of_budgets
+
+    if context.invoked_subcommand is None:
+        _show(*told_of_budgets(_with_api(url, lambda api: api.get("/api/v1/budgets"))["items"]))
+
+
+@budgets.command("set")
+def set_budget(
+    budget: BudgetId,
+    amount: Annotated[str, typer.Argument(help="USD, e.g. 5 or 0.50.")],
+    period: Annotated[str, typer.Option(help="day, month or total.")] = "month",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse models without a known price, too.")
+    ] = False,
+    url: Url = "",
+) -> None:
+    """Say how much may be spent, from the next request on."""
+    from local.costs import told_of_budgets
+
+    body = {"amount": amount, "period": period, "strict": strict}
+    _show(*told_of_budgets([_with_api(url, lambda api: api.put(_of_budget(budget), body))]))
+
+
+@budgets.command("show")
+def show_budget(budget: BudgetId, url: Url = "") -> None:
+    """How one of them stands."""
+    from local.costs import told_of_budgets
+
+    _show(*told_of_budgets([_with_api(url, lambda api: api.get(_of_budget(budget)))]))
+
+
+@budgets.command("remove")
+def remove_budget(budget: BudgetId, url: Url = "") -> None:
+    """Let it bound nothing any more."""
+    _with_api(url, lambda api: api.delete(_of_budget(budget)))
+
+
+def _of_budget(budget: str) -> str:
+    from urllib.parse import quote
+
+    return f"/api/v1/budgets/{quote(budget, safe=':')}"
 
 
 # --- Access tokens --------------------------------------------------------------------------

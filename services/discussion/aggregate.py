@@ -454,7 +454,7 @@ def _hold_back(command: HoldBack, state: Going, now: datetime) -> list[Discussio
     ]
 
 
-OWN_ORDER = frozenset({"rate", "tokens", "concurrency", "line"})
+OWN_ORDER = frozenset({"rate", "tokens", "concurrency", "line", "budget"})
 """Waits that our own order asks for. Their times move all the time, and are no news."""
 
 
@@ -647,6 +647,9 @@ def _stands(verdict: Remedy) -> bool:
     return isinstance(verdict, GiveUp) or (isinstance(verdict, Wait) and verdict.keep)
 
 
+FORMED = frozenset({Purpose.REVIEW, Purpose.REPAIR, Purpose.REVISION, Purpose.SYNTHESIS})
+"""What is answered in a given form."""
+
 ENOUGH = 64
 """Tokens, estimated as bytes / 3: with fewer to lose, beginning anew costs less."""
 
@@ -658,7 +661,7 @@ def _goes_on(end: AttemptFailed | AttemptCut, turn: Turn, opened: DiscussionOpen
     """
     heard = turn.prefix.rstrip()
     plain = not end.reasoning and not opened.parameters.tools
-    plain = plain and opened.parameters.response_format is None
+    plain = plain and opened.parameters.response_format is None and turn.seat.purpose not in FORMED
     long = len(heard.encode("utf-8", "replace")) // 3 >= ENOUGH
     return plain and long and prompting.can_go_on(turn.model)
 
@@ -771,6 +774,7 @@ def table(state: Going | Over, now: datetime) -> Table:
         facts=state.facts,
         run=state.run,
         now=now,
+        over=isinstance(state, Over),
     )
 
 
@@ -861,20 +865,26 @@ def evolve(  # noqa: C901, PLR0912 - one case for each fact
         case AttemptStarted(turn=id, attempt=attempt, trial=trial, from_char=from_char):
             turn = state.turns[id]
             running = Running(attempt, trial, resumed=from_char > 0)
-            return _with(state, replace(turn, phase=running, sent=turn.sent + 1))
+            seat = replace(turn.seat, requests=turn.sent + 1, unsettled=turn.seat.unsettled + 1)
+            return _with(state, replace(turn, phase=running, sent=turn.sent + 1, seat=seat))
         case AttemptFailed(turn=id) | AttemptCut(turn=id):
-            return _with(state, _after_failure(state.turns[id], event))
+            return _with(state, _settled(_after_failure(state.turns[id], event), event))
         case TurnRestarted(turn=id):
             return _with(state, replace(state.turns[id], prefix=""))
         case TurnCompleted(turn=id):
-            return _with(state, _ended(state.turns[id], event))
-        case TurnFailed(turn=id) | TurnCancelled(turn=id):
+            return _with(state, _ended(_settled(state.turns[id], event), event))
+        case TurnFailed(turn=id, failure=failure):
+            turn = _ended(state.turns[id], None)
+            # Who has no balance with a provider is parked: what fails so, no budget had room for.
+            spent = failure.class_ is FailureClass.BILLING
+            return _with(state, replace(turn, seat=replace(turn.seat, unaffordable=spent)))
+        case TurnCancelled(turn=id):
             return _with(state, _ended(state.turns[id], None))
         case DiscussionCompleted() | DiscussionFailed() | DiscussionCancelled():
             return Over(state.opened, state.turns, state.run, state.facts)
         case TurnReopened(turn=id):
             turn = state.turns[id]
-            seat = replace(turn.seat, ended=False, overdue=False)
+            seat = replace(turn.seat, ended=False, overdue=False, unaffordable=False)
             again = replace(turn, phase=Due(), failures=(), snoozes=0, prefix="", seat=seat)
             return _with(state, again)
         case _:
@@ -898,10 +908,29 @@ def _seat(event: TurnScheduled) -> Seat:
 
 
 def _ended(turn: Turn, answer: TurnCompleted | None) -> Turn:
-    seat = replace(turn.seat, ended=True, requests=turn.sent)
+    seat = replace(turn.seat, ended=True)
     if answer is not None:
-        seat = replace(seat, completed=True, text=answer.text, usage=answer.usage, cost=answer.cost)
+        seat = replace(seat, completed=True, text=answer.text)
     return replace(turn, phase=Ended(completed=answer is not None), seat=seat)
+
+
+def _settled(turn: Turn, end: TurnCompleted | AttemptFailed | AttemptCut) -> Turn:
+    """A request has ended: what it took is known, or known not to be known."""
+    seat, tokens = turn.seat, end.usage.input_tokens + end.usage.output_tokens
+    sent = not isinstance(end, AttemptFailed) or end.sent
+    cost = seat.cost
+    if end.cost is not None and cost is not None:
+        cost += end.cost.amount
+    elif tokens or isinstance(end, TurnCompleted):
+        cost = None
+    seat = replace(
+        seat,
+        requests=seat.requests if sent else seat.requests - 1,
+        unsettled=seat.unsettled - 1,
+        tokens=seat.tokens + tokens,
+        cost=cost,
+    )
+    return replace(turn, seat=seat)
 
 
 def _after_failure(turn: Turn, end: AttemptFailed | AttemptCut) -> Turn:

@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from contracts.budgets import BudgetList, BudgetView, ListBudgets, RemoveBudget, SetBudget
 from contracts.discussion import (
     CancelDiscussion,
     ConcludeDiscussion,
@@ -40,7 +41,8 @@ from contracts.keeping import DeleteDiscussion, RenameDiscussion
 from contracts.keys import Done
 from contracts.modes import Mode
 from contracts.standing import ModelStandings, ResolveModels
-from services.discussion import catalog, endpoints, limits, providers
+from contracts.usage import AskUsage, UsageReport
+from services.discussion import budgets, catalog, endpoints, limits, providers, usage
 from services.discussion.aggregate import Cancel, NoSuchTurn, NothingToRetry, Retry
 from services.discussion.forgetting import Forgetting
 from services.discussion.found import words_of
@@ -104,6 +106,10 @@ class Inbox:
             Verb("refresh", RefreshModels, self._refreshing.asked),
             Verb("providers", ListProviders, self.providers),
             Verb("limits", SetLimits, self.limits),
+            Verb("usage", AskUsage, self.usage),
+            Verb("budgets", ListBudgets, self.budgets),
+            Verb("set_budget", SetBudget, self.set_budget),
+            Verb("remove_budget", RemoveBudget, self.remove_budget),
             Verb("probe", ProbeKey, self._probes.asked),
         ]
 
@@ -229,3 +235,20 @@ class Inbox:
             known = await self._openings.catalogs(conn, command.workspace)
             shown = await providers.overview(conn, command.workspace, known)
         return next(view for view in shown if view.name == command.provider)
+
+    async def usage(self, command: AskUsage) -> UsageReport:
+        async with self._store.reading() as conn:
+            return await usage.report(conn, command)
+
+    async def budgets(self, command: ListBudgets) -> BudgetList:
+        async with self._store.reading() as conn:
+            return await budgets.listing(conn, command, await self._store.clock(conn))
+
+    async def set_budget(self, command: SetBudget) -> BudgetView:
+        async with self._store.transaction() as conn:
+            return await budgets.change(conn, command, await self._store.clock(conn))
+
+    async def remove_budget(self, command: RemoveBudget) -> Done:
+        async with self._store.transaction() as conn:
+            await budgets.remove(conn, command)
+        return Done()

@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 
 from contracts.attempts import LiveModel, Parameters
+from contracts.budgets import BudgetScope
 from contracts.deliberation import Lineage
 from contracts.discussion import (
     DiscussionOpened,
@@ -24,7 +25,7 @@ from contracts.personas import GetPersona, PersonaView
 from contracts.providers import Provider
 from contracts.subjects import command_subject
 from contracts.wishes import judged
-from services.discussion import catalog, endpoints, forking, lineup
+from services.discussion import budgets, catalog, endpoints, forking, lineup
 from services.discussion.aggregate import NotOpened, Open
 from services.discussion.catalog import Catalog
 from services.discussion.estimates import Estimates
@@ -79,6 +80,17 @@ class Openings:
                 return msgspec.json.decode(reply, type=Opened)
             now = await self._store.clock(conn)
             opened = msgspec.structs.replace(draft, at=now)
+            await budgets.check(conn, opened, now)
+            if opened.budget is not None:
+                await budgets.allow(
+                    conn,
+                    opened.workspace,
+                    BudgetScope.DISCUSSION,
+                    discussion,
+                    opened.budget,
+                    now,
+                    by=command.by,
+                )
             estimate = await self._estimates.of(conn, opened, now)
             events = await self._store.change(
                 conn, Loaded(discussion, [], NotOpened()), Open(opened), by=command.by
@@ -91,7 +103,9 @@ class Openings:
         """The verb `estimate`: refuses what `open` would refuse, and opens nothing."""
         draft = await self._draft(command)
         async with self._store.reading() as conn:
-            return await self._estimates.of(conn, draft, await self._store.clock(conn))
+            now = await self._store.clock(conn)
+            await budgets.check(conn, draft, now)
+            return await self._estimates.of(conn, draft, now)
 
     async def _draft(self, command: OpenDiscussion) -> DiscussionOpened:
         """How the discussion would begin; when, is said when it does."""
@@ -117,6 +131,8 @@ class Openings:
             opened_by=command.by,
             options=command.options,
             keep_words=command.keep_words,
+            run=command.run,
+            budget=command.budget,
         )
 
     async def catalogs(self, conn: Connection, workspace: str) -> list[Catalog]:

@@ -43,7 +43,8 @@ from contracts.discussion import (
 from contracts.failures import PARKING, Evidence, FailureClass
 from contracts.keeping import KeepingFact
 from contracts.keys import ReportKey
-from services.discussion import accounts, aftermath, aggregate, keeping, line, looks
+from contracts.usage import UsageRecorded
+from services.discussion import accounts, aftermath, aggregate, keeping, ledger, line, looks
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
 from services.discussion.overview import overview
@@ -70,6 +71,8 @@ class Reactions:
         self._before = before
         self._now = now
         self._moved: list[GateMoved] = []
+        self.bills: list[UsageRecorded] = []
+        """What the attempts that ended have cost, to be stated too."""
 
     async def note(self, events: Sequence[DiscussionEvent]) -> list[GateMoved]:
         """All that follows from `events`; answers the gates that they move, to be stated too.
@@ -84,6 +87,7 @@ class Reactions:
                     await self._all_attempts_ended()
                 case _:
                     pass
+        self.bills += await ledger.settle(self._conn, self._opened.discussion, events, self._now)
         for event in events:
             if not isinstance(event, ModeFact | KeepingFact):
                 await self._turn(event)

@@ -37,6 +37,8 @@ _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("persona", "revise"): CHANGE,
     ("persona", "archive"): CHANGE,
     ("persona", "import"): CHANGE,
+    ("discussion", "set_budget"): CHANGE,
+    ("discussion", "remove_budget"): CHANGE,
     ("key_vault", "add"): VERIFY,
     ("key_vault", "verify"): VERIFY,
     ("key_vault", "rotate"): VERIFY,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
@@ -93,6 +94,8 @@ def printable(text: str) -> str:
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)]
 Question = Annotated[str, Field(min_length=1, max_length=TOPIC), AfterValidator(visible)]
 Tokens = Annotated[int, Field(ge=1, le=TOKENS)]
+Amount = Annotated[Decimal, Field(strict=False, ge=0, le=10_000_000, decimal_places=6)]
+"""USD."""
 
 
 # --- Discussions ------------------------------------------------------------------------------
@@ -133,6 +136,8 @@ class OptionsBody(Body):
         None
     )
     seed: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
+    budget: Amount | None = None
+    """USD that all requests of the discussion together may cost."""
     rounds: Annotated[int, Field(ge=1, le=10)] | None = None
     """Debate: at most so many; 3 unless said otherwise."""
     blind: bool = False

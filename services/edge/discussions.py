@@ -84,6 +84,7 @@ def _wish(call: Call, body: OpenBody) -> OpenDiscussion:
         parameters=None if body.options is None else body.options.parameters(),
         options=Options() if body.options is None else body.options.of_mode(),
         by=call.who.token,
+        budget=None if body.options is None else body.options.budget,
     )
 
 

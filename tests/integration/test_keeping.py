@@ -108,10 +108,12 @@ async def test_deleting_takes_the_words_off_the_journal_the_search_and_the_bus(
     await house.knows("SELECT 1 WHERE NOT EXISTS (SELECT FROM wakeups WHERE kind = 'purge')")
     # Structure stays: who, when, which model, what it cost; and everybody hears that it is gone.
     assert await pool.fetchval("SELECT count(*) FROM events WHERE stream = $1", gone) == 6
+    recorded = f"SELECT 1 FROM events WHERE stream = '{gone}-usage'"
+    assert await pool.fetchval(recorded) == 1
     left = [
         message.subject.rpartition(".")[2]
         for message in await house.broker.stored("EVENTS")
-        if gone in message.subject
+        if f".{gone}." in message.subject
     ]
     assert left == ["DiscussionDeleted"]
     assert await listed(house) == []

@@ -10,6 +10,7 @@ import { ProvidersView } from "/pages/views/providers.js";
 import { Sidebar } from "/pages/views/sidebar.js";
 import { signIn } from "/pages/views/signin.js";
 import { tokens } from "/pages/views/tokens.js";
+import { usage } from "/pages/views/usage.js";
 
 const main = document.getElementById("main");
 const sidebar = new Sidebar();
@@ -121,6 +122,9 @@ async function show() {
   } else if (location.hash === "#/personas") {
     document.title = "Personas · Parley";
     await personas(main, { ...known, changed: learn });
+  } else if (location.hash === "#/usage") {
+    document.title = "Usage · Parley";
+    await usage(main, known);
   } else if (location.hash === "#/tokens") {
     document.title = "Access tokens · Parley";
     await tokens(main, { manages: known.manages, left: () => askWho() });

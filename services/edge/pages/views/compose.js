@@ -3,6 +3,7 @@
 import { fresh, post } from "/pages/api.js";
 import { h, icon, initials, tint } from "/pages/dom.js";
 import { money, thousands, together } from "/pages/words.js";
+import { Forecast } from "/pages/views/forecast.js";
 import { problemBox } from "/pages/views/problem.js";
 
 const DRAFT = "parley.draft";
@@ -42,6 +43,7 @@ export function compose(place, { personas: everyone, models: all, asked }) {
     oninput: () => {
       draft.keep({ topic: topic.value });
       grow(topic);
+      forecast.about(models.length ? wish() : null);
     },
     onkeydown: (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -71,6 +73,7 @@ export function compose(place, { personas: everyone, models: all, asked }) {
   const model = h("select", { id: "model", onchange: summarise }, modelOptions(models));
   const modelHint = h("p", { class: "hint", id: "model-hint" });
   const summary = h("p", { class: "hint", id: "how" });
+  const forecast = new Forecast();
   const answer = h("div", {});
   const button = h("button", { class: "strong ask" }, "Ask", h("kbd", { "aria-hidden": "true" }, /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘↵" : "Ctrl ↵"));
 
@@ -78,7 +81,19 @@ export function compose(place, { personas: everyone, models: all, asked }) {
     return known.filter((slug) => picked.has(slug));
   }
 
+  /** What is asked of whom; null while there is nothing to ask, or nobody. */
+  function wish() {
+    const text = topic.value.trim();
+    if (!text || !picked.size) return null;
+    return {
+      topic: text,
+      mode: picked.size === 1 ? "single" : "parallel",
+      participants: chosen().map((persona) => (model.value ? { persona, model: model.value } : { persona })),
+    };
+  }
+
   function summarise() {
+    forecast.about(models.length ? wish() : null);
     const names = chosen().map((slug) => personas.find((persona) => persona.slug === slug).name.split(" ")[0]);
     summary.textContent = names.length === 0 ? "Pick at least one persona."
       : names.length === 1 ? `${names[0]} answers.` : `${together(names)} answer side by side, each on their own.`;
@@ -108,11 +123,7 @@ export function compose(place, { personas: everyone, models: all, asked }) {
       button.disabled = true;
       answer.replaceChildren();
       try {
-        const opened = await post("/api/v1/discussions", {
-          topic: text,
-          mode: picked.size === 1 ? "single" : "parallel",
-          participants: chosen().map((persona) => (model.value ? { persona, model: model.value } : { persona })),
-        }, { headers: { "Idempotency-Key": fresh() } });
+        const opened = await post("/api/v1/discussions", wish(), { headers: { "Idempotency-Key": fresh() } });
         draft.keep({ topic: "" });
         asked(opened.id);
       } catch (refusal) {
@@ -127,6 +138,7 @@ export function compose(place, { personas: everyone, models: all, asked }) {
     h("label", { class: "unseen", for: "topic" }, "Your question"),
     topic,
     h("div", { class: "question-foot" }, summary, button)),
+  forecast.element,
   answer,
   h("fieldset", {}, h("legend", {}, "Who answers"), h("div", { class: "chips" }, chips)),
   h("div", { class: "field" }, h("label", { for: "model" }, "Model"), h("div", { class: "select" }, model, icon("chevron")), modelHint));
@@ -169,7 +181,7 @@ function describe(models, id) {
   }
   const facts = [
     model.context_window ? `${thousands(model.context_window)} tokens of context` : "",
-    model.price ? `${money({ amount: model.price.input })} in, ${money({ amount: model.price.output })} out per million tokens` : "",
+    model.price ? `${money({ amount: model.price.input })} in, ${money({ amount: model.price.output })} out per million tokens${model.price.read ? `, as of ${model.price.read}` : ""}` : "",
     model.thinks ? "thinks before it answers" : "",
     model.note ?? "",
   ].filter(Boolean);

@@ -140,6 +140,8 @@ export class Sidebar {
         icon("persona"), "Personas"),
       h("a", { class: "foot-link", href: "#/providers", "aria-current": location.hash === "#/providers" ? "page" : null },
         icon("clock"), manages ? "Limits and queues" : "Providers"),
+      h("a", { class: "foot-link", href: "#/usage", "aria-current": location.hash === "#/usage" ? "page" : null },
+        icon("coins"), manages ? "Usage and budgets" : "Usage"),
       h("div", { class: "side-links" },
         manages ? h("a", { class: "foot-link", href: "#/keys", "aria-current": location.hash === "#/keys" ? "page" : null },
           icon("key"), "Keys and providers") : h("span"),
