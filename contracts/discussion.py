@@ -95,12 +95,12 @@ class DiscussionOpened(DiscussionFact, frozen=True, kw_only=True, tag="discussio
     deadline: datetime | None = None
     options: Options = Options()
     forked_from: Lineage | None = None
-    keep_words: bool = True
-    """False: they are deleted once the answer was delivered."""
     run: str = ""
     """The run of a workflow that it is a step of: it spends from that run's budget, too."""
     budget: Decimal | None = None
     """USD that all of its requests together may cost."""
+    keep_words: bool = True
+    """False: they are deleted once the answer was delivered."""
 
 
 class TurnScheduled(DiscussionFact, frozen=True, kw_only=True, tag="discussion.turn_scheduled.v1"):

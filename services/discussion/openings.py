@@ -130,9 +130,9 @@ class Openings:
             instructions={slug: persona.prompt for slug, persona in personas.items()},
             opened_by=command.by,
             options=command.options,
-            keep_words=command.keep_words,
             run=command.run,
             budget=command.budget,
+            keep_words=command.keep_words,
         )
 
     async def catalogs(self, conn: Connection, workspace: str) -> list[Catalog]:

@@ -102,6 +102,11 @@ async function show() {
         location.hash = "#/";
         refresh();
       },
+      models: known.models,
+      opened: (id) => {
+        location.hash = `#/d/${id}`;
+        refresh();
+      },
       told: ({ title, state, problem }) => {
         if (problem?.status === 401) return askWho();
         document.title = `${title.slice(0, 80)} · Parley`;
@@ -119,12 +124,12 @@ async function show() {
   } else if (location.hash === "#/keys") {
     document.title = "Keys and providers · Parley";
     await keys(main, { ...known, changed: learn });
-  } else if (location.hash === "#/personas") {
-    document.title = "Personas · Parley";
-    await personas(main, { ...known, changed: learn });
   } else if (location.hash === "#/usage") {
     document.title = "Usage · Parley";
     await usage(main, known);
+  } else if (location.hash === "#/personas") {
+    document.title = "Personas · Parley";
+    await personas(main, { ...known, changed: learn });
   } else if (location.hash === "#/tokens") {
     document.title = "Access tokens · Parley";
     await tokens(main, { manages: known.manages, left: () => askWho() });
