@@ -39,7 +39,8 @@ class TurnOverdue(DiscussionFact, frozen=True, kw_only=True, tag="discussion.tur
 class StopDecided(DiscussionFact, frozen=True, kw_only=True, tag="discussion.stop_decided.v1"):
     """No further round. The rule that said so: of a debate `rounds`, `nothing new` or `posted`; of
     a consensus S1 (the leader cannot be caught up with), S2 (they agree), S3 (nothing moves any
-    more), S4 (no revision is left), S5 (budget or time is used up), S6 (too few are left).
+    more), S4 (no revision is left), S5 (budget or time is used up), S6 (too few are left). Of both
+    `by hand`.
     """
 
     rule: str
@@ -101,19 +102,26 @@ class BallotRejected(
 ):
     """A review that cannot be counted, and why. It is asked for once more, then it abstains."""
 
+    WORDS: ClassVar[tuple[str, ...]] = ("reason",)
+
     turn: str
     member: int
     round: int
-    reason: str
+    reason: str = ""
+    """Quotes what was said."""
     abstains: bool = False
 
 
 class RoundTallied(DiscussionFact, frozen=True, kw_only=True, tag="discussion.round_tallied.v1"):
-    """What the ballots of a round say."""
+    """What the ballots of a round say; of a closed question, what the sealed answers say."""
+
+    WORDS: ClassVar[tuple[str, ...]] = ("answers",)
 
     round: int
     ballots: int
     """Counted."""
+    answers: dict[str, str] = {}
+    """Of a closed question: draft → its answer, as it was counted."""
     winner: str = ""
     runner_up: str = ""
     rule: str = "none"
@@ -171,8 +179,12 @@ class DissentRecorded(
     """Against which draft, or, for a minority, which draft it holds up instead."""
     kind: Literal["objection", "minority", "flip"]
     claim: str = ""
+    """What is wrong; of a minority, how the draft begins that it holds up."""
     evidence: str = ""
     round: int = 1
+    """In which it was said first."""
+    answered_by: str = ""
+    """The revision that tried to answer it."""
 
 
 class Outcome(StrEnum):
@@ -187,12 +199,15 @@ class Metrics(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     agreement: float | None = None
     kept: int = 0
-    """Claims of drafts that the synthesis has."""
+    """Points of the drafts that the synthesis has, each with its drafts."""
     dropped: int = 0
+    """Points that it says it leaves out, and drafts that it names nowhere."""
     flips: int = 0
     """Rounds whose winner was another than that of the sealed drafts."""
     requests: int = 0
     tokens: int = 0
+    unsettled: int = 0
+    """Requests that were still being answered, or given up: what they cost comes on top."""
     cost: str = ""
     """Of all turns, in USD; empty where a price is not known."""
     cost_of_best: str = ""
@@ -209,21 +224,24 @@ class Point(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ConsensusConcluded(
     DiscussionFact, frozen=True, kw_only=True, tag="discussion.consensus_concluded.v1"
 ):
-    """How the panel ended: exactly once in each run of a consensus."""
+    """How the panel ended: exactly once. What is tried again or said after it changes nothing."""
 
-    WORDS: ClassVar[tuple[str, ...]] = ("text", "agreed", "contested", "unique")
+    WORDS: ClassVar[tuple[str, ...]] = ("text", "agreed", "contested", "unique", "left_out")
 
+    run: int = 1
     outcome: Outcome
     winner: str = ""
     """The draft; of a split none, both are shown."""
     leaders: list[str] = []
-    """The winner, or the drafts that a split is between."""
+    """The winner; the drafts that a split is between; all drafts where nothing was decided."""
     text: str = ""
-    """The synthesis, or the winning draft where none could be made."""
+    """The synthesis, or the winning draft where none could be made; else the leaders, unblended."""
     agreed: list[Point] = []
     contested: list[Point] = []
     unique: list[Point] = []
     """Worth knowing, and said by one alone."""
+    left_out: list[Point] = []
+    """What the drafts say and the synthesis does not."""
     dissents: list[str] = []
     """Ids of DissentRecorded."""
     notes: list[str] = []

@@ -149,6 +149,9 @@ class Provider:
     refuses: Mapping[str, str] = field(default_factory=dict[str, str])
     """Parameter that it cannot keep, `stop`, or one value of it, `tool_choice:required` → why: who
     asks for it is told, and nothing is sent."""
+    keeps_schemas: bool = False
+    """An answer keeps to the JSON schema in `response_format`, whatever the model. Where it does
+    not, or where that was not seen yet, a form is asked for in words alone."""
     catalog_path: str = ""
     """Where its models are listed for this key, below the endpoint, if not where its dialect has
     them. Looking there is how a key is verified, so it must refuse a bad one."""
@@ -358,6 +361,7 @@ LOCAL = Provider(
     note="A tiny demonstration model on this machine: it speaks, it does not know much.",
     needs_key=False,
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
+    keeps_schemas=True,
     limits=Limits(concurrency=4),
     absent="It is switched off. Start Parley without PARLEY_LOCAL_MODEL=off to have it.",
     # A model of 135 million parameters says nothing new after a few paragraphs.
@@ -374,6 +378,7 @@ OPENAI = Provider(
     dialect=Dialect.OPENAI_CHAT,
     regions=(Region(name="global", base_url="https://api.openai.com/v1", env="OPENAI_BASE_URL"),),
     docs="https://platform.openai.com/docs/api-reference/chat",
+    keeps_schemas=True,
     account_header="openai-organization",
     # Its list tells nothing but names: platform.openai.com/docs/models.
     not_for_chat=(
@@ -675,6 +680,7 @@ OLLAMA = Provider(
     dialect=Dialect.OLLAMA,
     regions=(Region(name="own", base_url="", env="OLLAMA_BASE_URL"),),
     docs="https://docs.ollama.com/api",
+    keeps_schemas=True,
     note="Models on a machine of your own.",
     needs_key=False,
     absent="Set OLLAMA_BASE_URL to its address, http://localhost:11434 by its default.",
@@ -690,6 +696,7 @@ VLLM = Provider(
     dialect=Dialect.OPENAI_CHAT,
     regions=(Region(name="own", base_url="", env="VLLM_BASE_URL"),),
     docs="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
+    keeps_schemas=True,
     note="Models on machines of your own.",
     needs_key=False,
     absent="Set VLLM_BASE_URL to its address, for example http://localhost:8000/v1.",

@@ -7,21 +7,19 @@ Each command imports what it needs itself, so that none waits for the parts of a
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from contracts.providers import PROVIDERS
-from local.api import Api, Problem
+from local import persona_commands
 from local.home import Home
-
-T = TypeVar("T")
+from local.terminal import show as _show
+from local.terminal import told as _told
+from local.terminal import with_api as _with_api
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 keys = typer.Typer(no_args_is_help=True, help="The providers' keys in the vault.")
@@ -40,6 +38,7 @@ app.add_typer(tokens, name="tokens")
 app.add_typer(budgets, name="budgets")
 app.add_typer(providers, name="providers")
 app.add_typer(endpoints, name="endpoints")
+app.add_typer(persona_commands.app, name="personas")
 vault = typer.Typer(no_args_is_help=True, help="Where the keys lie.")
 app.add_typer(vault, name="vault")
 
@@ -92,11 +91,16 @@ def ask(
 
 
 @app.command()
-def demo(topic: Annotated[str, typer.Argument(help="Another question.")] = "") -> None:
+def demo(
+    topic: Annotated[str, typer.Argument(help="Another question.")] = "",
+    consensus: Annotated[
+        bool, typer.Option("--consensus", help="Four come to a common answer, if they can.")
+    ] = False,
+) -> None:
     """One question, three personas, side by side; starts Parley for that long if need be."""
     from local.demo import demo as show
 
-    sys.exit(_told(lambda: show(topic, os.environ)))
+    sys.exit(_told(lambda: show(topic, os.environ, consensus=consensus)))
 
 
 @app.command()
@@ -517,44 +521,6 @@ def revoke_token(
 ) -> None:
     """Let nobody in with this token any more."""
     _with_api(url, lambda api: api.delete(f"/api/v1/tokens/{token}"))
-
-
-def _show(columns: tuple[str, ...], items: list[dict[str, Any]]) -> None:
-    table = Table(*columns, box=None)
-    for item in items:
-        table.add_row(*(str(item.get(column, "")) for column in columns))
-    # In a pipe there is no width to fit into: what is cut off could not be used.
-    Console(width=None if sys.stdout.isatty() else 400).print(table)
-
-
-def _with_api(url: str, work: Callable[[Api], Awaitable[T]]) -> T:
-    """Do it with the Parley that is meant: named, running in the home, or at the usual address."""
-    home = Home.chosen()
-    facts = home.facts()
-    port = os.environ.get("PARLEY_PORT") or "8080"
-    where = url or (facts.url if facts else f"http://127.0.0.1:{port}")
-    token = os.environ.get("PARLEY_TOKEN") or home.token()
-
-    async def run() -> T:
-        async with Api.at(where, token) as api:
-            return await work(api)
-
-    return _told(run)
-
-
-def _told(work: Callable[[], Awaitable[T]]) -> T:
-    """Run it; what goes wrong in a known way is told in words and ends the command."""
-
-    async def run() -> T:
-        return await work()
-
-    try:
-        return asyncio.run(run())
-    except Problem as problem:
-        print(problem, file=sys.stderr)  # noqa: T201
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def main() -> None:

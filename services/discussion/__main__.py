@@ -6,6 +6,7 @@ from contracts.endpoints import configured
 from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.accounts import check_declared
 from services.discussion.estimates import Estimates
+from services.discussion.forgetting import Forgetting
 from services.discussion.inbox import Inbox
 from services.discussion.interjections import Interjections
 from services.discussion.keyring import CONSUMER, Keyring
@@ -14,6 +15,7 @@ from services.discussion.outcomes import Outcomes
 from services.discussion.probes import Probes
 from services.discussion.quota import Quota
 from services.discussion.refreshing import Refreshing
+from services.discussion.searching import Searching
 from services.discussion.settings import Settings
 from services.discussion.store import SCHEMAS, Store
 from services.discussion.tidying import Tidying
@@ -41,6 +43,8 @@ async def wire(service: Service[Settings]) -> None:
     turns = Turns(store, bus, outcomes)
     openings = Openings(store, bus, keyring, probes, Estimates(turns))
     interjections = Interjections(store)
+    forgetting = Forgetting(store, bus)
+    searching = Searching(store)
     wakeups = Wakeups(
         pool,
         {
@@ -52,12 +56,16 @@ async def wire(service: Service[Settings]) -> None:
             "report": keyring.report_due,
             "quota": Quota(store, probes).due,
             "tidy": tidying.due,
+            "forget": forgetting.forget_due,
+            "purge": forgetting.purge_due,
+            "note": searching.due,
         },
     )
     store.on_commit(wakeups.look)
     await probes.schedule_keyless()
     await refreshing.schedule()
     await tidying.schedule()
+    await searching.schedule()
     service.spawn(relay.run(), "relay")
     service.spawn(wakeups.run(), "wakeups")
     service.on_stop(wakeups.stop)
@@ -71,7 +79,7 @@ async def wire(service: Service[Settings]) -> None:
         "outcomes",
     )
     service.spawn(bus.consume(EVENTS.name, CONSUMER, keyring.heard, passing=AWAY), "keys")
-    verbs = Inbox(store, bus, openings, interjections, probes, refreshing).verbs()
+    verbs = Inbox(store, bus, openings, interjections, forgetting, probes, refreshing).verbs()
     await bus.serve(service.name, verbs, passing=AWAY)
 
 

@@ -41,6 +41,7 @@ from contracts.discussion import (
     TurnWaiting,
 )
 from contracts.failures import Evidence, Failure, FailureClass
+from contracts.keeping import DiscussionDeleted, DiscussionRenamed
 from contracts.modes import Mode, Purpose
 from contracts.stream import ProviderError, StreamCompleted, Usage
 from services.discussion import modes, prompting
@@ -165,6 +166,19 @@ class LosePatience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rename:
+    title: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """What was said is to be gone; what runs is cancelled first."""
+
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pick:
     """A person names the best answer."""
 
@@ -186,6 +200,8 @@ Command = (
     | Conclude
     | LosePatience
     | Pick
+    | Rename
+    | Delete
 )
 
 # --- State: only what a decision needs ------------------------------------------------------
@@ -261,7 +277,11 @@ class Over:
     facts: tuple[ModeFact, ...] = ()
 
 
-Discussion = NotOpened | Going | Over
+@dataclass(frozen=True, slots=True)
+class Deleted: ...
+
+
+Discussion = NotOpened | Going | Over | Deleted
 
 # --- Rejections -----------------------------------------------------------------------------
 
@@ -347,7 +367,7 @@ def _first(  # noqa: C901, PLR0912 - one case for each command
             return _cancelled(by, state, now)
         case Retry(), Going() | Over():
             return _retried(command, state, now)
-        case ((Retry(turn=turn) | Pick(turn=turn)), NotOpened()):
+        case ((Retry(turn=turn) | Pick(turn=turn)), NotOpened() | Deleted()):
             raise NoSuchTurn(turn)
         case Say(), Going() | Over():
             return _said(command, state, now)
@@ -357,8 +377,18 @@ def _first(  # noqa: C901, PLR0912 - one case for each command
             return _concluded(state, now)
         case LosePatience(turn=turn), Going():
             return _overdue(turn, state, now)
+        case Rename(title=title, by=by), Going(opened) | Over(opened):
+            id_ = opened.discussion
+            return [DiscussionRenamed(at=now, discussion=id_, title=title, renamed_by=by)]
+        case Delete(by=by), Going(opened):
+            deleted = DiscussionDeleted(at=now, discussion=opened.discussion, deleted_by=by)
+            return [*_cancelled(by, state, now), deleted]
+        case Delete(by=by), Over(opened):
+            return [DiscussionDeleted(at=now, discussion=opened.discussion, deleted_by=by)]
         case (StartAttempt() | HoldBack() | ParkTurn() | Refuse()) as early, _:
             raise NotDue(early.turn)
+        case ((Rename() | Delete()), _):
+            return []
         case ((Hear() | CutAttempt() | Cancel() | Conclude() | LosePatience() | Say()), _):
             return []  # it is over: a late outcome changes nothing, and a wish to end it is granted
 
@@ -617,6 +647,9 @@ def _stands(verdict: Remedy) -> bool:
     return isinstance(verdict, GiveUp) or (isinstance(verdict, Wait) and verdict.keep)
 
 
+FORMED = frozenset({Purpose.REVIEW, Purpose.REPAIR, Purpose.REVISION, Purpose.SYNTHESIS})
+"""What is answered in a given form."""
+
 ENOUGH = 64
 """Tokens, estimated as bytes / 3: with fewer to lose, beginning anew costs less."""
 
@@ -628,7 +661,7 @@ def _goes_on(end: AttemptFailed | AttemptCut, turn: Turn, opened: DiscussionOpen
     """
     heard = turn.prefix.rstrip()
     plain = not end.reasoning and not opened.parameters.tools
-    plain = plain and opened.parameters.response_format is None
+    plain = plain and opened.parameters.response_format is None and turn.seat.purpose not in FORMED
     long = len(heard.encode("utf-8", "replace")) // 3 >= ENOUGH
     return plain and long and prompting.can_go_on(turn.model)
 
@@ -741,6 +774,7 @@ def table(state: Going | Over, now: datetime) -> Table:
         facts=state.facts,
         run=state.run,
         now=now,
+        over=isinstance(state, Over),
     )
 
 
@@ -810,6 +844,10 @@ def evolve(  # noqa: C901, PLR0912 - one case for each fact
     if isinstance(event, DiscussionReopened):
         assert isinstance(state, Over), f"{type(event).__name__} in {type(state).__name__}"
         return Going(state.opened, state.turns, event.run, state.facts)
+    if isinstance(event, DiscussionRenamed):
+        return state
+    if isinstance(event, DiscussionDeleted):
+        return Deleted()
     if isinstance(event, WinnerPicked) and isinstance(state, Over):
         return replace(state, facts=(*state.facts, event))
     assert isinstance(state, Going), f"{type(event).__name__} in {type(state).__name__}"
@@ -827,20 +865,26 @@ def evolve(  # noqa: C901, PLR0912 - one case for each fact
         case AttemptStarted(turn=id, attempt=attempt, trial=trial, from_char=from_char):
             turn = state.turns[id]
             running = Running(attempt, trial, resumed=from_char > 0)
-            return _with(state, replace(turn, phase=running, sent=turn.sent + 1))
+            seat = replace(turn.seat, requests=turn.sent + 1, unsettled=turn.seat.unsettled + 1)
+            return _with(state, replace(turn, phase=running, sent=turn.sent + 1, seat=seat))
         case AttemptFailed(turn=id) | AttemptCut(turn=id):
-            return _with(state, _after_failure(state.turns[id], event))
+            return _with(state, _settled(_after_failure(state.turns[id], event), event))
         case TurnRestarted(turn=id):
             return _with(state, replace(state.turns[id], prefix=""))
         case TurnCompleted(turn=id):
-            return _with(state, _ended(state.turns[id], event))
-        case TurnFailed(turn=id) | TurnCancelled(turn=id):
+            return _with(state, _ended(_settled(state.turns[id], event), event))
+        case TurnFailed(turn=id, failure=failure):
+            turn = _ended(state.turns[id], None)
+            # Who has no balance with a provider is parked: what fails so, no budget had room for.
+            spent = failure.class_ is FailureClass.BILLING
+            return _with(state, replace(turn, seat=replace(turn.seat, unaffordable=spent)))
+        case TurnCancelled(turn=id):
             return _with(state, _ended(state.turns[id], None))
         case DiscussionCompleted() | DiscussionFailed() | DiscussionCancelled():
             return Over(state.opened, state.turns, state.run, state.facts)
         case TurnReopened(turn=id):
             turn = state.turns[id]
-            seat = replace(turn.seat, ended=False, overdue=False)
+            seat = replace(turn.seat, ended=False, overdue=False, unaffordable=False)
             again = replace(turn, phase=Due(), failures=(), snoozes=0, prefix="", seat=seat)
             return _with(state, again)
         case _:
@@ -864,10 +908,29 @@ def _seat(event: TurnScheduled) -> Seat:
 
 
 def _ended(turn: Turn, answer: TurnCompleted | None) -> Turn:
-    seat = replace(turn.seat, ended=True, requests=turn.sent)
+    seat = replace(turn.seat, ended=True)
     if answer is not None:
-        seat = replace(seat, completed=True, text=answer.text, usage=answer.usage, cost=answer.cost)
+        seat = replace(seat, completed=True, text=answer.text)
     return replace(turn, phase=Ended(completed=answer is not None), seat=seat)
+
+
+def _settled(turn: Turn, end: TurnCompleted | AttemptFailed | AttemptCut) -> Turn:
+    """A request has ended: what it took is known, or known not to be known."""
+    seat, tokens = turn.seat, end.usage.input_tokens + end.usage.output_tokens
+    sent = not isinstance(end, AttemptFailed) or end.sent
+    cost = seat.cost
+    if end.cost is not None and cost is not None:
+        cost += end.cost.amount
+    elif tokens or isinstance(end, TurnCompleted):
+        cost = None
+    seat = replace(
+        seat,
+        requests=seat.requests if sent else seat.requests - 1,
+        unsettled=seat.unsettled - 1,
+        tokens=seat.tokens + tokens,
+        cost=cost,
+    )
+    return replace(turn, seat=seat)
 
 
 def _after_failure(turn: Turn, end: AttemptFailed | AttemptCut) -> Turn:

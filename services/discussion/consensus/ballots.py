@@ -59,7 +59,8 @@ def schema(letters: Sequence[str]) -> dict[str, Any]:
         "required": ["draft", "claim", "evidence", "severity"],
         "additionalProperties": False,
     }
-    score = {"type": "integer", "minimum": 1, "maximum": 10}
+    # Without bounds: not every provider's schemas know them, and reading minds them anyway.
+    score = {"type": "integer"}
     return {
         "type": "object",
         "properties": {
@@ -84,7 +85,7 @@ def read(text: str, reviewer: str, drafts: Mapping[str, str]) -> Ballot:
     """
     wrong = BadBallot("There is no JSON object in it.")
     ballot: Ballot | None = None
-    for document in _objects(text):
+    for document in objects(text):
         if "ranking" not in document:
             continue
         try:
@@ -96,7 +97,7 @@ def read(text: str, reviewer: str, drafts: Mapping[str, str]) -> Ballot:
     return ballot
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
+def objects(text: str) -> Iterator[dict[str, Any]]:
     """JSON objects that stand in a text, whatever is around them; not those inside others."""
     decoder = json.JSONDecoder()
     at = 0

@@ -9,19 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from fractions import Fraction
 from math import ceil
 
+from contracts.deliberation import Outcome
 from services.discussion.consensus.agreement import needed
 from services.discussion.consensus.tally import Tally
-
-
-class Outcome(StrEnum):
-    CONSENSUS = "consensus"
-    MAJORITY = "majority"
-    SPLIT = "split"
-    INSUFFICIENT = "insufficient"
 
 
 def quorum(panel: int) -> int:
@@ -30,12 +23,17 @@ def quorum(panel: int) -> int:
 
 
 def judged(counted: Tally, *, drafts: int, unresolved: int) -> Outcome:
-    """Of an open question. `unresolved`: blocking objections to the winner that nobody answered."""
+    """Of an open question. `unresolved`: blocking objections to the winner that nobody answered.
+
+    Members can order most drafts alike and still be divided about the first place: a winner that is
+    not ahead of the next one is nobody's consensus.
+    """
     if not counted.winner or drafts < 2:
         return Outcome.INSUFFICIENT
     enough = needed(counted.ballots, drafts)
     agreed = counted.agreement is not None and enough is not None and counted.agreement >= enough
-    if agreed and not unresolved:
+    ahead = bool(counted.condorcet) or counted.margin > 0
+    if agreed and ahead and not unresolved:
         return Outcome.CONSENSUS
     if counted.margin >= 1 / counted.ballots:
         return Outcome.MAJORITY

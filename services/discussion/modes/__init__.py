@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from contracts.modes import Mode
+from services.discussion.modes.consensus import Consensus
 from services.discussion.modes.debate import Debate
 from services.discussion.modes.everyone import Everyone
 from services.discussion.modes.table import Process
@@ -14,4 +15,5 @@ PROCESSES: Mapping[Mode, Process] = {
     Mode.PARALLEL: Everyone(),
     Mode.COMPARE: Everyone(),
     Mode.DEBATE: Debate(),
+    Mode.CONSENSUS: Consensus(),
 }

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Protocol, TypeVar
 
 from contracts.attempts import Message, Parameters
 from contracts.deliberation import DiscussionFact, MessagePosted, ModeFact
-from contracts.discussion import Cost, DiscussionOpened
+from contracts.discussion import DiscussionOpened
 from contracts.modes import Purpose, Role
-from contracts.stream import Usage
 
 F = TypeVar("F", bound=DiscussionFact)
 
@@ -36,9 +36,15 @@ class Seat:
     """It has been waited for long enough."""
     text: str = ""
     """What it said, once it is complete."""
+    unaffordable: bool = False
+    """It was not sent: its budget is used up."""
     requests: int = 0
-    usage: Usage = Usage()
-    cost: Cost | None = None
+    unsettled: int = 0
+    """Of these, requests whose end is not known: still being answered, or given up."""
+    tokens: int = 0
+    """Of all its requests, as far as they are known."""
+    cost: Decimal | None = Decimal(0)
+    """The same in USD; None where a price is not known."""
 
     @property
     def awaited(self) -> bool:
@@ -62,6 +68,8 @@ class Table:
     """Everything that is not a turn's own, in order."""
     run: int
     now: datetime
+    over: bool = False
+    """Its run has ended."""
 
     @property
     def posts(self) -> Sequence[MessagePosted]:
