@@ -30,6 +30,7 @@ from contracts.deliberation import (
 from contracts.endpoints import CustomProvider
 from contracts.event import Event, EventFamily
 from contracts.failures import Balance, Evidence, Failure, FailureClass
+from contracts.keeping import DiscussionDeleted, DiscussionRenamed, KeepingFact
 from contracts.modes import Mode, Options, Purpose, Role
 from contracts.prices import Cost, Price
 from contracts.stream import Usage
@@ -99,6 +100,8 @@ class DiscussionOpened(DiscussionFact, frozen=True, kw_only=True, tag="discussio
     """The run of a workflow that it is a step of: it spends from that run's budget, too."""
     budget: Decimal | None = None
     """USD that all of its requests together may cost."""
+    keep_words: bool = True
+    """False: they are deleted once the answer was delivered."""
 
 
 class TurnScheduled(DiscussionFact, frozen=True, kw_only=True, tag="discussion.turn_scheduled.v1"):
@@ -293,10 +296,13 @@ TurnFact = (
 )
 """Facts of a discussion and its turns, which are alike in every mode."""
 
-DiscussionEvent = TurnFact | ModeFact
+DiscussionEvent = TurnFact | ModeFact | KeepingFact
 
 TERMINAL = (DiscussionCompleted, DiscussionFailed, DiscussionCancelled)
 """Exactly one of these ends a run of a discussion."""
+
+ASIDE = (WinnerPicked, DiscussionRenamed, DiscussionDeleted)
+"""These may come after that, and change nothing of how it ended."""
 
 # Facts of discussion that are not one discussion's.
 
@@ -367,6 +373,8 @@ DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
         PositionKept,
         DissentRecorded,
         ConsensusConcluded,
+        DiscussionRenamed,
+        DiscussionDeleted,
         ModelCatalogRefreshed,
         GateClosed,
         GateOpened,
@@ -398,6 +406,8 @@ class OpenDiscussion(Struct, frozen=True, kw_only=True):
     """None: the defaults of each model."""
     options: Options = Options()
     """Wishes of the mode."""
+    keep_words: bool = True
+    """False: nothing of what was said is kept after the answer."""
     by: str = ""
     idempotency_key: str = ""
     body_hmac: bytes = b""

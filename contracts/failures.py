@@ -208,6 +208,12 @@ class NotFound(Refused):
     title = "There is no such thing"
 
 
+class Gone(NotFound):
+    status = 410
+    slug = "gone"
+    title = "It is not there any more"
+
+
 class Conflict(Refused):
     status = 409
     slug = "conflict"
@@ -238,6 +244,7 @@ _BY_STATUS: dict[int, type[Refused]] = {
         Internal,
         Unavailable,
         Conflict,
+        Gone,
         NotFound,
         Forbidden,
         OverBudget,

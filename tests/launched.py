@@ -62,12 +62,18 @@ class Launched:
         return facts
 
     async def ended(self) -> int:
-        """Its exit status, once it has one."""
+        """Its exit status, once it has one: after it was told to stop."""
+        return await self._ends(GONE_WITHIN)
 
+    async def did_not_start(self) -> int:
+        """Its exit status: it may have come a long way before it found out what is wrong."""
+        return await self._ends(READY_WITHIN + GONE_WITHIN)
+
+    async def _ends(self, within: timedelta) -> int:
         async def over() -> bool:
             return self.process.poll() is not None
 
-        await eventually(over, within=GONE_WITHIN)
+        await eventually(over, within=within)
         assert self.process.returncode is not None
         return self.process.returncode
 

@@ -6,6 +6,7 @@ from contracts.endpoints import configured
 from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.accounts import check_declared
 from services.discussion.estimates import Estimates
+from services.discussion.forgetting import Forgetting
 from services.discussion.inbox import Inbox
 from services.discussion.interjections import Interjections
 from services.discussion.keyring import CONSUMER, Keyring
@@ -14,6 +15,7 @@ from services.discussion.outcomes import Outcomes
 from services.discussion.probes import Probes
 from services.discussion.quota import Quota
 from services.discussion.refreshing import Refreshing
+from services.discussion.searching import Searching
 from services.discussion.settings import Settings
 from services.discussion.store import SCHEMAS, Store
 from services.discussion.tidying import Tidying
@@ -47,7 +49,9 @@ async def wire(service: Service[Settings]) -> None:
     turns = Turns(store, bus, outcomes)
     openings = Openings(store, bus, keyring, probes, Estimates(turns))
     interjections = Interjections(store)
-    inbox = Inbox(store, bus, openings, interjections, probes, refreshing)
+    forgetting = Forgetting(store, bus)
+    searching = Searching(store)
+    inbox = Inbox(store, bus, openings, interjections, forgetting, probes, refreshing)
     runs = Runs(store)
     workflows = Workflows(store, runs)
     wakeups = Wakeups(
@@ -61,6 +65,9 @@ async def wire(service: Service[Settings]) -> None:
             "report": keyring.report_due,
             "quota": Quota(store, probes).due,
             "tidy": tidying.due,
+            "forget": forgetting.forget_due,
+            "purge": forgetting.purge_due,
+            "note": searching.due,
             "run": Running(store, runs, openings, inbox.cancel).due,
         },
     )
@@ -68,6 +75,7 @@ async def wire(service: Service[Settings]) -> None:
     await probes.schedule_keyless()
     await refreshing.schedule()
     await tidying.schedule()
+    await searching.schedule()
     await workflows.seed(WORKSPACE)
     service.spawn(relay.run(), "relay")
     service.spawn(wakeups.run(), "wakeups")

@@ -139,6 +139,7 @@ class Openings:
             options=command.options,
             run=command.run,
             budget=command.budget,
+            keep_words=command.keep_words,
         )
 
     async def catalogs(self, conn: Connection, workspace: str) -> list[Catalog]:

@@ -17,7 +17,7 @@ import asyncpg
 
 from contracts.discussion import DISCUSSION_EVENTS, DiscussionEvent, DiscussionOpened
 from contracts.event import Event
-from contracts.failures import NotFound
+from contracts.failures import Gone, NotFound
 from contracts.ids import is_id
 from services.discussion import aggregate, ledger
 from services.discussion.aggregate import Command, Discussion
@@ -38,6 +38,7 @@ SCHEMAS = (
     Path(__file__).with_name("pooling.sql"),
     Path(__file__).with_name("oldest_first.sql"),
     Path(__file__).with_name("money.sql"),
+    Path(__file__).with_name("keeping.sql"),
     Path(__file__).with_name("workflows") / "workflows.sql",
 )
 """For `migrate`, in order."""
@@ -108,7 +109,9 @@ class Store:
         return await self.load(conn, discussion)
 
     async def find(self, conn: Connection, workspace: str, discussion: str) -> asyncpg.Record:
-        """Its line in the list; NotFound where the workspace has no such discussion."""
+        """Its line in the list; NotFound where the workspace has no such discussion, Gone where it
+        was deleted.
+        """
         row = None
         if is_id(discussion):
             row = await conn.fetchrow(SQL["find_discussion"], discussion, workspace)
@@ -117,7 +120,18 @@ class Store:
                 "There is no discussion with this id.",
                 next_step="GET /api/v1/discussions lists them.",
             )
+        if row["state"] == "deleted":
+            raise Gone(
+                "This discussion was deleted, and with it all that was said in it.",
+                slug="discussion-deleted",
+                title="This discussion was deleted",
+                next_step="GET /api/v1/discussions lists those there are.",
+            )
         return row
+
+    async def forget_words(self, conn: Connection, discussion: str) -> None:
+        """Delete for good what was said in it; its structure stays."""
+        await self._journal.forget_words(conn, discussion)
 
     async def load(self, conn: Connection, discussion: str, *, after: int = 0) -> Loaded:
         events = await self._journal.load(conn, discussion, after=after)

@@ -317,6 +317,8 @@ class Hubs:
     async def get(self, workspace: str, discussion: str, log: str = "history") -> Hub:
         """The discussion's hub, to be released; who comes first makes it, others wait for it."""
         key = (workspace, discussion)
+        if (known := self.here(*key)) is not None and known.feed.deleted:
+            self.forget(workspace, discussion)
         task = self._hubs.get(key)
         if task is None:
             task = asyncio.create_task(self._make(key, log), name="hub")
@@ -347,6 +349,19 @@ class Hubs:
         if task is None or not task.done() or task.cancelled() or task.exception() is not None:
             return None
         return task.result()
+
+    def forget(self, workspace: str, discussion: str) -> None:
+        """What was said in it is deleted: nobody is to be shown what is held of it here.
+
+        Whoever still follows what runs is told its end first.
+        """
+        key = (workspace, discussion)
+        hub = self.here(*key)
+        if hub is None or hub.feed.state is None:
+            return  # it hears of it like everybody else
+        if (leaving := self._leaving.pop(key, None)) is not None:
+            leaving.cancel()
+        self._retire(key)
 
     def release(self, workspace: str, discussion: str) -> None:
         """Somebody has left; a hub that nobody uses ends after a moment."""

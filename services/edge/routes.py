@@ -22,7 +22,7 @@ from contracts.keys import (
     Role,
     TokenList,
 )
-from contracts.personas import PersonaList, PersonaView
+from contracts.personas import PersonasImported
 from contracts.workflows import RunView, WorkflowList, WorkflowView
 from services.edge import (
     costs,
@@ -47,6 +47,7 @@ from services.edge.answers import DiscussionAnswer, EstimateAnswer, OpenedAnswer
 from services.edge.bodies import (
     EndpointBody,
     EndpointSettings,
+    ExportQuery,
     FollowQuery,
     ForkBody,
     KeyBody,
@@ -56,6 +57,7 @@ from services.edge.bodies import (
     PickBody,
     PostBody,
     PruneBody,
+    RenameBody,
     RotateBody,
     TokenBody,
 )
@@ -64,6 +66,7 @@ from services.edge.cost_bodies import BudgetBody, UsageQuery
 from services.edge.discussions import DiscussionsAnswer
 from services.edge.openai_bodies import CompletionBody
 from services.edge.openai_words import Completion, ModelCard, ModelCards
+from services.edge.persona_bodies import ImportBody, PersonaBody, PersonasQuery, RevisionBody
 from services.edge.problems import MethodNotAllowed
 from services.edge.session import SessionAnswer
 from services.edge.workflow_bodies import (
@@ -161,6 +164,35 @@ ROUTES: tuple[Route, ...] = (
         summary="Try a turn again that failed, was cancelled, or waits",
         tag="discussions",
         gives=DiscussionAnswer,
+    ),
+    Route(
+        method="PATCH",
+        path=f"{API}/discussions/{{id}}",
+        answer=discussions.rename_one,
+        roles=ASKERS,
+        summary="Give a discussion another title",
+        tag="discussions",
+        body=RenameBody,
+        gives=DiscussionAnswer,
+    ),
+    Route(
+        method="DELETE",
+        path=f"{API}/discussions/{{id}}",
+        answer=discussions.delete_one,
+        roles=ASKERS,
+        summary="Delete what was said in a discussion, for good; what runs is cancelled first",
+        tag="discussions",
+        status=204,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/discussions/{{id}}/export",
+        answer=discussions.export_one,
+        roles=READERS,
+        summary="Export a discussion: Markdown, or JSON where format or Accept say so",
+        tag="discussions",
+        query=ExportQuery,
+        media="text/markdown",
     ),
     Route(
         method="POST",
@@ -500,16 +532,77 @@ ROUTES: tuple[Route, ...] = (
         roles=READERS,
         summary="List personas",
         tag="personas",
-        gives=PersonaList,
+        query=PersonasQuery,
+        gives=personas.PersonasAnswer,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/personas",
+        answer=personas.create_one,
+        roles=ASKERS,
+        summary="Create a persona",
+        tag="personas",
+        body=PersonaBody,
+        gives=personas.PersonaAnswer,
+        status=201,
+        idempotent=True,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/personas/export",
+        answer=personas.export_all,
+        roles=READERS,
+        summary="Export all personas as one document",
+        tag="personas",
+        gives=personas.PersonasDocument,
+    ),
+    Route(
+        method="POST",
+        path=f"{API}/personas/import",
+        answer=personas.import_them,
+        roles=ASKERS,
+        summary="Import a document of personas: all of them or none",
+        tag="personas",
+        body=ImportBody,
+        gives=PersonasImported,
+        idempotent=True,
     ),
     Route(
         method="GET",
         path=f"{API}/personas/{{slug}}",
         answer=personas.read_one,
         roles=READERS,
-        summary="Read a persona",
+        summary="Read a persona, and how its default model stands",
         tag="personas",
-        gives=PersonaView,
+        gives=personas.PersonaAnswer,
+    ),
+    Route(
+        method="PUT",
+        path=f"{API}/personas/{{slug}}",
+        answer=personas.revise_one,
+        roles=ASKERS,
+        summary="Make a persona's next version; brings back an archived one",
+        tag="personas",
+        body=RevisionBody,
+        gives=personas.PersonaAnswer,
+    ),
+    Route(
+        method="DELETE",
+        path=f"{API}/personas/{{slug}}",
+        answer=personas.archive_one,
+        roles=ASKERS,
+        summary="Archive a persona; nobody can ask it until it is revised",
+        tag="personas",
+        status=204,
+    ),
+    Route(
+        method="GET",
+        path=f"{API}/personas/{{slug}}/export",
+        answer=personas.export_one,
+        roles=READERS,
+        summary="Export one persona as a document",
+        tag="personas",
+        gives=personas.PersonasDocument,
     ),
     Route(
         method="GET",

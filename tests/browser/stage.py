@@ -52,7 +52,7 @@ class Told:
         return {
             "id": self.id,
             "state": self.state,
-            "mode": "single",
+            "mode": self.facts[0][1]["mode"],
             "title": "Tea?",
             "topic": "Tea?",
             "created_at": NOW,

@@ -4,6 +4,7 @@ import { call, get, openSession } from "/pages/api.js";
 import { DiscussionView } from "/pages/views/discussion.js";
 import { compose } from "/pages/views/compose.js";
 import { keys } from "/pages/views/keys.js";
+import { personas } from "/pages/views/personas.js";
 import { problemBox } from "/pages/views/problem.js";
 import { ProvidersView } from "/pages/views/providers.js";
 import { Sidebar } from "/pages/views/sidebar.js";
@@ -15,7 +16,7 @@ import { workflows } from "/pages/views/workflows.js";
 
 const main = document.getElementById("main");
 const sidebar = new Sidebar();
-const known = { personas: [], models: [], providers: [], manages: false };
+const known = { personas: [], models: [], providers: [], manages: false, writes: false };
 let view = null;
 
 /** A link with `#token=…` signs in; the token leaves the address, and the history, at once. */
@@ -62,13 +63,14 @@ function lookLater(problem, count = 0) {
 }
 
 async function learn() {
-  const [personas, models, providers, session] = await Promise.all([
+  const [everyone, models, providers, session] = await Promise.all([
     get("/api/v1/personas"), get("/api/v1/models"), get("/api/v1/providers"), get("/api/v1/session"),
   ]);
-  known.personas = personas?.items ?? [];
+  known.personas = everyone?.items ?? [];
   known.models = models?.items ?? [];
   known.providers = providers?.items ?? [];
   known.manages = ["owner", "admin"].includes(session?.role);
+  known.writes = session?.role !== "viewer";
   foot();
   return known.providers;
 }
@@ -96,6 +98,18 @@ async function show() {
   if (discussion) {
     const opened = new DiscussionView(main, discussion, {
       personas: known.personas,
+      writes: known.writes,
+      renamed: refresh,
+      deleted: () => {
+        sidebar.forget(discussion);
+        location.hash = "#/";
+        refresh();
+      },
+      models: known.models,
+      opened: (id) => {
+        location.hash = `#/d/${id}`;
+        refresh();
+      },
       told: ({ title, state, problem }) => {
         if (problem?.status === 401) return askWho();
         document.title = `${title.slice(0, 80)} · Parley`;
@@ -129,6 +143,9 @@ async function show() {
   } else if (location.hash === "#/usage") {
     document.title = "Usage · Parley";
     await usage(main, known);
+  } else if (location.hash === "#/personas") {
+    document.title = "Personas · Parley";
+    await personas(main, { ...known, changed: learn });
   } else if (location.hash === "#/tokens") {
     document.title = "Access tokens · Parley";
     await tokens(main, { manages: known.manages, left: () => askWho() });
