@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from local.home import CHECKOUT
@@ -45,7 +46,7 @@ class Replica:
             assert self._process.returncode is None, self._said.read_text()
             return word in self._said.read_text()
 
-        await eventually(there)
+        await eventually(there, within=timedelta(seconds=60))
 
 
 @asynccontextmanager
