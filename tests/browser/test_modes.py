@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
+from contracts.deliberation import DissentRecorded
+from contracts.modes import Options
 from tests.browser import verdicts
 from tests.browser.conftest import Watched
 from tests.browser.stage import Stage, Told
@@ -22,6 +24,7 @@ from tests.browser.test_page import (
     told,
     words,
 )
+from tests.sittings import Sitting
 from tests.systems import RunningSystem
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -276,6 +279,69 @@ async def test_a_panel_under_way_says_where_it_stands(page: Page, stage: Stage) 
     await expect(page.locator(".panel-now")).to_have_text("Everybody drafts alone: 1 of 2 done.")
     await expect(page.locator(".process")).to_have_attribute("open", "")
     await expect(page.get_by_role("region", name="Outcome")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("members", "closed", "title", "leaders"),
+    [
+        (("plain-a-abcd", "plain-b-abcd", "plain-c-abcd", "plain-d-abcd"), False, "Consensus", 0),
+        (("plain-a-abcd", "plain-b-bacd", "plain-c-abcd", "plain-d-bacd"), False, "Split", 2),
+        (("plain-a-ab-b", "plain-b-ab-b", "stubborn-c-abc-a"), False, None, 0),
+        (("unparsable-a", "unparsable-b", "unparsable-c"), False, "Not decided", 3),
+        (("plain-a", "plain-a", "plain-b"), True, "Consensus", 0),
+        (("plain-a", "plain-a", "plain-b", "plain-b"), True, "Split", 2),
+    ],
+    ids=["agreed", "split", "objections", "undecided", "closed", "closed-split"],
+)
+async def test_what_the_engine_says_of_a_panel_is_shown(
+    page: Page,
+    stage: Stage,
+    members: tuple[str, ...],
+    closed: bool,
+    title: str | None,
+    leaders: int,
+) -> None:
+    watched = Watched(page, stage.url)
+    sitting = Sitting(members, options=Options(closed=closed))
+    outcome = await shown(page, stage, lambda _: verdicts.played(sitting))
+
+    if title is not None:
+        await expect(outcome.get_by_role("heading", name=title)).to_be_visible()
+    await expect(outcome.locator(".sides > .column")).to_have_count(
+        len(sitting.conclusion.leaders) if leaders else 0
+    )
+    for dissent in sitting.of(DissentRecorded):
+        said = "b" if closed else dissent.claim
+        await expect(outcome.locator(".dissent")).to_contain_text(said)
+    assert '"confidence"' not in await page.locator(".discussion").inner_text()
+    assert "undefined" not in await page.locator(".discussion").inner_text()
+    await is_accessible(page, "a panel")
+    watched.behaved()
+
+
+async def test_a_panel_comes_to_its_end_before_ones_eyes(
+    watched: Watched, running_system: RunningSystem
+) -> None:
+    page = watched.page
+    await sign_in(page, running_system)
+    await choose(page, "Consensus")
+    await more(page)
+    await page.get_by_label("The question has one short answer").check()
+    sealed = '{"reasons": "It warms.", "answer": "Tea", "confidence": 0.9}'
+    discussion = await ask(page, f"[[rate: 4 ; text: {sealed}]]")
+
+    outcome = page.get_by_role("region", name="Outcome")
+    await expect(outcome.get_by_role("heading", name="They agree")).to_be_visible(timeout=30_000)
+    await expect(page.locator(".discussion .state")).to_have_text("answered")
+    await expect(page.locator(".process")).not_to_have_attribute("open", "")
+    assert (await told(page, discussion))["conclusion"]["outcome"] == "consensus"
+    await is_accessible(page, "a consensus that has just ended")
+
+    # Opened anew, the process is fetched when somebody wants to see it.
+    await page.reload()
+    await page.locator(".process > summary").click()
+    await expect(page.get_by_role("region", name="The count")).to_contain_text("2 answers counted")
+    watched.behaved()
 
 
 # --- Everywhere -------------------------------------------------------------------------------

@@ -1,8 +1,14 @@
-"""The recorded facts of a panel of four that agreed, but for one who could not take part."""
+"""Panels as the page hears of them: one of four, of whom one could not take part, told fact by
+fact; and any that the engine itself has played with scripted members.
+"""
 
 from __future__ import annotations
 
 from typing import Any
+
+import msgspec
+
+from tests.sittings import Sitting
 
 Fact = tuple[str, dict[str, Any]]
 
@@ -141,3 +147,9 @@ def split(discussion: str) -> list[Fact]:
     )  # fmt: skip
     story.tell("DiscussionCompleted", failed=["draft-dee"])
     return story.facts
+
+
+def played(sitting: Sitting) -> list[Fact]:
+    """What the engine says of a panel, as it goes over the wire."""
+    sitting.play()
+    return [(type(event).__name__, msgspec.to_builtins(event)) for event in sitting.log]

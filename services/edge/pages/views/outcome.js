@@ -52,13 +52,14 @@ export function drawOutcome(place, go) {
   once(place, [told, known.dissents, failed, known.turns.size], () => {
     const [title, why] = OUTCOMES[told.outcome] ?? [told.outcome, ""];
     const two = known.participants.filter((who) => !who.role).length === 2;
+    const even = two && told.outcome === "split" && !known.options.closed;
     const apart = told.outcome === "split" || (told.outcome === "insufficient" && told.leaders?.length);
     place.className = `outcome ${told.outcome}`;
     return [
       h("h2", { class: "outcome-title" }, two && told.outcome === "consensus" ? "They agree" : title),
-      h("p", { class: "outcome-why" }, (known.options.closed && CLOSED[told.outcome]) || why),
+      h("p", { class: "outcome-why" }, even ? "Two members cannot outvote each other: their answers stand side by side." : (known.options.closed && CLOSED[told.outcome]) || why),
       failed.length ? h("div", { class: "note held" }, icon("warning"), h("div", {}, failed.map((line) => h("p", {}, line)))) : null,
-      apart ? side(go, told.leaders ?? []) : words(told.text),
+      apart ? side(go, told.leaders ?? []) : words(known.options.closed ? readable(told.text) : told.text),
       !apart && told.winner ? h("p", { class: "hint" }, "Grounded in the draft of ", source(go, told.winner), ".") : null,
       points(go, "Agreed", "agreed", told.agreed),
       points(go, "Contested", "contested", told.contested),
@@ -93,10 +94,24 @@ function words(text) {
   return place;
 }
 
+/** A sealed answer to a closed question as people write one; anything else stays as it is. */
+export function readable(text) {
+  const found = /\{[^]*\}/.exec(text)?.[0];
+  try {
+    const { answer, reasons, confidence } = JSON.parse(found);
+    if (typeof answer !== "string") return text;
+    const sure = typeof confidence === "number" ? ` (${Math.round(confidence * 100)} % sure)` : "";
+    return [`**${answer.replaceAll("*", "\\*")}**${sure}`, typeof reasons === "string" ? reasons : ""].filter(Boolean).join("\n\n");
+  } catch {
+    return text;
+  }
+}
+
 /** The text that a draft has by now. */
 function standing(known, draft) {
   const changed = known.positions.filter((one) => one.kind === "changed" && one.draft === draft).at(-1);
-  return known.turns.get(changed?.turn ?? draft)?.body.text ?? "";
+  const text = known.turns.get(changed?.turn ?? draft)?.body.text ?? "";
+  return known.options.closed ? readable(text) : text;
 }
 
 const own = (go, draft) => source(go, draft, "the own draft");
@@ -128,7 +143,8 @@ function dissent(go) {
       const opening = one.kind === "minority" ? [who, ...(known.turns.get(one.draft)?.participant === one.member ? [" holds up ", own(go, one.draft)] : [" holds up the draft of ", draft]), " instead: "]
         : one.kind === "flip" ? [who, ": the revision turned the result away from the draft of ", draft, " without an objection to it; that was not counted. "]
           : [who, " objects to the draft of ", draft, ": "];
-      return h("li", {}, ...opening, one.claim, one.evidence ? h("span", { class: "evidence" }, one.evidence) : null,
+      const answer = known.options.closed ? known.tallies.at(-1)?.answers?.[one.draft] : "";
+      return h("li", {}, ...opening, answer || one.claim, one.evidence ? h("span", { class: "evidence" }, one.evidence) : null,
         one.answered_by ? h("span", { class: "evidence" }, "A revision has tried to answer it.") : null);
     })));
 }

@@ -4,7 +4,7 @@
 import { h, icon, say } from "/pages/dom.js";
 import { isTerminal } from "/pages/transcript.js";
 import { Cards, legendOf, Row, SideBySide } from "/pages/views/boards.js";
-import { drawOutcome, drawProcess } from "/pages/views/outcome.js";
+import { drawOutcome, drawProcess, readable } from "/pages/views/outcome.js";
 
 const STAGES = {
   draft: ["Drafts", "Written apart: nobody has seen another’s."],
@@ -90,7 +90,7 @@ export class Panel {
         h("h2", {}, title), h("p", { class: "hint" }, about), row.element));
     }
     const folded = FOLDED[turn.purpose] ?? "";
-    this.cards.make(turn, known, { level: 3, folded }, row);
+    this.cards.make(turn, known, { level: 3, folded, read: known.options.closed && turn.purpose === "draft" ? readable : null }, row);
     if (Object.keys(turn.labels).length) {
       const legend = h("p", { class: "hint legend" });
       this.cards.cards.get(turn.id).element.querySelector(".words")?.append(legend);

@@ -19,10 +19,12 @@ export class Card {
    * @param tools   personas, whether who looks only `reads`, and what can be done: retry(turn), fork(turn, name), pick(turn)
    * @param level   of its heading; below 2 the same speaker has many, and none is a landmark
    * @param folded  its words are for those who want to know exactly: a summary stands before them
+   * @param read    makes of its whole answer what people are to read
    * @param measured  how fast, long and dear it was is what people look for
    */
-  constructor(turn, known, tools, { level = 2, folded = "", measured = false } = {}) {
+  constructor(turn, known, tools, { level = 2, folded = "", measured = false, read = null } = {}) {
     this.tools = tools;
+    this.read = read;
     const persona = tools.personas.find((one) => one.slug === turn.persona);
     this.persona = persona;
     this.retry = () => tools.retry(turn.id);
@@ -75,7 +77,7 @@ export class Card {
     if (this.#said !== turn.body.text || this.#open !== open) {
       this.#said = turn.body.text;
       this.#open = open;
-      this.drawing.show(turn.body.text, open);
+      this.drawing.show(this.read && !open ? this.read(turn.body.text) : turn.body.text, open);
     }
     this.text.classList.toggle("writing", open);
     this.#drawNote(turn);
