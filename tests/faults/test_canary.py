@@ -49,6 +49,15 @@ MISPLACED = formed()
 MARKER = f"marker-{piece()}"
 """In a topic, to see that the places searched are those where things are."""
 
+WORKFLOW = f"""\
+slug: canary
+title: Canary
+steps:
+  - name: song
+    personas: [riley-engstrom]
+    prompt: "[[text: Sung.]] {MARKER}"
+"""
+
 PATIENT = timedelta(seconds=120)
 
 
@@ -150,6 +159,7 @@ async def live(cage: Cage) -> None:
     await cage.asked("[[text: Sung.]]", "completed")
     await cage.asked("[[error: 400 invalid_request_error This cannot be asked.]]", "failed")
 
+    await works(cage)
     provider.keys = {LAST}
     stopped = await cage.asked("[[text: Sung at last.]]", "waiting", "parked")
 
@@ -160,6 +170,20 @@ async def live(cage: Cage) -> None:
     await eventually(given_up, within=PATIENT)
     assert (await cage.add(LAST))["state"] == "active"
     await cage.reaches(stopped["id"], "completed")
+
+
+async def works(cage: Cage) -> None:
+    """A run of a workflow, to its end."""
+    status, _ = await cage.client.ask("POST", "/api/v1/workflows", {"source": WORKFLOW})
+    assert status == 201
+    status, run = await cage.client.ask("POST", "/api/v1/workflows/canary/runs", {"inputs": {}})
+    assert status == 201, run
+
+    async def over() -> bool:
+        _, found = await cage.client.ask("GET", f"/api/v1/runs/{run['id']}")
+        return found["state"] == "completed"
+
+    await eventually(over, within=PATIENT)
 
 
 async def err(cage: Cage) -> None:
@@ -213,14 +237,17 @@ async def walk(cage: Cage) -> None:
     discussions = [each["id"] for each in listed["items"]]
     _, listed = await cage.client.ask("GET", "/api/v1/keys")
     keys = [each["id"] for each in listed["items"]]
+    _, runs = await cage.client.ask("GET", "/api/v1/runs")
     follow = ",".join(f"{each}:0" for each in discussions[:5])
     await cage.client.ask("PUT", "/api/v1/budgets/workspace", {"amount": 1_000})
     known = {
         "/discussions/{id}": [f"/discussions/{each}" for each in discussions],
         "/keys/{id}": [f"/keys/{each}" for each in keys],
+        "/runs/{id}": [f"/runs/{each['id']}" for each in runs["items"]],
+        "/workflows/{slug}": ["/workflows/canary"],
+        "{budget}": ["workspace", *(f"discussion:{each}" for each in discussions[:2])],
         "/discussions/events": [f"/discussions/events?follow={follow}"],
         "{slug}": ["riley-engstrom"],
-        "{budget}": ["workspace"],
         "{model...}": ["kimi/kimi-k2.6"],
         "{path...}": ["app.js"],
     }
