@@ -20,7 +20,7 @@ PARTS  := tests/unit tests/conformance tests/integration tests/acceptance tests/
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := menu
-.PHONY: menu run setup dev demo seed check format test test/unit test/conformance test/integration \
+.PHONY: menu run setup dev demo demo/consensus seed check format test test/unit test/conformance test/integration \
         test/acceptance test/browser test/faults test/live test/deep soak bench bench/storm \
         compose/test docs pins clean
 
@@ -40,6 +40,9 @@ setup: $(RUN) ## build .venv from the pinned parts (run does it by itself)
 
 demo: $(RUN) ## one question, three personas side by side in the terminal
 	@exec $(PY) -m local demo $(ARGS)
+
+demo/consensus: $(RUN) ## four personas come to a common answer, or say that they did not
+	@exec $(PY) -m local demo --consensus $(ARGS)
 
 seed: $(RUN) ## put the built-in personas into a running Parley again
 	@exec $(PY) -m local seed $(ARGS)

@@ -361,6 +361,7 @@ LOCAL = Provider(
     note="A tiny demonstration model on this machine: it speaks, it does not know much.",
     needs_key=False,
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
+    keeps_schemas=True,
     limits=Limits(concurrency=4),
     absent="It is switched off. Start Parley without PARLEY_LOCAL_MODEL=off to have it.",
     # A model of 135 million parameters says nothing new after a few paragraphs.

@@ -152,7 +152,7 @@ EXAMPLES: Mapping[str, str] = {
     "_left(purse)": "$0.10 of the workspace's budget of $5.00 a day",
     "_busy(purse)": " $0.05 is held for what is being answered.",
     "_place(purse)": "workspace",
-    "_what_fits(purse, firsts)": "Answers of at most 640 tokens would fit: set "
+    "_what_fits(purse, turns)": "Answers of at most 640 tokens would fit: set "
     "options.max_completion_tokens. Or name fewer participants, or a cheaper model, wait until "
     "2026-12-01 00:00 UTC, or ask an admin to raise the budget (PUT /api/v1/budgets/workspace).",
 }

@@ -92,11 +92,16 @@ def ask(
 
 
 @app.command()
-def demo(topic: Annotated[str, typer.Argument(help="Another question.")] = "") -> None:
+def demo(
+    topic: Annotated[str, typer.Argument(help="Another question.")] = "",
+    consensus: Annotated[
+        bool, typer.Option("--consensus", help="Four come to a common answer, if they can.")
+    ] = False,
+) -> None:
     """One question, three personas, side by side; starts Parley for that long if need be."""
     from local.demo import demo as show
 
-    sys.exit(_told(lambda: show(topic, os.environ)))
+    sys.exit(_told(lambda: show(topic, os.environ, consensus=consensus)))
 
 
 @app.command()

@@ -23,6 +23,7 @@ from contracts.discussion import (
 from contracts.failures import Failure, FailureClass
 from contracts.modes import Mode, Options, Purpose, Role
 from contracts.stream import ProviderError, StreamCompleted, Usage, UsageStatus
+from local.scripted.panel import Member
 from services.discussion import aggregate, prompting
 from services.discussion.aggregate import (
     Command,
@@ -40,7 +41,6 @@ from services.discussion.aggregate import (
     Turn,
 )
 from services.discussion.modes.table import Seat
-from tests.panels import Member
 
 F = TypeVar("F", bound=DiscussionFact)
 
@@ -62,7 +62,7 @@ class Sitting:
     """A panel at work."""
 
     members: tuple[str, ...]
-    """Their names, see tests/panels.py."""
+    """Their names, see local/scripted/panel.py."""
     options: Options = field(default_factory=Options)
     chair: str = ""
     fault: Fault = well
@@ -167,7 +167,7 @@ class Sitting:
             discussion=self.discussion,
             turn=turn.id,
             attempt=attempt,
-            text=Member.named(model).says(messages),
+            text=Member.named(model).says([(each.role, str(each.content)) for each in messages]),
             finish_reason="stop",
             model=model,
             usage=Usage(input_tokens=10, output_tokens=5, status=UsageStatus.MEASURED),

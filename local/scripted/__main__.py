@@ -8,7 +8,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from local.scripted import script
+from local.scripted import replies, script
 from local.scripted.meter import Meter
 from local.scripted.server import ScriptedProvider
 
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--rpm", type=int, help="requests of any sliding minute that it takes")
     parser.add_argument("--concurrency", type=int, help="requests at the same time that it takes")
     parser.add_argument("--minute", type=float, default=60, help="seconds of a minute of --rpm")
+    parser.add_argument("--model", action="append", help="one more on its list, see panel.py")
     parser.add_argument("--key", action="append", help="a key that is good; default: every one")
     parser.add_argument(
         "--fixtures", type=Path, default=RECORDINGS, help="recordings for `replay:`"
@@ -49,6 +50,7 @@ async def _serve(told: argparse.Namespace) -> None:
         fixtures=told.fixtures,
         meter=Meter(rpm=told.rpm, concurrency=told.concurrency, minute=told.minute),
     )
+    provider.models += [replies.model(name, thinks=False) for name in told.model or ()]
     async with provider:
         sys.stdout.write(f"{provider.base_url}\n")
         sys.stdout.flush()

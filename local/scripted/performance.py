@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
-from local.scripted import replies
+from local.scripted import panel, replies
 from local.scripted.http import Answering
 from local.scripted.script import BadScript, Behaviour, Step, seconds
 
@@ -59,6 +59,8 @@ class Performance:
 
     async def default(self) -> str:
         """What is said without a script."""
+        if (member := panel.performance(self._body)) is not None:
+            return await self.run(member)
         thought = Step("think", "Let me see what was asked, and answer it.")
         said = Step("text", replies.default_answer(replies.prompt_of(self._body)))
         return await self.run((thought, said) if "k3" in self._model else (said,))

@@ -13,8 +13,10 @@ from uuid import uuid4
 
 CREATED = 1_790_000_000
 
-MODELS: list[dict[str, Any]] = [
-    {
+
+def model(name: str, window: int = 262_144, *, thinks: bool = True) -> dict[str, Any]:
+    """An entry of the list."""
+    return {
         "id": name,
         "object": "model",
         "created": CREATED,
@@ -22,8 +24,12 @@ MODELS: list[dict[str, Any]] = [
         "context_length": window,
         "supports_image_in": True,
         "supports_video_in": False,
-        "supports_reasoning": True,
+        "supports_reasoning": thinks,
     }
+
+
+MODELS: list[dict[str, Any]] = [
+    model(name, window)
     for name, window in (
         ("kimi-k3.1-pro", 1_048_576),
         ("kimi-k3.1-pro-highspeed", 1_048_576),

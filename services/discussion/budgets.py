@@ -26,11 +26,10 @@ from contracts.budgets import (
 from contracts.discussion import DiscussionOpened
 from contracts.failures import Failure, FailureClass, NotFound, OverBudget
 from contracts.stream import Usage, UsageStatus
-from services.discussion import ledger
+from services.discussion import ledger, planning
 from services.discussion.ledger import Worst
-from services.discussion.modes import PROCESSES
 from services.discussion.pricing import cost
-from services.discussion.purse import Purse, Short, short, span
+from services.discussion.purse import OF_THE_WORK, Purse, Short, short, span
 from services.discussion.sql import SQL
 from shared.database import Connection
 
@@ -75,21 +74,28 @@ async def allow(
 
 
 async def check(conn: Connection, opened: DiscussionOpened, now: datetime) -> None:
-    """OverBudget if those who speak first do not fit into what is left. Nothing is held yet: each
-    request is, when it is made.
+    """OverBudget if it does not fit into what is left. Nothing is held yet: each request is, when
+    it is made.
+
+    The house must have room for all that the mode plans. The work's own budget is what it ends at,
+    with what it has by then: those who speak first must fit.
     """
-    first, *_ = PROCESSES[opened.mode].plan(opened)
-    firsts = [ledger.first_of(opened, planned.participant) for planned in first]
-    amounts = [each.amount for each in firsts]
-    known = sum((amount for amount in amounts if amount is not None), Decimal(0))
+    stages = planning.stages(opened)
+    first, whole = stages[0], [each for stage in stages for each in stage]
     who = (opened.workspace, opened.opened_by, opened.discussion, opened.run)
     purses = [await _purse(conn, row, now) for row in await conn.fetch(SQL["bounds"], *who)]
     if opened.budget is not None:
         purses.append(_of_discussion(opened, opened.budget))
-    if None in amounts and (strict := short(purses, None)) is not None:
-        raise _over(strict, firsts)
-    if (against := short(purses, known)) is not None:
-        raise _over(against, firsts)
+    for part, bounding in (
+        (first, [purse for purse in purses if purse.scope in OF_THE_WORK]),
+        (whole, [purse for purse in purses if purse.scope not in OF_THE_WORK]),
+    ):
+        amounts = [each.amount for each in part]
+        if None in amounts and (strict := short(bounding, None)) is not None:
+            raise _over(strict, part)
+        known = sum((amount for amount in amounts if amount is not None), Decimal(0))
+        if (against := short(bounding, known)) is not None:
+            raise _over(against, part if len(stages) == 1 else [])
 
 
 def _of_discussion(opened: DiscussionOpened, amount: Decimal) -> Purse:
@@ -243,7 +249,8 @@ def budget_id(scope: BudgetScope, subject: str) -> str:
     return f"{scope.value}:{subject}" if subject else scope.value
 
 
-def _over(against: Short, firsts: Sequence[Worst]) -> OverBudget:
+def _over(against: Short, turns: Sequence[Worst]) -> OverBudget:
+    """`turns`: those whose answers may be made shorter, so that it fits."""
     purse, need = against.purse, against.need
     if need is None:
         return OverBudget(
@@ -257,7 +264,7 @@ def _over(against: Short, firsts: Sequence[Worst]) -> OverBudget:
         )
     return OverBudget(
         f"It may cost up to {dollars(need)}, and {_left(purse)} is left.{_busy(purse)}",
-        next_step=_what_fits(purse, firsts),
+        next_step=_what_fits(purse, turns),
         figures=_figures(purse, need),
     )
 
@@ -270,12 +277,12 @@ def _busy(purse: Purse) -> str:
     return f" {dollars(purse.held)} is held for what is being answered." if purse.held else ""
 
 
-def _what_fits(purse: Purse, firsts: Sequence[Worst]) -> str:
+def _what_fits(purse: Purse, turns: Sequence[Worst]) -> str:
     raised = f"ask an admin to raise the budget (PUT /api/v1/budgets/{_place(purse)})"
     if purse.scope is BudgetScope.DISCUSSION:
         raised = "raise options.budget"
     wait = "" if purse.until is None else f", wait until {purse.until:%Y-%m-%d %H:%M} UTC"
-    tokens = longest_that_fits(firsts, purse.left)
+    tokens = longest_that_fits(turns, purse.left)
     if tokens:
         return (
             f"Answers of at most {tokens:,} tokens would fit: set options.max_completion_tokens. "
@@ -301,10 +308,10 @@ def _figures(purse: Purse, need: Decimal | None) -> dict[str, str]:
     return figures if need is None else {"needs": f"{need:f}", **figures}
 
 
-def longest_that_fits(firsts: Sequence[Worst], left: Decimal) -> int:
+def longest_that_fits(turns: Sequence[Worst], left: Decimal) -> int:
     """Tokens that each answer may have so that all of them fit; 0: none that is worth having."""
-    one = [_costs(each, 1) - _costs(each, 0) for each in firsts if each.price is not None]
-    rest = left - sum(_costs(each, 0) for each in firsts)
+    one = [_costs(each, 1) - _costs(each, 0) for each in turns if each.price is not None]
+    rest = left - sum(_costs(each, 0) for each in turns)
     if not sum(one) or rest <= 0:
         return 0
     tokens = int((rest / sum(one)).to_integral_value(ROUND_FLOOR))

@@ -27,7 +27,7 @@ from contracts.discussion import (
 from contracts.prices import Cost, Price
 from contracts.stream import ProviderError, StreamCompleted, Usage, UsageStatus
 from contracts.usage import Ending, UsageCorrected, UsageRecorded
-from services.discussion import prompting, reckoning
+from services.discussion import reckoning
 from services.discussion.pricing import cost, price_of
 from services.discussion.reckoning import Entry, Settled
 from services.discussion.sql import SQL
@@ -59,12 +59,17 @@ class Worst:
     price: Price | None
 
     @property
-    def amount(self) -> Decimal | None:
-        """USD; None where the price is not known."""
+    def cost(self) -> Cost | None:
+        """None where the price is not known."""
         usage = Usage(
             input_tokens=self.question, output_tokens=self.answer, status=UsageStatus.ESTIMATED
         )
-        paid = cost(self.price, usage)
+        return cost(self.price, usage)
+
+    @property
+    def amount(self) -> Decimal | None:
+        """USD; None where the price is not known."""
+        paid = self.cost
         return None if paid is None else paid.amount
 
 
@@ -73,13 +78,6 @@ def worst(opened: DiscussionOpened, participant: int, tokens: int, longest: int)
     return Worst(
         question=max(0, tokens - longest), answer=longest, price=price_of(opened, participant)
     )
-
-
-def first_of(opened: DiscussionOpened, participant: int) -> Worst:
-    """What the participant's first request may cost."""
-    longest = prompting.bounded(opened, participant).max_completion_tokens
-    tokens = prompting.question_tokens(opened, participant) + longest
-    return worst(opened, participant, tokens, longest)
 
 
 async def enter(

@@ -59,7 +59,7 @@ async def test_the_models_are_listed_with_what_they_cost_and_can_do(
     assert listed.status == 0, listed.remarks
     (line,) = [line for line in listed.said.splitlines() if "kimi/kimi-k2.6 " in line]
     assert " ".join(line.split()) == (
-        "kimi/kimi-k2.6 262,144 0.95 0.16 4 think, see used when nobody chooses"
+        "kimi/kimi-k2.6 262,144 0.95 0.16 4 2026-11-22 think, see used when nobody chooses"
     )
     assert "kimi/kimi-latest" not in listed.said
     assert "models at http" in listed.remarks

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.browser import panels
+from tests.browser import verdicts
 from tests.browser.conftest import Watched
 from tests.browser.stage import Stage, Told
 from tests.browser.test_page import (
@@ -228,7 +228,7 @@ async def test_a_consensus_tells_its_outcome_first_and_its_process_on_demand(
     page: Page, stage: Stage
 ) -> None:
     watched = Watched(page, stage.url)
-    outcome = await shown(page, stage, panels.consensus)
+    outcome = await shown(page, stage, verdicts.consensus)
 
     await expect(outcome.get_by_role("heading", name="Consensus")).to_be_visible()
     await expect(outcome).to_contain_text("Dee wrote no draft: The account has no balance.")
@@ -250,7 +250,7 @@ async def test_a_consensus_tells_its_outcome_first_and_its_process_on_demand(
 
 
 async def test_a_split_shows_both_and_blends_nothing(page: Page, stage: Stage) -> None:
-    outcome = await shown(page, stage, panels.split)
+    outcome = await shown(page, stage, verdicts.split)
 
     await expect(outcome.get_by_role("heading", name="Split")).to_be_visible()
     sides = outcome.locator(".sides > .column")
@@ -262,11 +262,11 @@ async def test_a_split_shows_both_and_blends_nothing(page: Page, stage: Stage) -
 
 async def test_a_panel_under_way_says_where_it_stands(page: Page, stage: Stage) -> None:
     discussion = Told()
-    story = panels.Story(discussion.id)
-    panels.opened(story, "consensus")
-    story.turn("draft-ada", panels.ADA, "Yes.", purpose="draft")
+    story = verdicts.Story(discussion.id)
+    verdicts.opened(story, "consensus")
+    story.turn("draft-ada", verdicts.ADA, "Yes.", purpose="draft")
     story.tell(
-        "TurnScheduled", turn="draft-bo", participant=panels.BO, persona="bo", purpose="draft"
+        "TurnScheduled", turn="draft-bo", participant=verdicts.BO, persona="bo", purpose="draft"
     )
     discussion.facts = story.facts
     stage.tell_of(discussion)
@@ -291,7 +291,7 @@ async def test_a_panel_fits_a_phone(chromium: Browser, stage: Stage, scheme: Any
         reduced_motion="reduce",
     )
     page = await context.new_page()
-    await shown(page, stage, panels.consensus)
+    await shown(page, stage, verdicts.consensus)
     await page.locator(".process > summary").tap()
     await expect(page.get_by_role("region", name="The count")).to_be_visible()
 

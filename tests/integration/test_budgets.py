@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -21,9 +22,17 @@ from contracts.budgets import (
     RemoveBudget,
     SetBudget,
 )
-from contracts.discussion import DiscussionState, Estimate, Mode, OpenDiscussion, WantedParticipant
+from contracts.discussion import (
+    DiscussionState,
+    Estimate,
+    OpenDiscussion,
+    Opened,
+    WantedParticipant,
+)
 from contracts.failures import NotFound, OverBudget
 from contracts.keys import Done
+from contracts.modes import Mode, Options
+from contracts.stream import Usage, UsageStatus
 from contracts.usage import AskUsage, Grouping, UsageReport
 from tests.brokers import Broker
 from tests.databases import Database
@@ -319,3 +328,47 @@ async def test_sums_keep_measured_estimated_and_unknown_apart(house: House) -> N
     assert set(await used(Grouping.MODEL)) == {KIMI}
     assert set(await used(Grouping.TOKEN)) == {"", "t-1"}
     assert set(await used(Grouping.DAY)) == {today}
+
+
+async def debate(house: House, **more: Any) -> str:
+    wish = OpenDiscussion(
+        workspace="default",
+        mode=Mode.DEBATE,
+        participants=[
+            WantedParticipant(persona=slug, model=KIMI)
+            for slug in ("riley-engstrom", "morgan-castellano")
+        ],
+        topic="Tea?",
+        parameters=LIKE_THIS,
+        options=Options(rounds=2),
+        **more,
+    )
+    return (await house.ask("open", wish, Opened)).discussion
+
+
+async def test_the_house_must_have_room_for_all_that_a_mode_plans(house: House) -> None:
+    await allow(house, 4_000)
+
+    with pytest.raises(OverBudget) as caught:
+        await debate(house)
+
+    assert Decimal(caught.value.problem.figures["needs"]) > 4_000
+
+
+async def test_a_debate_ends_at_its_own_budget_with_what_was_said(house: House) -> None:
+    async def at_length(adapter: Adapter, command: RunAttempt) -> None:
+        usage = Usage(input_tokens=100, output_tokens=900, status=UsageStatus.MEASURED)
+        await adapter.end(msgspec.structs.replace(completed(command, "Well."), usage=usage))
+
+    house.adapter.script = at_length
+    discussion = await debate(house, budget=Decimal(2_600))
+
+    view = await house.reaches(discussion, DiscussionState.COMPLETED)
+    said = [turn for turn in view.turns if turn.state == "completed"]
+    refused = [turn for turn in view.turns if turn.state == "failed"]
+    assert len(said) == len(house.adapter.attempts) >= 2
+    assert refused
+    assert all(turn.failure and turn.failure.title == "The budget is used up" for turn in refused)
+    budget = await stands(house, BudgetScope.DISCUSSION, discussion)
+    assert budget.spent <= budget.amount
+    assert budget.held == 0

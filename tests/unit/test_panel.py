@@ -8,6 +8,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from contracts.attempts import Parameters
 from contracts.deliberation import (
     BallotRejected,
     BallotSubmitted,
@@ -23,12 +24,15 @@ from contracts.deliberation import (
 from contracts.discussion import (
     DiscussionCompleted,
     DiscussionFailed,
+    DiscussionOpened,
+    Participant,
     TurnCancelled,
     TurnCompleted,
     TurnScheduled,
 )
 from contracts.modes import Options, Purpose
-from services.discussion import aggregate
+from local.scripted.panel import Member
+from services.discussion import aggregate, prompting
 from services.discussion.aggregate import (
     Cancel,
     CannotSay,
@@ -39,9 +43,9 @@ from services.discussion.aggregate import (
     Running,
     Say,
 )
+from services.discussion.modes.consensus import bounds
 from services.discussion.modes.table import Seat
 from services.discussion.views import view
-from tests.panels import Member
 from tests.sittings import NOON, Fault, Sitting
 
 FOUR = ("plain-a-abcd", "plain-b-abcd", "plain-c-abcd", "plain-d-abcd")
@@ -239,7 +243,7 @@ def test_who_cannot_write_a_ballot_is_asked_once_more_and_then_abstains() -> Non
     assert "There is no JSON object in it." in str(messages[-1].content)
     assert sitting.of(RoundTallied)[0].ballots == 3
     assert (end.outcome, sitting.winner) == (Outcome.CONSENSUS, "a")
-    assert "Member 3 has no vote in the count: no ballot of it could be counted." in end.notes
+    assert "Member 3 has no vote in the count: its ballot could not be read." in end.notes
 
 
 def test_a_repaired_ballot_counts() -> None:
@@ -362,6 +366,17 @@ def test_a_leader_that_cannot_be_caught_up_with_ends_the_reviews() -> None:
     assert sitting.of(TurnCancelled), "who is not needed any more is called off"
     assert end.outcome is Outcome.CONSENSUS
     assert any("could not have changed the winner" in note for note in end.notes)
+
+
+def test_an_objection_that_can_be_answered_is_not_cut_off() -> None:
+    """The leader of six is out of reach, but one objects; all are heard, and it is answered."""
+    six = tuple(f"plain-{idea}-abcdef" for idea in "abcde")
+    sitting = Sitting((*six, "plain-f-abcdef-a"), fault=fails("slow", 0, purpose=Purpose.REVIEW))
+
+    sitting.play()
+
+    assert [fact.member for fact in sitting.of(PositionChanged)] == [0]
+    assert len(sitting.of(RoundTallied)) == 2
 
 
 def test_an_objection_is_answered_and_then_they_agree() -> None:
@@ -629,3 +644,39 @@ def test_the_letters_are_in_the_log_and_whose_they_are_is_in_no_prompt() -> None
         assert sorted(seat.labels) == ["A", "B", "C", "D"]
         text = json.dumps([str(each.content) for each in messages])
         assert not any(turn in text for turn in seat.labels.values())
+
+
+def of_models(*models: str, **more: object) -> DiscussionOpened:
+    opened = Sitting(FOUR).opened()
+    who = [Participant(model=model, name=f"M{at}") for at, model in enumerate(models)]
+    return msgspec.structs.replace(opened, participants=who, **more)
+
+
+def asked_with(opened: DiscussionOpened, purpose: Purpose) -> Parameters:
+    at = Seat(turn="t", participant=0, purpose=purpose, labels={"A": "x", "B": "y"})
+    usual = prompting.bounded(opened, 0)
+    return bounds.parameters(opened, at, usual)
+
+
+def test_the_small_models_drafts_fit_together_before_it() -> None:
+    local = of_models(*["local/smollm2-135m-instruct"] * 4, parameters=UNBOUNDED)
+
+    draft = asked_with(local, Purpose.DRAFT).max_completion_tokens
+    ballot = asked_with(local, Purpose.REVIEW)
+
+    assert draft == 160
+    assert 4 * draft + ballot.max_completion_tokens < 8192 // 2
+    assert ballot.response_format is not None, "its row says that it keeps to a schema"
+
+
+def test_whoever_wishes_for_short_answers_gets_whole_ballots_all_the_same() -> None:
+    short = of_models("kimi/kimi-k2.6", "kimi/kimi-k3", parameters=SHORT)
+
+    assert asked_with(short, Purpose.DRAFT).max_completion_tokens == 50
+    ballot = asked_with(short, Purpose.REVIEW)
+    assert ballot.max_completion_tokens == 1024
+    assert (ballot.stop, ballot.response_format) == (None, None)
+
+
+UNBOUNDED = Parameters(max_completion_tokens=0)
+SHORT = Parameters(max_completion_tokens=50, stop=["}"])

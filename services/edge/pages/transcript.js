@@ -113,7 +113,7 @@ export class Transcript {
     const who = this.participants[participant] ?? {};
     if (this.blind && !who.role) return `Model ${letter(participant)}`;
     const called = (one) => one.name || one.persona || one.model || "";
-    const alike = this.participants.map((one, at) => (called(one) === called(who) ? at : -1)).filter((at) => at >= 0);
+    const alike = this.participants.map((one, at) => (called(one) === called(who) && !one.role === !who.role ? at : -1)).filter((at) => at >= 0);
     return alike.length < 2 ? called(who) : `${called(who)} (${alike.indexOf(participant) + 1})`;
   }
 

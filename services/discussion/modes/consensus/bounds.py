@@ -14,7 +14,7 @@ from msgspec.structs import replace as copy
 from contracts.attempts import Parameters
 from contracts.discussion import DiscussionOpened
 from contracts.modes import Purpose
-from contracts.providers import PROVIDERS
+from contracts.providers import PROVIDERS, Model
 from contracts.wishes import judged
 from services.discussion.consensus import ballots, closed, revisions, synthesis
 from services.discussion.modes.table import Seat, members
@@ -43,17 +43,19 @@ def parameters(opened: DiscussionOpened, seat: Seat, usual: Parameters) -> Param
 
 
 def _draft(opened: DiscussionOpened) -> int | None:
-    """Tokens of a draft so that all of them fill no more than half of the smallest window."""
-    windows = [_window(who.model) for who in opened.participants]
-    known = [window for window in windows if window is not None]
-    return min(known) // 2 // len(members(opened)) if known else None
+    """Tokens of a draft so that all of them fill no more than half of the smallest window. A model
+    that has little to say reads slowly, too: where one takes part, half of its answer is enough.
+    """
+    rows = [known for who in opened.participants if (known := _known(who.model)) is not None]
+    share = [row.context_window // 2 // len(members(opened)) for row in rows if row.context_window]
+    short = [row.answer_tokens // 2 for row in rows if row.answer_tokens]
+    return min([*share, *short], default=None)
 
 
-def _window(model: str) -> int | None:
+def _known(model: str) -> Model | None:
     provider, _, name = model.partition("/")
     row = PROVIDERS.get(provider)
-    known = row.model(name) if row is not None else None
-    return None if known is None else known.context_window
+    return row.model(name) if row is not None else None
 
 
 def _form(seat: Seat) -> dict[str, Any]:

@@ -253,9 +253,11 @@ def _early(panel: Panel, number: int, waiting: int) -> str:
     counted = panel.counted(number)
     if counted.ballots + waiting < panel.quorum:
         return "S5" if panel.out_of_money else "S6"
-    if counted.ballots >= panel.quorum and unassailable(counted, panel.drafts, waiting):
-        return "S1"
-    return ""
+    # An objection to the leader that can still be answered may yet turn it: then it is no leader
+    # that nobody can catch up with.
+    answerable = number <= panel.opened.options.revisions and counted.blocking.get(counted.winner)
+    sure = unassailable(counted, panel.drafts, waiting)
+    return "S1" if counted.ballots >= panel.quorum and sure and not answerable else ""
 
 
 def _tallied(panel: Panel, number: int) -> RoundTallied:

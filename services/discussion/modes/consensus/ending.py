@@ -117,7 +117,17 @@ def _of_the_missing(panel: Panel, found: Verdict) -> Iterator[str]:
         if called_off:
             yield f"{name} was not waited for: its ballot could not have changed the winner."
         else:
-            yield f"{name} has no vote in the count: no ballot of it could be counted."
+            yield f"{name} has no vote in the count: {_why_none(panel, found, member)}."
+
+
+def _why_none(panel: Panel, found: Verdict, member: int) -> str:
+    seats = panel.seats(found.round or panel.rounds, Purpose.REVIEW, Purpose.REPAIR)
+    mine = [seat for seat in seats if seat.participant == member]
+    if any(seat.turn in panel.rejected for seat in mine):
+        return "its ballot could not be read"
+    if any(seat.overdue for seat in mine):
+        return "its ballot did not come in time"
+    return "it did not answer, or was not waited for any more"
 
 
 def _of_the_outcome(panel: Panel, found: Verdict) -> Iterator[str]:

@@ -99,6 +99,7 @@ export function compose(place, { personas: everyone, models: all, asked }) {
   }
 
   function summarise() {
+    forecast.about(models.length ? wish() : null);
     summary.textContent = modes.summary(chosen());
     people.hidden = !modes.takesPersonas;
     one.hidden = !modes.takesPersonas;

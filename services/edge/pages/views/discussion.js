@@ -31,15 +31,16 @@ export class DiscussionView {
   #line = "connecting";
 
   /**
-   * @param told    called with what the frame of the page shows of it
-   * @param opened  called with the id of a discussion that was begun from this one
+   * @param told      called with what the frame of the page shows of it
+   * @param writes    whether who looks may change anything
+   * @param opened    called with the id of a discussion that was begun from this one
    */
   constructor(place, id, { personas, models, told, opened, writes = true, renamed = () => {}, deleted = () => {} }) {
     this.id = id;
     this.told = told;
     this.tools = {
       personas,
-      replaying: false,
+      reads: !writes,
       retry: (turn) => void this.#change(`turns/${encodeURIComponent(turn)}/retry`),
       pick: (turn) => void this.#change("pick", { turn }),
       fork: (turn, name) => askFork(this.article, id, {
@@ -151,7 +152,7 @@ export class DiscussionView {
     if (!this.#replay) {
       if (!this.#board || this.#board.mode !== known.mode) this.#lay(known.mode);
       this.#board.draw(known);
-      this.say.draw(known);
+      if (!this.tools.reads) this.say.draw(known);
     }
     if (known.picked && known.participants.some((who) => who.model === "hidden")) void this.#reveal();
     this.told({ title: known.title || known.topic, state: known.state });
@@ -246,7 +247,7 @@ export class DiscussionView {
     }
     if (this.#closed || this.#replay) return;
     const known = new Transcript();
-    const board = new (BOARDS[this.#transcript.mode] ?? SideBySide)({ ...this.tools, replaying: true });
+    const board = new (BOARDS[this.#transcript.mode] ?? SideBySide)({ ...this.tools, reads: true });
     this.body.replaceChildren(board.element);
     this.say.element.hidden = true;
     say(this.play.lastChild, "Stop the replay");

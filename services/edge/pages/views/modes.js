@@ -40,8 +40,9 @@ export class Modes {
       h("p", { class: "hint" }, `Two to ${MOST}; the same one twice shows how much its answers vary.`), this.list, this.adder);
     this.wishes = h("div", { class: "fields" });
     this.more = h("details", { class: "limits more", hidden: true }, h("summary", {}, icon("chevron"), "More"), this.wishes);
-    while (this.chosen.models.length < 2) this.chosen.models.push("");
-    this.chosen.models = this.chosen.models.map((id) => (models.some((one) => one.id === id) ? id : this.#usual()));
+    const { chosen } = this;
+    chosen.models = chosen.models.filter((id) => models.some((one) => one.id === id));
+    while (chosen.models.length < 2) chosen.models.push(this.#another());
     this.#listRivals();
     this.#show();
   }
@@ -147,14 +148,16 @@ export class Modes {
     return this.personas.map(({ slug, name }) => [slug, name]);
   }
 
-  #usual() {
-    return (this.available.find((model) => model.default) ?? this.available[0])?.id ?? "";
+  /** One that is not compared yet: the usual one, then the others; once all are, the usual one again. */
+  #another() {
+    const usual = this.available.find((model) => model.default) ?? this.available[0];
+    const { models } = this.chosen;
+    return [usual, ...this.available].find((model) => model && !models.includes(model.id))?.id ?? usual?.id ?? "";
   }
 
   #add() {
     const { models } = this.chosen;
-    const next = this.available.find((model) => !models.includes(model.id))?.id ?? this.#usual();
-    models.push(next);
+    models.push(this.#another());
     this.#listRivals();
     this.list.lastElementChild.querySelector("select").focus();
     this.changed(this.chosen);

@@ -16,7 +16,7 @@ export class Card {
   #state = "";
 
   /**
-   * @param tools   personas, and what can be done: retry(turn), fork(turn, name), pick(turn)
+   * @param tools   personas, whether who looks only `reads`, and what can be done: retry(turn), fork(turn, name), pick(turn)
    * @param level   of its heading; below 2 the same speaker has many, and none is a landmark
    * @param folded  its words are for those who want to know exactly: a summary stands before them
    * @param measured  how fast, long and dear it was is what people look for
@@ -92,7 +92,7 @@ export class Card {
     if (this.name !== name) {
       this.name = name;
       say(this.heading, name);
-      say(this.face, hidden ? name.slice(-1) : initials(name.replace(/^.*\//, "")));
+      say(this.face, hidden ? name.slice(-1) : initials(name.replace(/^.*\//, "").replace(/ \(\d+\)$/, "")));
       this.copy.setAttribute("aria-label", `Copy the answer of ${name}`);
       this.fork.setAttribute("aria-label", `Fork from the answer of ${name}`);
       this.pick?.setAttribute("aria-label", `Pick the answer of ${name}`);
@@ -144,13 +144,13 @@ export class Card {
     if (this.pick) {
       const picked = known.picked === turn.id;
       this.element.classList.toggle("picked", picked);
-      this.pick.hidden = turn.state !== "completed" || this.tools.replaying;
+      this.pick.hidden = turn.state !== "completed" || this.tools.reads;
       this.pick.setAttribute("aria-pressed", String(picked));
       say(this.pick.lastChild, picked ? "Picked" : "Pick");
       this.measures.hidden = hidden || turn.state !== "completed";
       if (!this.measures.hidden) measure(this.measures, turn);
     }
-    this.fork.hidden = this.tools.replaying || turn.purpose === "judgement" || hidden;
+    this.fork.hidden = this.tools.reads || turn.purpose === "judgement" || hidden;
     if (!done) return;
     if (hidden) {
       say(this.figures, turn.finishReason === "length" ? "cut at its length limit" : "");
@@ -195,7 +195,7 @@ function measure(list, turn) {
   const paced = turn.firstTokenMs !== null && span > 0 && usage.output_tokens > 1;
   const words = turn.body.text.split(/\s+/).filter(Boolean).length;
   const told = [
-    ["First token", turn.firstTokenMs === null ? "–" : took(turn.firstTokenMs)],
+    ["First token", turn.firstTokenMs === null ? "–" : turn.firstTokenMs < 100 ? `${turn.firstTokenMs} ms` : took(turn.firstTokenMs)],
     ["Speed", paced ? `${number(Math.round(((usage.output_tokens - 1) * 1_000) / span))} tokens/s` : "–"],
     ["Length", plural(words, "word")],
     ["Cost", turn.cost ? money(turn.cost) : "not known"],
