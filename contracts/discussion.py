@@ -30,8 +30,12 @@ from contracts.deliberation import (
 from contracts.endpoints import CustomProvider
 from contracts.event import Event, EventFamily
 from contracts.failures import Balance, Evidence, Failure, FailureClass
+from contracts.keeping import DiscussionDeleted, DiscussionRenamed, KeepingFact
 from contracts.modes import Mode, Options, Purpose, Role
+from contracts.prices import Cost, Price
 from contracts.stream import Usage
+from contracts.usage import UsageCorrected, UsageRecorded
+from contracts.workflow_events import WORKFLOW_CLASSES
 
 
 class DiscussionState(StrEnum):
@@ -53,33 +57,6 @@ class TurnState(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
-
-
-class Cost(Struct, frozen=True, kw_only=True):
-    amount: Decimal
-    currency: str = "USD"
-
-
-class TierPrice(Struct, frozen=True, kw_only=True):
-    """What all tokens of a question cost that has more than so many."""
-
-    above: int
-    """Tokens of input."""
-    input: Decimal
-    output: Decimal
-    cached: Decimal | None = None
-
-
-class Price(Struct, frozen=True, kw_only=True):
-    """USD for a million tokens."""
-
-    input: Decimal
-    output: Decimal
-    cached: Decimal | None = None
-    read: str = ""
-    """Day the price was read."""
-    tiers: list[TierPrice] = []
-    """In the order of their marks."""
 
 
 class Participant(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -119,6 +96,12 @@ class DiscussionOpened(DiscussionFact, frozen=True, kw_only=True, tag="discussio
     deadline: datetime | None = None
     options: Options = Options()
     forked_from: Lineage | None = None
+    run: str = ""
+    """The run of a workflow that it is a step of: it spends from that run's budget, too."""
+    budget: Decimal | None = None
+    """USD that all of its requests together may cost."""
+    keep_words: bool = True
+    """False: they are deleted once the answer was delivered."""
 
 
 class TurnScheduled(DiscussionFact, frozen=True, kw_only=True, tag="discussion.turn_scheduled.v1"):
@@ -313,10 +296,13 @@ TurnFact = (
 )
 """Facts of a discussion and its turns, which are alike in every mode."""
 
-DiscussionEvent = TurnFact | ModeFact
+DiscussionEvent = TurnFact | ModeFact | KeepingFact
 
 TERMINAL = (DiscussionCompleted, DiscussionFailed, DiscussionCancelled)
 """Exactly one of these ends a run of a discussion."""
+
+ASIDE = (WinnerPicked, DiscussionRenamed, DiscussionDeleted)
+"""These may come after that, and change nothing of how it ended."""
 
 # Facts of discussion that are not one discussion's.
 
@@ -387,10 +373,15 @@ DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
         PositionKept,
         DissentRecorded,
         ConsensusConcluded,
+        DiscussionRenamed,
+        DiscussionDeleted,
         ModelCatalogRefreshed,
         GateClosed,
         GateOpened,
         QuotaRestored,
+        UsageRecorded,
+        UsageCorrected,
+        *WORKFLOW_CLASSES,
     ),
 )
 
@@ -415,9 +406,15 @@ class OpenDiscussion(Struct, frozen=True, kw_only=True):
     """None: the defaults of each model."""
     options: Options = Options()
     """Wishes of the mode."""
+    keep_words: bool = True
+    """False: nothing of what was said is kept after the answer."""
     by: str = ""
     idempotency_key: str = ""
     body_hmac: bytes = b""
+    run: str = ""
+    """The run of a workflow that it is a step of."""
+    budget: Decimal | None = None
+    """USD that all of its requests together may cost."""
 
 
 class Estimate(Struct, frozen=True, kw_only=True, omit_defaults=True):

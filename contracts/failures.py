@@ -22,6 +22,7 @@ Why did a service refuse what it was asked? An exception, since somebody must an
     ├─ Invalid              the request itself is wrong                    422
     │  └─ MalformedRequest  not even readable                              400
     ├─ Unauthenticated      no token, or one that is not valid             401
+    ├─ OverBudget           it costs more than may still be spent          402
     ├─ Forbidden            the token's role does not allow this           403
     ├─ NotFound             there is no such thing                         404
     ├─ Conflict             it does not fit the present state              409
@@ -130,6 +131,8 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     incident: str = ""
     retry_after: float | None = None
     """Seconds."""
+    figures: dict[str, str] = {}
+    """Amounts that it is about, for programs, e.g. `{"needs": "0.42", "left": "0.10"}`."""
 
 
 class Refused(Exception):
@@ -151,6 +154,7 @@ class Refused(Exception):
         successor: str = "",
         incident: str = "",
         retry_after: float | None = None,
+        figures: dict[str, str] | None = None,
     ) -> None:
         super().__init__(detail or self.title)
         self.problem = Problem(
@@ -164,6 +168,7 @@ class Refused(Exception):
             successor=successor,
             incident=incident,
             retry_after=retry_after,
+            figures=figures or {},
         )
 
 
@@ -185,6 +190,12 @@ class Unauthenticated(Refused):
     title = "A valid access token is needed"
 
 
+class OverBudget(Refused):
+    status = 402
+    slug = "over-budget"
+    title = "This is more than may still be spent"
+
+
 class Forbidden(Refused):
     status = 403
     slug = "forbidden"
@@ -195,6 +206,12 @@ class NotFound(Refused):
     status = 404
     slug = "not-found"
     title = "There is no such thing"
+
+
+class Gone(NotFound):
+    status = 410
+    slug = "gone"
+    title = "It is not there any more"
 
 
 class Conflict(Refused):
@@ -227,8 +244,10 @@ _BY_STATUS: dict[int, type[Refused]] = {
         Internal,
         Unavailable,
         Conflict,
+        Gone,
         NotFound,
         Forbidden,
+        OverBudget,
         Unauthenticated,
         MalformedRequest,
         Invalid,

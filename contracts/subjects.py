@@ -194,6 +194,8 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
         _verb("estimate", "edge"),
         _verb("cancel", "edge"),
         _verb("retry", "edge"),
+        _verb("rename", "edge"),
+        _verb("delete", "edge"),
         _verb("fork", "edge"),
         _verb("post", "edge"),
         _verb("conclude", "edge"),
@@ -202,15 +204,36 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
         _verb("list", "edge"),
         _verb("history", "edge"),
         _verb("models", "edge"),
+        _verb("resolve", "edge"),
         _verb("refresh", "edge"),
         _verb("providers", "edge"),
         _verb("limits", "edge"),
+        _verb("usage", "edge"),
+        _verb("budgets", "edge"),
+        _verb("set_budget", "edge"),
+        _verb("remove_budget", "edge"),
         _verb("probe", "key_vault"),
+        _verb("workflows", "edge"),
+        _verb("get_workflow", "edge"),
+        _verb("define_workflow", "edge"),
+        _verb("revise_workflow", "edge"),
+        _verb("archive_workflow", "edge"),
+        _verb("start_run", "edge"),
+        _verb("runs", "edge"),
+        _verb("get_run", "edge"),
+        _verb("run_history", "edge"),
+        _verb("answer_gate", "edge"),
+        _verb("cancel_run", "edge"),
+        _verb("fork_run", "edge"),
     ),
     "persona": (
         _verb("get", "edge", "discussion"),
         _verb("list", "edge"),
         _verb("seed", "edge"),
+        _verb("create", "edge"),
+        _verb("revise", "edge"),
+        _verb("archive", "edge"),
+        _verb("import", "edge"),
     ),
     "edge": (),
 }
@@ -284,6 +307,8 @@ def _discovery(service: str) -> tuple[str, ...]:
 
 
 _READ_OUTCOMES = ("$JS.API.DIRECT.GET.OUTCOMES.>",)
+_FORGET_WORDS = ("$JS.API.STREAM.PURGE.EVENTS", "$JS.API.STREAM.PURGE.CHUNKS")
+"""A deleted discussion's words are taken off the bus too."""
 _READ_CHUNKS = ("$JS.API.DIRECT.GET.CHUNKS", "$JS.API.DIRECT.GET.CHUNKS.>")
 
 _SPECIAL: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -293,7 +318,10 @@ _SPECIAL: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "key_vault": (("parley.event.*.key_vault.>",), ()),
     "provider_adapter": (("parley.chunk.>", "parley.outcome.>"), (KEY_FACTS,)),
-    "discussion": (("parley.event.*.discussion.>", *_READ_CHUNKS, *_READ_OUTCOMES), ()),
+    "discussion": (
+        ("parley.event.*.discussion.>", *_READ_CHUNKS, *_READ_OUTCOMES, *_FORGET_WORDS),
+        (),
+    ),
     "persona": (("parley.event.*.persona.>",), ()),
 }
 """Per service: what else it may publish, what else it may hear."""

@@ -25,6 +25,7 @@ PAGE = ROOT / "docs" / "errors.md"
 
 AREAS: Mapping[str, str] = {
     "services/key_vault": "Keys and access tokens",
+    "services/discussion/workflows": "Workflows and runs",
     "services/discussion": "Discussions and models",
     "services/persona": "Personas",
     "services/edge": "Every request",
@@ -80,6 +81,13 @@ EXAMPLES: Mapping[str, str] = {
     "(name or '')[:40]": "eu",
     "slug[:80]": "riley",
     "command.slug[:80]": "riley",
+    "slug!r": "ada-lovelace",
+    "taken.slug": "ada-lovelace",
+    "archived.slug": "ada-lovelace",
+    "outdated.slug": "ada-lovelace",
+    "outdated.newest": "3",
+    "found.name": "Ada Lovelace",
+    "found.slug": "ada-lovelace",
     "wanted": "kimi/kimi-k2-0711-preview",
     "wanted!r": "openai/text-embedding-3-large",
     "wanted[:200]": "kimi/kimi-k9",
@@ -139,6 +147,14 @@ EXAMPLES: Mapping[str, str] = {
     "' '.join(refused.values())": "stop cannot be asked of xAI's grok-4.7: "
     "its reasoning models answer 400 to stop sequences.",
     "' and '.join(refused)": "stop",
+    "dollars(need)": "$0.42",
+    "name_of(purse)": "the workspace's budget of $5.00 a day",
+    "_left(purse)": "$0.10 of the workspace's budget of $5.00 a day",
+    "_busy(purse)": " $0.05 is held for what is being answered.",
+    "_place(purse)": "workspace",
+    "_what_fits(purse, turns)": "Answers of at most 640 tokens would fit: set "
+    "options.max_completion_tokens. Or name fewer participants, or a cheaper model, wait until "
+    "2026-12-01 00:00 UTC, or ask an admin to raise the budget (PUT /api/v1/budgets/workspace).",
 }
 """What an expression in a message may stand for."""
 

@@ -7,21 +7,19 @@ Each command imports what it needs itself, so that none waits for the parts of a
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from contracts.providers import PROVIDERS
-from local.api import Api, Problem
+from local import persona_commands, workflow_commands
 from local.home import Home
-
-T = TypeVar("T")
+from local.terminal import show as _show
+from local.terminal import told as _told
+from local.terminal import with_api as _with_api
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 keys = typer.Typer(no_args_is_help=True, help="The providers' keys in the vault.")
@@ -33,9 +31,15 @@ app.add_typer(keys, name="keys")
 providers = typer.Typer(
     invoke_without_command=True, help="What each provider may be asked, and what waits for it."
 )
+budgets = typer.Typer(
+    invoke_without_command=True, help="What may be spent, and what is left of it."
+)
 app.add_typer(tokens, name="tokens")
+app.add_typer(budgets, name="budgets")
 app.add_typer(providers, name="providers")
 app.add_typer(endpoints, name="endpoints")
+app.add_typer(persona_commands.app, name="personas")
+app.add_typer(workflow_commands.app, name="workflows")
 vault = typer.Typer(no_args_is_help=True, help="Where the keys lie.")
 app.add_typer(vault, name="vault")
 
@@ -410,6 +414,79 @@ def set_limits(
     _show(COLUMNS, lines([_with_api(url, lambda api: api.put(path, body))]))
 
 
+# --- Costs ----------------------------------------------------------------------------------
+
+
+@app.command()
+def usage(
+    since: Annotated[str, typer.Option("--from", help="First day, in UTC: 2026-11-01.")] = "",
+    until: Annotated[str, typer.Option("--to", help="Last day; today if left out.")] = "",
+    by: Annotated[str, typer.Option(help="day, model, persona or token.")] = "day",
+    url: Url = "",
+) -> None:
+    """What was used and what it cost; what was only estimated stands apart."""
+    from urllib.parse import urlencode
+
+    from local.costs import told_of_usage
+
+    asked = {"from": since, "to": until, "by": by}
+    query = urlencode({name: value for name, value in asked.items() if value})
+    report = _with_api(url, lambda api: api.get(f"/api/v1/usage?{query}"))
+    _show(*told_of_usage(report))
+    print(f"From {report['from']} to {report['to']}, days in UTC.", file=sys.stderr)  # noqa: T201
+
+
+BudgetId = Annotated[
+    str, typer.Argument(help="workspace, token:<id>, discussion:<id> or run:<id>.")
+]
+
+
+@budgets.callback()
+def list_budgets(context: typer.Context, url: Url = "") -> None:
+    """What may be spent, what is spent of it, and what is held for running requests."""
+    from local.costs import told_of_budgets
+
+    if context.invoked_subcommand is None:
+        _show(*told_of_budgets(_with_api(url, lambda api: api.get("/api/v1/budgets"))["items"]))
+
+
+@budgets.command("set")
+def set_budget(
+    budget: BudgetId,
+    amount: Annotated[str, typer.Argument(help="USD, e.g. 5 or 0.50.")],
+    period: Annotated[str, typer.Option(help="day, month or total.")] = "month",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse models without a known price, too.")
+    ] = False,
+    url: Url = "",
+) -> None:
+    """Say how much may be spent, from the next request on."""
+    from local.costs import told_of_budgets
+
+    body = {"amount": amount, "period": period, "strict": strict}
+    _show(*told_of_budgets([_with_api(url, lambda api: api.put(_of_budget(budget), body))]))
+
+
+@budgets.command("show")
+def show_budget(budget: BudgetId, url: Url = "") -> None:
+    """How one of them stands."""
+    from local.costs import told_of_budgets
+
+    _show(*told_of_budgets([_with_api(url, lambda api: api.get(_of_budget(budget)))]))
+
+
+@budgets.command("remove")
+def remove_budget(budget: BudgetId, url: Url = "") -> None:
+    """Let it bound nothing any more."""
+    _with_api(url, lambda api: api.delete(_of_budget(budget)))
+
+
+def _of_budget(budget: str) -> str:
+    from urllib.parse import quote
+
+    return f"/api/v1/budgets/{quote(budget, safe=':')}"
+
+
 # --- Access tokens --------------------------------------------------------------------------
 
 
@@ -445,44 +522,6 @@ def revoke_token(
 ) -> None:
     """Let nobody in with this token any more."""
     _with_api(url, lambda api: api.delete(f"/api/v1/tokens/{token}"))
-
-
-def _show(columns: tuple[str, ...], items: list[dict[str, Any]]) -> None:
-    table = Table(*columns, box=None)
-    for item in items:
-        table.add_row(*(str(item.get(column, "")) for column in columns))
-    # In a pipe there is no width to fit into: what is cut off could not be used.
-    Console(width=None if sys.stdout.isatty() else 400).print(table)
-
-
-def _with_api(url: str, work: Callable[[Api], Awaitable[T]]) -> T:
-    """Do it with the Parley that is meant: named, running in the home, or at the usual address."""
-    home = Home.chosen()
-    facts = home.facts()
-    port = os.environ.get("PARLEY_PORT") or "8080"
-    where = url or (facts.url if facts else f"http://127.0.0.1:{port}")
-    token = os.environ.get("PARLEY_TOKEN") or home.token()
-
-    async def run() -> T:
-        async with Api.at(where, token) as api:
-            return await work(api)
-
-    return _told(run)
-
-
-def _told(work: Callable[[], Awaitable[T]]) -> T:
-    """Run it; what goes wrong in a known way is told in words and ends the command."""
-
-    async def run() -> T:
-        return await work()
-
-    try:
-        return asyncio.run(run())
-    except Problem as problem:
-        print(problem, file=sys.stderr)  # noqa: T201
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-COLUMNS = ("model", "window", "in", "cached", "out", "can", "note")
-"""Prices are USD for a million tokens."""
+COLUMNS = ("model", "window", "in", "cached", "out", "as of", "can", "note")
+"""Prices are USD for a million tokens, read on the day `as of`."""
 
 
 def told_of_models(
@@ -31,6 +31,7 @@ def _line(item: dict[str, Any]) -> dict[str, Any]:
         "in": _money(price.get("input")),
         "cached": _money(price.get("cached")),
         "out": _money(price.get("output")) + ("+" if price.get("tiers") else ""),
+        "as of": price.get("read", ""),
         "can": ", ".join(word for name, word in abilities if item.get(name)),
         "note": note,
     }

@@ -11,8 +11,10 @@ from datetime import datetime
 
 import msgspec
 
+from contracts.deliberation import Outcome
 from contracts.discussion import Participant, TurnView
 from contracts.failures import Failure
+from contracts.modes import Purpose
 from contracts.stream import ChunkKind, Usage
 from local.api import Sent
 
@@ -33,6 +35,10 @@ class Turn:
     usage: Usage | None = None
     remarks: tuple[str, ...] = ()
     """What was asked for and left out."""
+    purpose: Purpose = Purpose.ANSWER
+    round: int = 1
+    overdue: bool = False
+    """The others have gone on without it."""
     gap: bool = False
     """Live text is missing until the next snapshot."""
 
@@ -60,6 +66,10 @@ class _Said(msgspec.Struct, frozen=True):
     usage: Usage | None = None
     notes: list[str] = []
     state: str = ""
+    purpose: Purpose = Purpose.ANSWER
+    round: int = 1
+    rule: str = ""
+    outcome: Outcome | None = None
 
 
 @dataclass
@@ -68,6 +78,16 @@ class Discussion:
 
     turns: dict[str, Turn] = field(default_factory=dict[str, Turn])
     state: str = "running"
+    posts: list[str] = field(default_factory=list[str])
+    """What people said into it."""
+    picked: str = ""
+    """The turn that somebody picked as the best."""
+    stopped_by: str = ""
+    """The rule that ended the rounds."""
+    outcome: Outcome | None = None
+    """Of a consensus, once there is one."""
+    conclusion: str = ""
+    """What it came to, in words."""
     _participants: list[Participant] = field(default_factory=list[Participant])
 
     @property
@@ -88,8 +108,17 @@ class Discussion:
                 self._participants = said.participants
             case "TurnScheduled":
                 self._schedule(said)
+            case "MessagePosted":
+                self.posts.append(said.text)
+            case "WinnerPicked":
+                self.picked = said.turn
+            case "StopDecided":
+                self.stopped_by = said.rule
+            case "ConsensusConcluded":
+                self.outcome, self.conclusion = said.outcome, said.text
             case "resync":
                 self.turns.clear()
+                self.posts.clear()
             case "lost":
                 for turn in self.turns.values():
                     turn.gap = not turn.settled
@@ -109,14 +138,19 @@ class Discussion:
             )
             turn.state, turn.text, turn.failure = view.state, view.text, view.failure
             turn.remarks = tuple(view.notes)
+            turn.purpose, turn.round, turn.overdue = view.purpose, view.round, view.overdue
 
     def _schedule(self, said: _Said) -> None:
         known = self._participants[said.participant : said.participant + 1]
         name = (known[0].name if known else "") or said.persona or said.model
-        self.turns[said.turn] = Turn(said.turn, name, said.model)
+        self.turns[said.turn] = Turn(
+            said.turn, name, said.model, purpose=said.purpose, round=said.round
+        )
 
 
-def _change(turn: Turn, event: str, said: _Said) -> None:
+def _change(  # noqa: C901, PLR0912 - one case for each fact
+    turn: Turn, event: str, said: _Said
+) -> None:
     match event:
         case "AttemptStarted":
             turn.state, turn.note = "running", ""
@@ -142,6 +176,11 @@ def _change(turn: Turn, event: str, said: _Said) -> None:
             turn.state, turn.text, turn.failure, turn.note = "failed", said.text, said.failure, ""
         case "TurnCancelled":
             turn.state = "cancelled"
+        case "TurnOverdue":
+            turn.overdue = True
+        case "TurnReopened":
+            turn.state, turn.text, turn.thinking = "scheduled", "", 0
+            turn.failure, turn.overdue = None, False
         case _:
             pass
 

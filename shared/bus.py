@@ -35,7 +35,7 @@ from shared.message import Message, write_headers
 from shared.pull import Consuming, Delivery, Handler, Quarantine
 from shared.stored import StoredMessage, last_message, stored_messages
 from shared.subscription import Subscription
-from shared.topology import remake
+from shared.topology import ask, remake
 
 __all__ = [
     "Bus",
@@ -281,6 +281,16 @@ class Bus:
     ) -> list[StoredMessage]:
         """All messages of `subject` (or pattern) that the stream has after a sequence, in order."""
         return await stored_messages(self.connection, stream, subject, after_sequence, within)
+
+    async def purge(
+        self, stream: str, subject: str, *, within: timedelta = timedelta(seconds=5)
+    ) -> None:
+        """Delete what the stream has of `subject` (or pattern), for good.
+
+        Unreachable or CannotEnsure (shared.topology): it may still be there.
+        """
+        deadline = asyncio.get_running_loop().time() + within.total_seconds()
+        await ask(self.connection, f"STREAM.PURGE.{stream}", {"filter": subject}, deadline)
 
     # --- Leaving ----------------------------------------------------------------------------
 

@@ -30,9 +30,11 @@ from contracts.discussion import (
     TurnCompleted,
     TurnReopened,
 )
+from contracts.usage import UsageCorrected, UsageRecorded
 from services.discussion import aggregate
 from services.discussion.admission import Account
 from services.discussion.aggregate import Due, Going, Parked, Running
+from services.discussion.ledger import UsageFact
 from services.discussion.overview import overview
 from shared.database import Connection
 from shared.journal import Journal
@@ -42,6 +44,10 @@ MOST_REQUESTS = 4
 
 MINUTE = timedelta(seconds=60)
 ENDS = (DiscussionCompleted, DiscussionFailed, DiscussionCancelled)
+
+
+Line = tuple[object, ...]
+"""Workspace, day, model, persona, token, status, currency, and what is counted."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,10 @@ class Books:
     """Attempts in the accounts' records."""
     shown: Mapping[str, tuple[str, int]]
     """State and version of each discussion in the list that people see."""
+    bills: Mapping[str, list[UsageFact]]
+    """By attempt: what it is said to have cost, the last word last."""
+    sums: Counter[Line]
+    """What the ledger has added up."""
 
     def started(self) -> list[AttemptStarted]:
         return [event for event in self._all() if isinstance(event, AttemptStarted)]
@@ -93,6 +103,12 @@ async def books(conn: Connection) -> Books:
         timers = await conn.fetch("SELECT kind, subject FROM wakeups")
         attempts = await conn.fetch("SELECT attempt FROM attempts")
         accounts = await conn.fetch("SELECT record FROM accounts")
+        streams = await conn.fetch("SELECT stream FROM streams WHERE stream LIKE '%-usage'")
+        facts = [one for row in streams for one in await journal.load(conn, row["stream"])]
+        days = await conn.fetch("SELECT * FROM ledger_days")
+    bills: dict[str, list[UsageFact]] = {}
+    for fact in facts:
+        bills.setdefault(fact.event.attempt, []).append(fact.event)
     records = [msgspec.json.decode(row["record"], type=Account) for row in accounts]
     return Books(
         stories={
@@ -107,6 +123,8 @@ async def books(conn: Connection) -> Books:
             lease.attempt for account in records for lease in account.leases if lease.tokens
         ),
         shown={row["discussion"]: (row["state"], row["version"]) for row in rows},
+        bills=bills,
+        sums=_sums_of([dict(row) for row in days]),
     )
 
 
@@ -125,6 +143,8 @@ def hold(found: Books) -> None:
     everything_open_has_an_owner(found)
     nothing_is_held_for_nobody(found)
     the_list_says_what_the_log_says(found)
+    every_request_is_on_one_bill(found)
+    the_sums_are_those_of_the_bills(found)
 
 
 def one_end_in_every_run(name: str, story: Sequence[DiscussionEvent]) -> None:
@@ -213,6 +233,50 @@ def the_list_says_what_the_log_says(found: Books) -> None:
     for name, story in found.stories.items():
         state = overview(aggregate.replay(story), story[-1])
         assert found.shown[name] == (state.value, len(story)), f"{name}: {found.shown[name]}"
+
+
+def every_request_is_on_one_bill(found: Books) -> None:
+    """Once it has ended, and unless it is proven that it was never made."""
+    ended = {event.attempt for event in found.started()} - found.attempts
+    recorded = {
+        attempt
+        for attempt, facts in found.bills.items()
+        if [type(fact) for fact in facts].count(UsageRecorded) == 1
+    }
+    assert recorded == found.bills.keys(), "recorded twice, or corrected before it was recorded"
+    due = ended - found.never_sent()
+    assert due <= recorded, f"not on one bill: {due - recorded}"
+    # Who is given up is recorded at once, though its place is given back later.
+    begun = {event.attempt for event in found.started()} - found.never_sent()
+    assert recorded <= begun, f"on a bill for nothing: {recorded - begun}"
+
+
+def the_sums_are_those_of_the_bills(found: Books) -> None:
+    """Made again from the journal, they are the same."""
+    sums = Counter[Line]()
+    for facts in found.bills.values():
+        fact = facts[-1]
+        if isinstance(fact, UsageCorrected) and not fact.sent:
+            continue
+        model = f"{fact.provider}/{fact.model}"
+        currency = "" if fact.cost is None else fact.cost.currency
+        who = (fact.workspace, fact.day, model, fact.persona, fact.token)
+        line = (*who, fact.usage.status.value, currency)
+        sums[(*line, "requests")] += 1
+        sums[(*line, "input_tokens")] += fact.usage.input_tokens
+        sums[(*line, "output_tokens")] += fact.usage.output_tokens
+        sums[(*line, "amount")] += 0 if fact.cost is None else fact.cost.amount  # type: ignore[operator]
+    assert +sums == found.sums
+
+
+def _sums_of(rows: Iterable[Mapping[str, Any]]) -> Counter[Line]:
+    sums = Counter[Line]()
+    for row in rows:
+        model = f"{row['provider']}/{row['model']}"
+        who = (row["workspace"], row["day"].isoformat(), model, row["persona"], row["token"])
+        for name in ("requests", "input_tokens", "output_tokens", "amount"):
+            sums[(*who, row["status"], row["currency"], name)] += row[name]
+    return +sums
 
 
 def no_minute_holds_more(moments: Iterable[datetime], limit: int) -> None:

@@ -20,7 +20,7 @@ from tests.eventually import eventually
 READY_WITHIN = timedelta(seconds=60)
 GONE_WITHIN = timedelta(seconds=20)
 
-_STARTED = 'trap "" INT; ulimit -c unlimited 2>/dev/null; exec "$@"'
+_STARTED = 'trap "" INT; ulimit -c unlimited 2>/dev/null; ulimit -Sn 1024; exec "$@"'
 
 
 class Launched:
@@ -33,7 +33,8 @@ class Launched:
         with self.said.open("ab") as output:
             self.process = subprocess.Popen(
                 # As a script's `&` starts it: with SIGINT ignored, until it says otherwise. And as
-                # on a developer's machine, where whatever crashes may leave a core file.
+                # on a developer's machine, where whatever crashes may leave a core file, and the
+                # shell lets nobody have more than 1,024 files open.
                 ["sh", "-c", _STARTED, "sh", sys.executable, "-m", "local", "up"],
                 cwd=checkout,
                 env={
@@ -62,12 +63,18 @@ class Launched:
         return facts
 
     async def ended(self) -> int:
-        """Its exit status, once it has one."""
+        """Its exit status, once it has one: after it was told to stop."""
+        return await self._ends(GONE_WITHIN)
 
+    async def did_not_start(self) -> int:
+        """Its exit status: it may have come a long way before it found out what is wrong."""
+        return await self._ends(READY_WITHIN + GONE_WITHIN)
+
+    async def _ends(self, within: timedelta) -> int:
         async def over() -> bool:
             return self.process.poll() is not None
 
-        await eventually(over, within=GONE_WITHIN)
+        await eventually(over, within=within)
         assert self.process.returncode is not None
         return self.process.returncode
 

@@ -52,8 +52,10 @@ class Performance:
         self._thought: list[str] = []
         self._calls: list[dict[str, Any]] = []
         self._usage: dict[str, int] | None = None
+        self._told: dict[str, int] | None = None
         self._reason = "stop"
         self._says_done = True
+        self._generated = False
 
     async def default(self) -> str:
         """What is said without a script."""
@@ -73,6 +75,20 @@ class Performance:
             return ended.how
         return "done"
 
+    def bill(self) -> dict[str, int | bool] | None:
+        """What this request is charged, and whether the client was told so; None: nothing, since
+        nothing was generated.
+        """
+        if not self._generated:
+            return None
+        return {**self._counted(), "told": self._told == self._counted()}
+
+    def _counted(self) -> dict[str, int]:
+        """What has been read and said so far."""
+        return self._usage or replies.usage_of(
+            len(json.dumps(self._body.get("messages", ""))) // 4, len(self._text) + 1
+        )
+
     async def _step(self, step: Step) -> None:
         match step:
             case Step("text", text):
@@ -91,6 +107,9 @@ class Performance:
                 await self._flush()
                 await asyncio.sleep(seconds(span))
                 self._due = 0.0
+            case Step("count"):
+                self._tell()
+                await self._flush()
             case Step("comment", text):
                 self._write(f": {text}\n\n".encode())
             case Step("raw", line):
@@ -190,10 +209,16 @@ class Performance:
             self._write(self._chunks.delta(tool_calls=[first]))
             self._write(self._chunks.delta(tool_calls=[rest]))
 
+    def _tell(self) -> None:
+        """The usage so far, in the middle of an answer."""
+        self._told = self._counted()
+        self._write(self._chunks.usage(self._told))
+
     def _write(self, piece: bytes) -> None:
         if not self._streams:
             return
         if not self._answering.begun:
+            self._generated = True
             self._answering.begin()
             self._answering.write(self._chunks.delta(role="assistant", content=""))
         self._answering.write(piece)
@@ -218,10 +243,10 @@ class Performance:
             await self._answering.json(int(status), document, **headers)
 
     async def _finish(self) -> None:
-        usage = self._usage or replies.usage_of(
-            len(json.dumps(self._body.get("messages", ""))) // 4, len(self._text) + 1
-        )
+        self._generated = True
+        usage = self._counted()
         if not self._streams:
+            self._told = usage
             document = replies.completion(
                 self._model,
                 text="".join(self._text),
@@ -234,6 +259,7 @@ class Performance:
             return
         self._write(b"")
         if self._reason != "none":
+            self._told = usage
             self._write(self._chunks.finish(self._reason, usage))
             if _wants_usage(self._body):
                 self._write(self._chunks.usage(usage))

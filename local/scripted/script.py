@@ -9,6 +9,7 @@
     comment: keep-alive       an SSE comment
     raw: data: {"odd":1}      one line as it is, and an empty one after it
     usage: 12 34              tokens in and out; without it they are counted in words
+    count                     the usage so far, told in the middle (vLLM does so with every chunk)
     finish: length            the finish reason; `finish: none` ends without one, and without [DONE]
     no-done                   a finish reason, but no [DONE]
     stall                     silence until the client leaves
@@ -105,7 +106,7 @@ class Step:
 
 Behaviour = tuple[Step, ...]
 
-_ALONE = frozenset({"no-done", "stall", "mute", "cut", "cut-once", "close", "drop"})
+_ALONE = frozenset({"count", "no-done", "stall", "mute", "cut", "cut-once", "close", "drop"})
 _WITH_MORE = frozenset(
     {
         "think", "text", "many", "tool", "rate", "wait", "comment", "raw", "usage", "finish",

@@ -52,6 +52,8 @@ class Asked:
     ended: str = ""
     """How: `done`, `cut`, `client left`…; empty while it runs."""
     seconds: float = 0.0
+    bill: dict[str, int | bool] | None = None
+    """What it is charged, and whether the client was told; None: nothing."""
 
 
 class ScriptedProvider:
@@ -212,6 +214,7 @@ class ScriptedProvider:
         finally:
             self.meter.running -= 1
             asked.status = answering.status
+            asked.bill = performance.bill()
             asked.seconds = round(time.monotonic() - began, 3)
         return asked.ended == "done"
 

@@ -6,6 +6,7 @@ from contracts.endpoints import configured
 from contracts.subjects import EVENTS, OUTCOMES
 from services.discussion.accounts import check_declared
 from services.discussion.estimates import Estimates
+from services.discussion.forgetting import Forgetting
 from services.discussion.inbox import Inbox
 from services.discussion.interjections import Interjections
 from services.discussion.keyring import CONSUMER, Keyring
@@ -14,14 +15,21 @@ from services.discussion.outcomes import Outcomes
 from services.discussion.probes import Probes
 from services.discussion.quota import Quota
 from services.discussion.refreshing import Refreshing
+from services.discussion.searching import Searching
 from services.discussion.settings import Settings
 from services.discussion.store import SCHEMAS, Store
 from services.discussion.tidying import Tidying
 from services.discussion.turns import Turns
 from services.discussion.wakeups import Wakeups
+from services.discussion.workflows.inbox import Workflows
+from services.discussion.workflows.journal import Runs
+from services.discussion.workflows.running import Running
 from shared.database import AWAY, migrate
 from shared.relay import Relay
 from shared.service import Service, main
+
+WORKSPACE = "default"
+"""The workspace that every installation begins with."""
 
 
 async def wire(service: Service[Settings]) -> None:
@@ -41,6 +49,11 @@ async def wire(service: Service[Settings]) -> None:
     turns = Turns(store, bus, outcomes)
     openings = Openings(store, bus, keyring, probes, Estimates(turns))
     interjections = Interjections(store)
+    forgetting = Forgetting(store, bus)
+    searching = Searching(store)
+    inbox = Inbox(store, bus, openings, interjections, forgetting, probes, refreshing)
+    runs = Runs(store)
+    workflows = Workflows(store, runs)
     wakeups = Wakeups(
         pool,
         {
@@ -52,12 +65,18 @@ async def wire(service: Service[Settings]) -> None:
             "report": keyring.report_due,
             "quota": Quota(store, probes).due,
             "tidy": tidying.due,
+            "forget": forgetting.forget_due,
+            "purge": forgetting.purge_due,
+            "note": searching.due,
+            "run": Running(store, runs, openings, inbox.cancel).due,
         },
     )
     store.on_commit(wakeups.look)
     await probes.schedule_keyless()
     await refreshing.schedule()
     await tidying.schedule()
+    await searching.schedule()
+    await workflows.seed(WORKSPACE)
     service.spawn(relay.run(), "relay")
     service.spawn(wakeups.run(), "wakeups")
     service.on_stop(wakeups.stop)
@@ -71,7 +90,7 @@ async def wire(service: Service[Settings]) -> None:
         "outcomes",
     )
     service.spawn(bus.consume(EVENTS.name, CONSUMER, keyring.heard, passing=AWAY), "keys")
-    verbs = Inbox(store, bus, openings, interjections, probes, refreshing).verbs()
+    verbs = [*inbox.verbs(), *workflows.verbs()]
     await bus.serve(service.name, verbs, passing=AWAY)
 
 

@@ -41,6 +41,7 @@ from contracts.discussion import (
     TurnWaiting,
 )
 from contracts.failures import Evidence, Failure, FailureClass
+from contracts.keeping import DiscussionDeleted, DiscussionRenamed
 from contracts.modes import Mode, Purpose
 from contracts.stream import ProviderError, StreamCompleted, Usage
 from services.discussion import modes, prompting
@@ -165,6 +166,19 @@ class LosePatience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rename:
+    title: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """What was said is to be gone; what runs is cancelled first."""
+
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pick:
     """A person names the best answer."""
 
@@ -186,6 +200,8 @@ Command = (
     | Conclude
     | LosePatience
     | Pick
+    | Rename
+    | Delete
 )
 
 # --- State: only what a decision needs ------------------------------------------------------
@@ -261,7 +277,11 @@ class Over:
     facts: tuple[ModeFact, ...] = ()
 
 
-Discussion = NotOpened | Going | Over
+@dataclass(frozen=True, slots=True)
+class Deleted: ...
+
+
+Discussion = NotOpened | Going | Over | Deleted
 
 # --- Rejections -----------------------------------------------------------------------------
 
@@ -347,7 +367,7 @@ def _first(  # noqa: C901, PLR0912 - one case for each command
             return _cancelled(by, state, now)
         case Retry(), Going() | Over():
             return _retried(command, state, now)
-        case ((Retry(turn=turn) | Pick(turn=turn)), NotOpened()):
+        case ((Retry(turn=turn) | Pick(turn=turn)), NotOpened() | Deleted()):
             raise NoSuchTurn(turn)
         case Say(), Going() | Over():
             return _said(command, state, now)
@@ -357,8 +377,18 @@ def _first(  # noqa: C901, PLR0912 - one case for each command
             return _concluded(state, now)
         case LosePatience(turn=turn), Going():
             return _overdue(turn, state, now)
+        case Rename(title=title, by=by), Going(opened) | Over(opened):
+            id_ = opened.discussion
+            return [DiscussionRenamed(at=now, discussion=id_, title=title, renamed_by=by)]
+        case Delete(by=by), Going(opened):
+            deleted = DiscussionDeleted(at=now, discussion=opened.discussion, deleted_by=by)
+            return [*_cancelled(by, state, now), deleted]
+        case Delete(by=by), Over(opened):
+            return [DiscussionDeleted(at=now, discussion=opened.discussion, deleted_by=by)]
         case (StartAttempt() | HoldBack() | ParkTurn() | Refuse()) as early, _:
             raise NotDue(early.turn)
+        case ((Rename() | Delete()), _):
+            return []
         case ((Hear() | CutAttempt() | Cancel() | Conclude() | LosePatience() | Say()), _):
             return []  # it is over: a late outcome changes nothing, and a wish to end it is granted
 
@@ -424,7 +454,7 @@ def _hold_back(command: HoldBack, state: Going, now: datetime) -> list[Discussio
     ]
 
 
-OWN_ORDER = frozenset({"rate", "tokens", "concurrency", "line"})
+OWN_ORDER = frozenset({"rate", "tokens", "concurrency", "line", "budget"})
 """Waits that our own order asks for. Their times move all the time, and are no news."""
 
 
@@ -814,6 +844,10 @@ def evolve(  # noqa: C901, PLR0912 - one case for each fact
     if isinstance(event, DiscussionReopened):
         assert isinstance(state, Over), f"{type(event).__name__} in {type(state).__name__}"
         return Going(state.opened, state.turns, event.run, state.facts)
+    if isinstance(event, DiscussionRenamed):
+        return state
+    if isinstance(event, DiscussionDeleted):
+        return Deleted()
     if isinstance(event, WinnerPicked) and isinstance(state, Over):
         return replace(state, facts=(*state.facts, event))
     assert isinstance(state, Going), f"{type(event).__name__} in {type(state).__name__}"

@@ -10,14 +10,12 @@ from typing import cast
 import msgspec
 
 from contracts.discussion import Cost, DiscussionOpened, Estimate
-from contracts.stream import Usage, UsageStatus
-from services.discussion import accounts, estimate, prompting
+from services.discussion import accounts, estimate, planning
 from services.discussion.admission import Account
 from services.discussion.estimate import Line, Wanted
 from services.discussion.line import LONG
 from services.discussion.modes import PROCESSES
 from services.discussion.modes.table import Planned
-from services.discussion.pricing import cost, price_of
 from services.discussion.sql import SQL
 from services.discussion.turns import Access, Barrier, Turns
 from shared.database import Connection
@@ -94,13 +92,8 @@ def _model(opened: DiscussionOpened, planned: Planned) -> str:
 
 
 def _turn(opened: DiscussionOpened, planned: Planned) -> tuple[Wanted, Cost | None]:
-    parameters = prompting.bounded(opened, planned.participant)
-    longest = parameters.max_completion_tokens
-    tokens = prompting.question_tokens(opened, planned.participant) + (1 + planned.reads) * longest
-    usage = Usage(
-        input_tokens=tokens - longest, output_tokens=longest, status=UsageStatus.ESTIMATED
-    )
-    return Wanted(tokens, longest), cost(price_of(opened, planned.participant), usage)
+    worst = planning.worst(opened, planned)
+    return Wanted(worst.question + worst.answer, worst.answer), worst.cost
 
 
 def _sum(costs: list[Cost | None]) -> Cost | None:

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from contracts.attempts import CancelAttempt
+from contracts.budgets import BudgetList, BudgetView, ListBudgets, RemoveBudget, SetBudget
 from contracts.discussion import (
     CancelDiscussion,
     ConcludeDiscussion,
@@ -37,17 +37,23 @@ from contracts.discussion import (
 )
 from contracts.event import name_of
 from contracts.failures import Conflict, NotFound
+from contracts.keeping import DeleteDiscussion, RenameDiscussion
 from contracts.keys import Done
 from contracts.modes import Mode
-from contracts.subjects import command_subject
-from services.discussion import catalog, endpoints, limits, providers
+from contracts.standing import ModelStandings, ResolveModels
+from contracts.usage import AskUsage, UsageReport
+from services.discussion import budgets, catalog, endpoints, limits, providers, usage
 from services.discussion.aggregate import Cancel, NoSuchTurn, NothingToRetry, Retry
+from services.discussion.forgetting import Forgetting
+from services.discussion.found import words_of
 from services.discussion.interjections import Interjections
 from services.discussion.openings import Openings
 from services.discussion.outcomes import MOST_RACES
 from services.discussion.probes import Probes
 from services.discussion.refreshing import Refreshing
 from services.discussion.sql import SQL
+from services.discussion.standing import standing
+from services.discussion.stopping import call_off
 from services.discussion.store import Store
 from services.discussion.views import view
 from shared.bus import Bus, Verb
@@ -68,6 +74,7 @@ class Inbox:
         bus: Bus,
         openings: Openings,
         interjections: Interjections,
+        forgetting: Forgetting,
         probes: Probes,
         refreshing: Refreshing,
     ) -> None:
@@ -75,6 +82,7 @@ class Inbox:
         self._bus = bus
         self._openings = openings
         self._interjections = interjections
+        self._forgetting = forgetting
         self._probes = probes
         self._refreshing = refreshing
 
@@ -88,13 +96,20 @@ class Inbox:
             Verb("post", PostMessage, self._interjections.post),
             Verb("conclude", ConcludeDiscussion, self._interjections.conclude),
             Verb("pick", PickWinner, self._interjections.pick),
+            Verb("rename", RenameDiscussion, self._forgetting.rename),
+            Verb("delete", DeleteDiscussion, self._forgetting.delete),
             Verb("get", GetDiscussion, self.get),
             Verb("list", ListDiscussions, self.list),
             Verb("history", GetHistory, self.history),
             Verb("models", ListModels, self.models),
+            Verb("resolve", ResolveModels, self.resolve),
             Verb("refresh", RefreshModels, self._refreshing.asked),
             Verb("providers", ListProviders, self.providers),
             Verb("limits", SetLimits, self.limits),
+            Verb("usage", AskUsage, self.usage),
+            Verb("budgets", ListBudgets, self.budgets),
+            Verb("set_budget", SetBudget, self.set_budget),
+            Verb("remove_budget", RemoveBudget, self.remove_budget),
             Verb("probe", ProbeKey, self._probes.asked),
         ]
 
@@ -113,17 +128,7 @@ class Inbox:
             loaded = await self._store.hold(conn, command.discussion)
             running = await conn.fetch(SQL["attempts_of_discussion"], command.discussion)
             await self._store.change(conn, loaded, Cancel(command.by), by=command.by)
-        for row in running:
-            await self._bus.publish(
-                command_subject("provider_adapter", "cancel"),
-                msgspec.json.encode(
-                    CancelAttempt(
-                        workspace=row["workspace"],
-                        discussion=row["discussion"],
-                        attempt=row["attempt"],
-                    )
-                ),
-            )
+        await call_off(self._bus, running)
 
     async def retry(self, command: RetryTurn) -> Done:
         for _ in range(MOST_RACES):
@@ -188,7 +193,7 @@ class Inbox:
                 SQL["list_discussions"],
                 command.workspace,
                 command.state.value if command.state else "",
-                command.q.lower().encode("utf-8", "replace"),
+                words_of(command.q),
                 command.cursor,
                 limit + 1,
             )
@@ -212,6 +217,12 @@ class Inbox:
             there = await endpoints.known(conn, command.workspace)
         return ModelList(catalog.listing(known, there.rows))
 
+    async def resolve(self, command: ResolveModels) -> ModelStandings:
+        async with self._store.reading() as conn:
+            known = await self._openings.catalogs(conn, command.workspace)
+            there = await endpoints.known(conn, command.workspace)
+        return ModelStandings([standing(model, known, there.rows) for model in command.models])
+
     async def providers(self, command: ListProviders) -> ProviderList:
         async with self._store.reading() as conn:
             known = await self._openings.catalogs(conn, command.workspace)
@@ -224,3 +235,20 @@ class Inbox:
             known = await self._openings.catalogs(conn, command.workspace)
             shown = await providers.overview(conn, command.workspace, known)
         return next(view for view in shown if view.name == command.provider)
+
+    async def usage(self, command: AskUsage) -> UsageReport:
+        async with self._store.reading() as conn:
+            return await usage.report(conn, command)
+
+    async def budgets(self, command: ListBudgets) -> BudgetList:
+        async with self._store.reading() as conn:
+            return await budgets.listing(conn, command, await self._store.clock(conn))
+
+    async def set_budget(self, command: SetBudget) -> BudgetView:
+        async with self._store.transaction() as conn:
+            return await budgets.change(conn, command, await self._store.clock(conn))
+
+    async def remove_budget(self, command: RemoveBudget) -> Done:
+        async with self._store.transaction() as conn:
+            await budgets.remove(conn, command)
+        return Done()

@@ -21,7 +21,7 @@ from contracts.stream import (
     UsageStatus,
 )
 from contracts.subjects import OUTCOMES, chunk_subject, outcome_subject
-from services.discussion import accounts, admission
+from services.discussion import accounts, admission, ledger
 from services.discussion.aggregate import Command, CutAttempt, Going, Hear, Running, Turn
 from services.discussion.pricing import cost, price_of
 from services.discussion.reactions import account_of
@@ -73,7 +73,13 @@ class Outcomes:
         loaded = await self._store.hold(conn, discussion)
         outcome = command.outcome
         priced = Hear(outcome, _cost(loaded, outcome.turn, outcome.attempt, outcome.usage))
-        return await self._store.change(conn, loaded, priced)
+        events = await self._store.change(conn, loaded, priced)
+        if not events:
+            # Nobody waited for it any more; what it has cost is worth knowing all the same.
+            now = await self._store.clock(conn)
+            bill = await ledger.correct(conn, outcome, now)
+            await self._store.state_bills(conn, discussion, [] if bill is None else [bill])
+        return events
 
     async def lease_due(self, wakeup: Wakeup) -> None:
         """Handler of `lease` wake-ups: does the attempt still live?"""
@@ -141,11 +147,15 @@ class Outcomes:
         said_before: str = "",
     ) -> None:
         self._log.warning("attempt has no pulse", attempt=row["attempt"], heard=len(text))
-        usage = Usage(
-            output_tokens=len(f"{text[len(said_before) :]}{reasoning}".encode(errors="replace"))
-            // 3,
-            status=UsageStatus.ESTIMATED,
-        )
+        heard = f"{text[len(said_before) :]}{reasoning}".encode(errors="replace")
+        # Without a word of it nobody knows whether it was asked at all.
+        usage = Usage()
+        if heard:
+            usage = Usage(
+                input_tokens=await ledger.question(conn, row["attempt"]),
+                output_tokens=len(heard) // 3,
+                status=UsageStatus.ESTIMATED,
+            )
         command: Command = CutAttempt(
             turn=row["turn"],
             attempt=row["attempt"],

@@ -18,20 +18,58 @@ INSERT INTO discussions
     (discussion, workspace, state, mode, title, search, version, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
 ON CONFLICT (discussion) DO UPDATE
-    SET state = excluded.state, version = excluded.version, updated_at = excluded.updated_at
+    -- Nothing about the state: it stays as it is.
+    SET state = coalesce(nullif(excluded.state, ''), discussions.state),
+        version = excluded.version, updated_at = excluded.updated_at
 
 -- name: list_discussions
 SELECT discussion, title, state, mode, created_at, updated_at
 FROM discussions
 WHERE workspace = $1
+  AND state <> 'deleted'
   AND ($2 = '' OR state = $2)
-  AND ($3 = ''::bytea OR position($3 IN search) > 0)
   AND ($4 = '' OR discussion < $4)
+  -- Every word is found, in the title or anywhere in what was said.
+  AND NOT EXISTS (
+      SELECT FROM unnest($3::bytea[]) AS word
+      WHERE position(word IN search) = 0
+        AND NOT EXISTS (
+            SELECT FROM said
+            WHERE said.discussion = discussions.discussion AND position(word IN said.words) > 0
+        )
+  )
 ORDER BY discussion DESC
 LIMIT $5
 
 -- name: find_discussion
-SELECT state, version FROM discussions WHERE discussion = $1 AND workspace = $2
+SELECT state, version, title FROM discussions WHERE discussion = $1 AND workspace = $2
+
+-- name: rename_discussion
+UPDATE discussions SET title = $2, search = $3 WHERE discussion = $1
+
+-- name: forget_discussion
+-- The line stays, to be told from one that never was.
+UPDATE discussions SET state = 'deleted', title = '', search = '' WHERE discussion = $1
+
+-- name: note_said
+INSERT INTO said (discussion, version, words) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+
+-- name: forget_said
+DELETE FROM said WHERE discussion = $1
+
+-- name: discussions_not_noted
+SELECT discussion FROM discussions
+WHERE state <> 'deleted'
+  AND NOT EXISTS (SELECT FROM said WHERE said.discussion = discussions.discussion)
+ORDER BY discussion DESC
+LIMIT $1
+
+-- name: still_to_publish
+SELECT EXISTS (SELECT FROM outbox JOIN events USING (position) WHERE stream = $1)
+
+-- name: subjects_with_words
+-- That it is deleted stays to be read; all else of it goes from the bus.
+SELECT DISTINCT subject FROM events WHERE stream = $1 AND type <> 'discussion.deleted.v1'
 
 -- name: set_wakeup
 INSERT INTO wakeups (kind, subject, workspace, discussion, due_at, waits_for, payload)

@@ -17,6 +17,8 @@ import msgspec
 
 from contracts.deliberation import ModeFact
 from contracts.discussion import (
+    ASIDE,
+    TERMINAL,
     AttemptCut,
     AttemptFailed,
     AttemptStarted,
@@ -40,14 +42,17 @@ from contracts.discussion import (
     TurnWaiting,
 )
 from contracts.failures import PARKING, Evidence, FailureClass
+from contracts.keeping import KeepingFact
 from contracts.keys import ReportKey
-from services.discussion import accounts, aftermath, aggregate, line, looks
+from contracts.usage import UsageRecorded
+from services.discussion import accounts, aftermath, aggregate, keeping, ledger, line, looks
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account
 from services.discussion.overview import overview
 from services.discussion.remedies import reset_in
 from services.discussion.sql import SQL
 from services.discussion.words import explain
+from services.discussion.workflows import members
 from shared.database import Connection
 
 if TYPE_CHECKING:
@@ -68,6 +73,8 @@ class Reactions:
         self._before = before
         self._now = now
         self._moved: list[GateMoved] = []
+        self.bills: list[UsageRecorded] = []
+        """What the attempts that ended have cost, to be stated too."""
 
     async def note(self, events: Sequence[DiscussionEvent]) -> list[GateMoved]:
         """All that follows from `events`; answers the gates that they move, to be stated too.
@@ -82,10 +89,16 @@ class Reactions:
                     await self._all_attempts_ended()
                 case _:
                     pass
+        self.bills += await ledger.settle(self._conn, self._opened.discussion, events, self._now)
         for event in events:
-            if not isinstance(event, ModeFact):
+            if not isinstance(event, ModeFact | KeepingFact):
                 await self._turn(event)
         await self._save_overview(events)
+        await keeping.note(
+            self._conn, self._opened, events, after=self._before.version, now=self._now
+        )
+        if any(isinstance(event, TERMINAL) for event in events):
+            await members.ended(self._conn, self._opened.discussion)
         return self._moved
 
     async def _turn(self, event: TurnFact) -> None:
@@ -137,7 +150,8 @@ class Reactions:
 
     def _model(self, turn: str) -> str:
         state = self._before.state
-        return "" if isinstance(state, aggregate.NotOpened) else state.turns[turn].model
+        told = isinstance(state, aggregate.Going | aggregate.Over)
+        return state.turns[turn].model if told else ""
 
     async def _wake(self, turn: str, at: datetime, model: str) -> None:
         await self._conn.execute(
@@ -293,12 +307,13 @@ class Reactions:
 
     async def _save_overview(self, events: Sequence[DiscussionEvent]) -> None:
         after = reduce(aggregate.evolve, events, self._before.state)
+        last = next((event for event in reversed(events) if not isinstance(event, ASIDE)), None)
         title = self._opened.title
         await self._conn.execute(
             SQL["save_discussion"],
             self._opened.discussion,
             self._opened.workspace,
-            overview(after, events[-1]).value,
+            "" if last is None else overview(after, last).value,
             self._opened.mode.value,
             title.encode("utf-8", "replace"),
             title.lower().encode("utf-8", "replace"),

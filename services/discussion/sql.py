@@ -1,4 +1,4 @@
-"""The service's SQL, by name; see `queries.sql`."""
+"""The service's SQL, by name; see `queries.sql` and `money_queries.sql`."""
 
 from __future__ import annotations
 
@@ -6,4 +6,7 @@ from pathlib import Path
 
 from shared.database import queries
 
-SQL = queries(Path(__file__).with_name("queries.sql"))
+SQL = {
+    **queries(Path(__file__).with_name("queries.sql")),
+    **queries(Path(__file__).with_name("money_queries.sql")),
+}

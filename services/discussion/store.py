@@ -6,7 +6,7 @@ The append comes last in every transaction: all appends of the service queue beh
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +17,9 @@ import asyncpg
 
 from contracts.discussion import DISCUSSION_EVENTS, DiscussionEvent, DiscussionOpened
 from contracts.event import Event
-from contracts.failures import NotFound
+from contracts.failures import Gone, NotFound
 from contracts.ids import is_id
-from services.discussion import aggregate
+from services.discussion import aggregate, ledger
 from services.discussion.aggregate import Command, Discussion
 from services.discussion.reactions import Reactions
 from services.discussion.sql import SQL
@@ -37,6 +37,9 @@ SCHEMAS = (
     Path(__file__).with_name("waiting.sql"),
     Path(__file__).with_name("pooling.sql"),
     Path(__file__).with_name("oldest_first.sql"),
+    Path(__file__).with_name("money.sql"),
+    Path(__file__).with_name("keeping.sql"),
+    Path(__file__).with_name("workflows") / "workflows.sql",
 )
 """For `migrate`, in order."""
 
@@ -106,7 +109,9 @@ class Store:
         return await self.load(conn, discussion)
 
     async def find(self, conn: Connection, workspace: str, discussion: str) -> asyncpg.Record:
-        """Its line in the list; NotFound where the workspace has no such discussion."""
+        """Its line in the list; NotFound where the workspace has no such discussion, Gone where it
+        was deleted.
+        """
         row = None
         if is_id(discussion):
             row = await conn.fetchrow(SQL["find_discussion"], discussion, workspace)
@@ -115,7 +120,18 @@ class Store:
                 "There is no discussion with this id.",
                 next_step="GET /api/v1/discussions lists them.",
             )
+        if row["state"] == "deleted":
+            raise Gone(
+                "This discussion was deleted, and with it all that was said in it.",
+                slug="discussion-deleted",
+                title="This discussion was deleted",
+                next_step="GET /api/v1/discussions lists those there are.",
+            )
         return row
+
+    async def forget_words(self, conn: Connection, discussion: str) -> None:
+        """Delete for good what was said in it; its structure stays."""
+        await self._journal.forget_words(conn, discussion)
 
     async def load(self, conn: Connection, discussion: str, *, after: int = 0) -> Loaded:
         events = await self._journal.load(conn, discussion, after=after)
@@ -134,9 +150,11 @@ class Store:
         opened = loaded.opened or next(e for e in events if isinstance(e, DiscussionOpened))
         # The provider's stream before the discussion's own: whoever appends holds the journal's
         # lock until the end, and must not wait for a stream then.
-        for gate in await Reactions(conn, opened, loaded, now).note(events):
+        reactions = Reactions(conn, opened, loaded, now)
+        for gate in await reactions.note(events):
             stream = provider_stream(gate.workspace, gate.provider)
             await self.state_fact(conn, gate.workspace, stream, gate)
+        await self.state_bills(conn, loaded.id, reactions.bills)
         await self._journal.append(
             conn,
             loaded.id,
@@ -146,6 +164,16 @@ class Store:
             meta={"by": by} if by else None,
         )
         return events
+
+    async def state_bills(
+        self, conn: Connection, discussion: str, bills: Sequence[ledger.UsageFact]
+    ) -> None:
+        """Append what attempts have cost; the discussion is held, so nobody else writes there."""
+        if bills:
+            stream = ledger.stream_of(discussion)
+            version = cast("int", await conn.fetchval(SQL["stream_version"], stream))
+            workspace = bills[0].workspace
+            await self._journal.append(conn, stream, version, bills, workspace=workspace)
 
     async def state_fact(self, conn: Connection, workspace: str, stream: str, fact: Event) -> None:
         """Append a fact that is not one discussion's, e.g. that a gate has closed.

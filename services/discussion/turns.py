@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from contracts.attempts import Accepted, KeyRef, Message, RunAttempt
+from contracts.discussion import DiscussionOpened
 from contracts.failures import (
     Conflict,
     Evidence,
@@ -31,8 +32,10 @@ from services.discussion import (
     accounts,
     admission,
     allowance,
+    budgets,
     choosing,
     endpoints,
+    ledger,
     line,
     prompting,
 )
@@ -49,7 +52,9 @@ from services.discussion.aggregate import (
     Turn,
     table,
 )
+from services.discussion.ledger import Worst
 from services.discussion.outcomes import Outcomes
+from services.discussion.purse import Short
 from services.discussion.reactions import gate_name
 from services.discussion.settings import keyless_addresses
 from services.discussion.sql import SQL
@@ -144,7 +149,9 @@ class Turns:
             tokens=prompting.tokens(messages, parameters),
             retry=allowance.cost_of(turn.failures[-1] if turn.failures else None),
         )
-        verdict = await self._admit(conn, access, turn, ask)
+        longest = parameters.max_completion_tokens
+        worst = ledger.worst(opened, turn.participant, ask.tokens, longest)
+        verdict = await self._admit(conn, access, turn, ask, opened, worst)
         if not wakeup.insists:
             again = await self._access(conn, wakeup.workspace, turn)
             if isinstance(again, Barrier) or again.suspect:
@@ -159,10 +166,23 @@ class Turns:
                 failure = _cannot_fit(turn.model, ask.tokens, verdict)
                 await self._store.change(conn, loaded, Refuse(turn=turn.id, failure=failure))
                 return None
+            case Short():
+                await self._no_money(conn, wakeup, loaded, turn, verdict)
+                return None
             case admission.Admitted():
                 pass
         now = await self._store.clock(conn)
         await self._take_place(conn, wakeup, turn, access, attempt)
+        await ledger.enter(
+            conn,
+            opened,
+            attempt=attempt,
+            turn=turn.id,
+            model=turn.model,
+            persona=opened.participants[turn.participant].persona,
+            worst=worst,
+            now=now,
+        )
         await self._store.change(
             conn,
             loaded,
@@ -194,8 +214,14 @@ class Turns:
         )
 
     async def _admit(
-        self, conn: Connection, access: Access, turn: Turn, ask: admission.Ask
-    ) -> admission.Admitted | admission.Denied | admission.TooLarge:
+        self,
+        conn: Connection,
+        access: Access,
+        turn: Turn,
+        ask: admission.Ask,
+        opened: DiscussionOpened,
+        worst: Worst,
+    ) -> admission.Admitted | admission.Denied | admission.TooLarge | Short:
         """The permit, unless something stands against it, or somebody stands before us."""
         account, now = await accounts.lock_to_admit(conn, access.ref, self._store.clock)
         limits = await accounts.limits_of(conn, access.ref)
@@ -209,6 +235,11 @@ class Turns:
                 # What is free belongs to who stands before us, and looks now.
                 await line.call_next(conn, access.ref, account, limits, now)
                 return admission.Denied(account, reason, now + admission.RECHECK)
+            # Held last: whoever ends an attempt has its account first, too.
+            against = await budgets.stands_against(conn, opened, worst, now)
+            if against is not None:
+                await line.call_next(conn, access.ref, account, limits, now, after=turn.id)
+                return against
         if not isinstance(verdict, admission.Denied) or verdict.reason not in line.REASONS:
             await line.call_next(conn, access.ref, verdict.account, limits, now, after=turn.id)
         await accounts.save(conn, access.ref, verdict.account)
@@ -311,6 +342,34 @@ class Turns:
             loaded.id,
             None,
             f"{gate}@{wakeup.workspace}",
+            turn.model.encode(),
+        )
+
+    async def _no_money(
+        self, conn: Connection, wakeup: Wakeup, loaded: Loaded, turn: Turn, against: Short
+    ) -> None:
+        """A budget stands against it: wait for what is held, park, or end what has none left."""
+        now = await self._store.clock(conn)
+        failure = budgets.explained(against)
+        if against.passes:
+            due, waits_for = now + admission.RECHECK, ledger.held_name(wakeup.workspace)
+            command = HoldBack(turn=turn.id, reason="budget", not_before=due)
+        elif against.ends_the_work:
+            await self._store.change(conn, loaded, Refuse(turn=turn.id, failure=failure))
+            return
+        else:
+            due, waits_for = against.purse.until, budgets.parked_name(wakeup.workspace)
+            gate = f"budget:{against.purse.scope.value}"
+            command = ParkTurn(turn=turn.id, gate=gate, failure=failure)
+        await self._store.change(conn, loaded, command)
+        await conn.execute(
+            SQL["set_wakeup"],
+            "turn",
+            turn.id,
+            wakeup.workspace,
+            loaded.id,
+            due,
+            waits_for,
             turn.model.encode(),
         )
 

@@ -24,6 +24,7 @@ from contracts.deliberation import (
     WinnerPicked,
 )
 from contracts.discussion import (
+    ASIDE,
     AttemptCut,
     AttemptFailed,
     AttemptStarted,
@@ -47,6 +48,7 @@ from contracts.discussion import (
     TurnView,
     TurnWaiting,
 )
+from contracts.keeping import DiscussionDeleted, DiscussionRenamed
 from services.discussion.aggregate import replay
 from services.discussion.overview import overview
 
@@ -71,13 +73,17 @@ def view(facts: Sequence[DiscussionEvent]) -> DiscussionView:
     for fact in later:
         if isinstance(fact, ModeFact):
             _tell(told, fact, turns)
+        elif isinstance(fact, DiscussionRenamed):
+            told.title = fact.title
+        elif isinstance(fact, DiscussionDeleted):
+            pass  # nobody is shown it any more
         else:
             _apply(turns, fact, opened)
     return DiscussionView(
         id=opened.discussion,
-        state=overview(replay(facts), facts[-1]),
+        state=overview(replay(facts), next(fact for fact in reversed(facts) if not _aside(fact))),
         mode=opened.mode,
-        title=opened.title,
+        title=told.title or opened.title,
         topic=opened.topic,
         created_at=opened.at,
         updated_at=facts[-1].at,
@@ -95,10 +101,16 @@ def view(facts: Sequence[DiscussionEvent]) -> DiscussionView:
     )
 
 
+def _aside(fact: DiscussionEvent) -> bool:
+    return isinstance(fact, ASIDE)
+
+
 @dataclass
 class _Told:
     """What is not a turn's own."""
 
+    title: str = ""
+    """The one that it was given later."""
     posts: list[Post] = field(default_factory=list[Post])
     picked: str = ""
     stopped_by: str = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
@@ -71,7 +72,7 @@ def _unknown(name: str, known: list[str]) -> PydanticCustomError:
     )
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Something a reader can see: a letter, digit, punctuation mark or symbol."""
     if not any(unicodedata.category(char)[0] in "LNPS" for char in text):
         raise PydanticCustomError("nothing_visible", "must say something")
@@ -84,15 +85,17 @@ def _name(text: str) -> str:
     return text
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     if not text.isprintable():
         raise PydanticCustomError("not_printable", "is one line of text")
     return text
 
 
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)]
-Question = Annotated[str, Field(min_length=1, max_length=TOPIC), AfterValidator(_visible)]
+Question = Annotated[str, Field(min_length=1, max_length=TOPIC), AfterValidator(visible)]
 Tokens = Annotated[int, Field(ge=1, le=TOKENS)]
+Amount = Annotated[Decimal, Field(strict=False, ge=0, le=10_000_000, decimal_places=6)]
+"""USD."""
 
 
 # --- Discussions ------------------------------------------------------------------------------
@@ -133,6 +136,8 @@ class OptionsBody(Body):
         None
     )
     seed: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
+    budget: Amount | None = None
+    """USD that all requests of the discussion together may cost."""
     rounds: Annotated[int, Field(ge=1, le=10)] | None = None
     """Debate: at most so many; 3 unless said otherwise."""
     blind: bool = False
@@ -266,6 +271,26 @@ def _id(text: str) -> str:
     return text
 
 
+class RenameBody(Body):
+    """Another title."""
+
+    title: Annotated[
+        str,
+        Field(min_length=1, max_length=200),
+        AfterValidator(printable),
+        AfterValidator(visible),
+    ]
+
+
+class ExportQuery(BaseModel):
+    """As which document."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, frozen=True)
+
+    format: Literal["markdown", "json"] | None = None
+    """Left out: as Accept says, else Markdown."""
+
+
 class ListQuery(BaseModel):
     """Which discussions."""
 
@@ -273,7 +298,8 @@ class ListQuery(BaseModel):
 
     state: DiscussionState | None = None
     q: Annotated[str, Field(max_length=200)] = ""
-    """Words of the title or the question."""
+    """Words of the title, the question, the posts or the answers: all of them are to be found, in
+    whatever order; what stands in quotation marks as it stands."""
     cursor: Annotated[str, AfterValidator(_id)] = ""
     """`next_cursor` of the page before."""
     limit: Annotated[int, Field(ge=1, le=200)] = 50
@@ -448,7 +474,7 @@ class EndpointSettings(Body):
     base_url: Annotated[str, Field(min_length=1, max_length=500)]
     """`https://` and a public name, with the path before `/chat/completions`. Keys do not follow an
     endpoint to another address."""
-    title: Annotated[str, Field(max_length=100), AfterValidator(_printable)] = ""
+    title: Annotated[str, Field(max_length=100), AfterValidator(printable)] = ""
     """What people read; left out: the name."""
     dialect: Annotated[Dialect, Field(strict=False)] = Dialect.OPENAI_CHAT
     """How it is spoken to."""

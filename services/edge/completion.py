@@ -107,6 +107,11 @@ class Completing:
         """It failed before a word was said: the status of the answer can still tell."""
         return self.result.done() and isinstance(self.result.result(), WireError) and not self._said
 
+    @property
+    def answered(self) -> bool:
+        """It has ended, and how is known here; not merely this process."""
+        return self.result.done() and self.result.result() is not STOPPING
+
     def attach(self, outlet: Outlet) -> None:
         """Write into this stream from now on, beginning with what was said already."""
         self._outlet = outlet

@@ -22,11 +22,20 @@ from contracts.discussion import (
     PostMessage,
     RetryTurn,
 )
+from contracts.keeping import DeleteDiscussion, RenameDiscussion
 from contracts.keys import Done
 from contracts.modes import Options
-from services.edge import answers
+from services.edge import answers, export
 from services.edge.asks import ask
-from services.edge.bodies import ForkBody, ListQuery, OpenBody, PickBody, PostBody
+from services.edge.bodies import (
+    ExportQuery,
+    ForkBody,
+    ListQuery,
+    OpenBody,
+    PickBody,
+    PostBody,
+    RenameBody,
+)
 from services.edge.call import Call, plain
 from services.edge.live import with_live_text
 
@@ -75,6 +84,7 @@ def _wish(call: Call, body: OpenBody) -> OpenDiscussion:
         parameters=None if body.options is None else body.options.parameters(),
         options=Options() if body.options is None else body.options.of_mode(),
         by=call.who.token,
+        budget=None if body.options is None else body.options.budget,
     )
 
 
@@ -90,6 +100,58 @@ async def cancel_one(call: Call) -> web.StreamResponse:
     )
     await ask(call.tools.bus, "discussion", "cancel", command, Done)
     return plain(answers.discussion(await _view(call)))
+
+
+async def rename_one(call: Call) -> web.StreamResponse:
+    """Give it another title."""
+    body = await call.body(RenameBody)
+    command = RenameDiscussion(
+        workspace=call.workspace,
+        discussion=call.id("id", "discussion"),
+        title=body.title,
+        by=call.who.token,
+    )
+    await ask(call.tools.bus, "discussion", "rename", command, Done)
+    return plain(answers.discussion(await _view(call)))
+
+
+async def delete_one(call: Call) -> web.StreamResponse:
+    """Delete what was said in it, for good; what runs of it is cancelled first."""
+    command = DeleteDiscussion(
+        workspace=call.workspace, discussion=call.id("id", "discussion"), by=call.who.token
+    )
+    await ask(call.tools.bus, "discussion", "delete", command, Done)
+    call.tools.hubs.forget(call.workspace, command.discussion)
+    return web.Response(status=204)
+
+
+async def export_one(call: Call) -> web.StreamResponse:
+    """The whole of it as a document: Markdown for people, JSON for programs."""
+    wanted = call.query(ExportQuery).format or _preferred(call.request.headers.get("Accept", ""))
+    told = answers.discussion(await _view(call))
+    name = export.file_name(told.title, "json" if wanted == "json" else "md")
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    if wanted == "json":
+        return plain(export.Document(discussion=told), headers=headers)
+    return web.Response(
+        body=export.markdown(told).encode("utf-8", "replace"),
+        content_type="text/markdown",
+        charset="utf-8",
+        headers=headers,
+    )
+
+
+def _preferred(accept: str) -> str:
+    """Markdown, unless it is JSON that is asked for first."""
+    for kind in accept.lower().split(","):
+        match kind.partition(";")[0].strip():
+            case "application/json":
+                return "json"
+            case "text/markdown" | "text/*" | "*/*":
+                return "markdown"
+            case _:
+                pass
+    return "markdown"
 
 
 async def retry_turn(call: Call) -> web.StreamResponse:

@@ -17,6 +17,7 @@ from itertools import islice
 import msgspec
 
 from contracts.discussion import (
+    ASIDE,
     AttemptCut,
     AttemptFailed,
     AttemptStarted,
@@ -30,7 +31,9 @@ from contracts.discussion import (
     TurnRestarted,
 )
 from contracts.event import name_of
+from contracts.keeping import DiscussionDeleted
 from contracts.stream import ChunkKind, StreamChunk
+from contracts.workflow_events import RunCancelled, RunCompleted, RunFailed
 from services.edge.frames import event_frame, fact_frame, live_frame
 
 EARLY = 1 << 20
@@ -46,8 +49,15 @@ TERMINAL = {
     name_of(DiscussionCompleted): DiscussionState.COMPLETED,
     name_of(DiscussionFailed): DiscussionState.FAILED,
     name_of(DiscussionCancelled): DiscussionState.CANCELLED,
+    # A run of a workflow is followed in the same way.
+    name_of(RunCompleted): DiscussionState.COMPLETED,
+    name_of(RunFailed): DiscussionState.FAILED,
+    name_of(RunCancelled): DiscussionState.CANCELLED,
 }
 
+_ASIDE = frozenset(map(name_of, ASIDE))
+"""They may come after the end, and change nothing of it."""
+_DELETED = name_of(DiscussionDeleted)
 _STARTS = name_of(AttemptStarted)
 _BREAKS_OFF = frozenset(map(name_of, (AttemptFailed, AttemptCut)))
 _ENDS_ATTEMPT = frozenset(map(name_of, (AttemptFailed, AttemptCut, TurnRestarted, TurnCompleted)))
@@ -148,6 +158,8 @@ class Feed:
     def __init__(self) -> None:
         self.state: DiscussionState | None = None
         """How it ended; None while it can still go on."""
+        self.deleted = False
+        """What is held here is to be shown to nobody any more."""
         self._log: deque[Fact] = deque()
         self._log_bytes = 0
         self._forgotten = 0
@@ -275,7 +287,9 @@ class Feed:
 
     def _follow(self, fact: Fact, marks: _Marks) -> Iterable[Output]:
         self._keep(fact)
-        self.state = TERMINAL.get(fact.name)
+        if fact.name not in _ASIDE:
+            self.state = TERMINAL.get(fact.name)
+        self.deleted = self.deleted or fact.name == _DELETED
         yield fact
         if fact.name in _BREAKS_OFF:
             self._broken[marks.turn] = marks.text

@@ -21,9 +21,9 @@ from contracts.discussion import (
     WantedParticipant,
 )
 from contracts.failures import Invalid, NotFound
+from contracts.keeping import DeleteDiscussion
 from contracts.keys import Done
 from contracts.modes import Mode, Options
-from contracts.personas import GetPersonas, PersonaList
 from services.edge import sse
 from services.edge.asks import ask
 from services.edge.call import Call, plain
@@ -39,6 +39,7 @@ from services.edge.openai_words import (
 )
 from services.edge.outlet import Ending, Outlet
 from services.edge.panel import NAMES, PANEL, PATIENCE, Panel, lineup
+from services.edge.personas import everyone
 
 UNDECIDED = 2.0
 """Seconds in which a failure is still told by the status of the answer; then the stream begins."""
@@ -57,7 +58,7 @@ async def complete(call: Call) -> web.StreamResponse:
     completing = follows(
         f"chatcmpl-{discussion}", int(time.time()), body.model, with_usage=body.includes_usage
     )
-    await _follow(call, discussion, completing)
+    await _follow(call, discussion, completing, keeps=body.store is not False)
     if body.stream:
         return await _stream(call, discussion, completing)
     return await _whole(discussion, completing)
@@ -97,6 +98,7 @@ def _command(call: Call, body: CompletionBody) -> OpenDiscussion:
         messages=[message.message() for message in body.messages],
         parameters=body.parameters(),
         options=options,
+        keep_words=body.store is not False,
         by=call.who.token,
         idempotency_key=call.idempotency_key(),
         body_hmac=call.body_hmac(),
@@ -122,7 +124,7 @@ async def _cards(call: Call) -> list[ModelCard]:
         ask(
             call.tools.bus, "discussion", "models", ListModels(workspace=call.workspace), ModelList
         ),
-        ask(call.tools.bus, "persona", "list", GetPersonas(workspace=call.workspace), PersonaList),
+        everyone(call.tools.bus, call.workspace),
     )
     return [
         *(
@@ -130,7 +132,7 @@ async def _cards(call: Call) -> list[ModelCard]:
             for model in models.items
             if not model.retired
         ),
-        *(ModelCard(id=f"{PERSONA}{persona.slug}") for persona in personas.items),
+        *(ModelCard(id=f"{PERSONA}{persona.slug}") for persona in personas),
         *(ModelCard(id=name) for name in NAMES),
     ]
 
@@ -138,7 +140,7 @@ async def _cards(call: Call) -> list[ModelCard]:
 # --- Answering --------------------------------------------------------------------------------
 
 
-async def _follow(call: Call, discussion: str, completing: Completing) -> None:
+async def _follow(call: Call, discussion: str, completing: Completing, *, keeps: bool) -> None:
     """Watch the discussion to its end, whether or not the client stays.
 
     The run belongs to the server. Only what is parked is given up: nobody will come back for it.
@@ -165,6 +167,10 @@ async def _follow(call: Call, discussion: str, completing: Completing) -> None:
             if completing.moot:
                 command = CancelDiscussion(workspace=workspace, discussion=discussion, by=by)
                 await ask(tools.bus, "discussion", "cancel", command, Done)
+            if not keeps and completing.answered:
+                # All of it is in hand. Should this not come to be, discussion does it by itself.
+                command = DeleteDiscussion(workspace=workspace, discussion=discussion, by=by)
+                await ask(tools.bus, "discussion", "delete", command, Done)
         finally:
             hub.leave(completing)
             tools.hubs.release(workspace, discussion)

@@ -116,8 +116,8 @@ class CompletionBody(_Lenient):
     seed: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
     n: Literal[1] | None = None
     logprobs: Literal[False] | None = None
-    store: Literal[True] | None = None
-    """Every call is a stored discussion; false cannot be kept yet and is refused."""
+    store: bool | None = None
+    """Every call is a stored discussion; false: what was said is deleted once it was answered."""
 
     @model_validator(mode="before")
     @classmethod
@@ -128,8 +128,6 @@ class CompletionBody(_Lenient):
         for name in UNKEPT:
             if wishes.get(name):
                 raise _unsupported(name)
-        if wishes.get("store") is False:
-            raise _unsupported("store: false")
         return wishes
 
     @property

@@ -203,7 +203,7 @@ def error_of(problem: Problem) -> WireError:
     )
 
 
-_KINDS = {403: "permission_error", 429: "rate_limit_error"}
+_KINDS = {402: "insufficient_quota", 403: "permission_error", 429: "rate_limit_error"}
 
 _FAILURES: Mapping[FailureClass, tuple[int, str, str]] = {
     FailureClass.REQUEST: (400, "invalid_request_error", "request_refused"),

@@ -45,6 +45,11 @@ PROBLEM: dict[str, Any] = {
         "successor": {"type": "string"},
         "incident": {"type": "string"},
         "retry_after": {"type": "number"},
+        "figures": {
+            "type": "object",
+            "description": "Amounts that it is about, e.g. needs and left of a budget.",
+            "additionalProperties": {"type": "string"},
+        },
     },
 }
 

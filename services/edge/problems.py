@@ -192,7 +192,7 @@ USUAL_STEPS: Mapping[int, str] = {
 
 def document(problem: Problem) -> dict[str, Any]:
     """The problem as it goes out: `type` is a URI, what is empty is left out."""
-    empty: tuple[Any, ...] = ("", [], None)
+    empty: tuple[Any, ...] = ("", [], {}, None)
     told = {name: value for name, value in asdict(harmless(problem)).items() if value not in empty}
     if (usual := USUAL_STEPS.get(problem.status)) is not None:
         told.setdefault("next_step", usual)

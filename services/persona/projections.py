@@ -57,13 +57,17 @@ async def project(conn: Connection, event: PersonaEvent) -> None:
 
 
 async def find(conn: Connection, workspace: str, slug: str) -> PersonaView | None:
+    """As it is now, also if it was put away."""
     row = await conn.fetchrow(SQL["find_persona"], workspace, slug)
     return None if row is None else _view(row)
 
 
-async def everyone(conn: Connection, workspace: str) -> Sequence[PersonaView]:
-    """All personas of a workspace, by slug."""
-    return [_view(row) for row in await conn.fetch(SQL["list_personas"], workspace)]
+async def everyone(
+    conn: Connection, workspace: str, *, archived: bool = False
+) -> Sequence[PersonaView]:
+    """All personas of a workspace, by slug: those that are there, or those put away."""
+    rows = await conn.fetch(SQL["list_personas"], workspace, archived)
+    return [_view(row) for row in rows]
 
 
 def _view(row: asyncpg.Record) -> PersonaView:
@@ -78,4 +82,5 @@ def _view(row: asyncpg.Record) -> PersonaView:
         built_in=row["built_in"],
         color=row["color"],
         updated_at=row["updated_at"],
+        archived=row["archived"],
     )

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from local.home import CHECKOUT
 from tests.systems import Client, RunningSystem
@@ -58,7 +59,7 @@ async def test_the_models_are_listed_with_what_they_cost_and_can_do(
     assert listed.status == 0, listed.remarks
     (line,) = [line for line in listed.said.splitlines() if "kimi/kimi-k2.6 " in line]
     assert " ".join(line.split()) == (
-        "kimi/kimi-k2.6 262,144 0.95 0.16 4 think, see used when nobody chooses"
+        "kimi/kimi-k2.6 262,144 0.95 0.16 4 2026-11-22 think, see used when nobody chooses"
     )
     assert "kimi/kimi-latest" not in listed.said
     assert "models at http" in listed.remarks
@@ -148,3 +149,39 @@ async def test_seeding_again_names_the_personas(running_system: RunningSystem) -
 
     assert seeded.status == 0, seeded.remarks
     assert "riley-engstrom\n" in seeded.said
+
+
+async def test_a_persona_goes_through_its_life_on_the_command_line(
+    running_system: RunningSystem, tmp_path: Path
+) -> None:
+    async def personas(*words: str, typed: str = "") -> Ended:
+        return await parley(running_system, "personas", *words, typed=typed)
+
+    document = tmp_path / "mary.json"
+    made = await personas(
+        "create", "Mary Shelley", "--title", "Novelist", typed="You are Mary. Tell.\n"
+    )
+    revised = await personas("revise", "mary-shelley", "--model", "kimi/kimi-k2.6")
+    nothing = await personas("revise", "mary-shelley")
+    wrong = await personas("revise", "mary-shelley", "--model", "kimi/kimi-k2-0711-preview")
+    shown = await personas("show", "mary-shelley")
+    exported = await personas("export", "mary-shelley", "-o", str(document))
+    archived = await personas("archive", "mary-shelley")
+    listed = await personas("list")
+    restored = await personas("restore", "mary-shelley")
+    imported = await personas("import", str(document))
+    unread = await personas("import", "-", typed="{")
+
+    assert (made.status, "mary-shelley" in made.said) == (0, True), made.remarks
+    assert revised.status == 0, revised.remarks
+    assert nothing.status == 2
+    assert (wrong.status, "kimi/kimi-k2.6" in wrong.remarks) == (1, True)
+    assert shown.said == "You are Mary. Tell.\n"
+    assert "version 2" in shown.remarks
+    assert (exported.status, archived.status) == (0, 0)
+    assert "mary-shelley" not in listed.said
+    assert "riley-engstrom" in listed.said
+    assert (restored.status, " 3 " in restored.said) == (0, True), restored.said
+    assert (imported.status, "unchanged" in imported.said) == (0, True), imported.remarks
+    assert unread.status == 2
+    await personas("archive", "mary-shelley")

@@ -57,7 +57,7 @@ async def test_a_kek_is_changed_and_a_wrong_one_is_called_by_its_name(tmp_path: 
             current = home.kek.read_text()
             home.kek.write_text(stale)
             with launched(home, **settings(provider)) as wrong:
-                assert await wrong.ended() == 1
+                assert await wrong.did_not_start() == 1
                 told = " ".join(wrong.said.read_text().split())
                 assert "was encrypted with KEK version 2; here is 1" in told
                 assert "Put the right one back" in told

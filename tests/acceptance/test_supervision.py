@@ -79,7 +79,7 @@ async def test_a_broker_that_dies_comes_back_at_the_same_address(system: Launche
 
 async def test_a_second_one_in_the_same_home_is_refused(system: Launched) -> None:
     with launched(system.home) as second:
-        assert await second.ended() == 1
+        assert await second.did_not_start() == 1
 
     said = second.said.read_text()
     assert f"process {system.process.pid}" in said
@@ -90,7 +90,7 @@ async def test_a_taken_port_is_named_with_what_changes_it(system: Launched, home
     port = urlsplit((await system.ready()).url).port
 
     with launched(home, PARLEY_PORT=str(port)) as second:
-        assert await second.ended() == 1
+        assert await second.did_not_start() == 1
 
     assert f"Port {port}" in second.said.read_text()
     assert "PARLEY_PORT=" in second.said.read_text()

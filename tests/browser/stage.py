@@ -52,7 +52,7 @@ class Told:
         return {
             "id": self.id,
             "state": self.state,
-            "mode": "single",
+            "mode": self.facts[0][1]["mode"],
             "title": "Tea?",
             "topic": "Tea?",
             "created_at": NOW,
@@ -77,7 +77,11 @@ class Stage:
         self.hanging_up = False
         """Streams are opened and closed at once."""
         self.providers: list[dict[str, Any]] = []
+        self.models: list[dict[str, Any]] = []
         self.put: list[tuple[str, Any]] = []
+        self.estimate: dict[str, Any] = {"tokens": 3_100, "seconds": 20}
+        self.too_dear: dict[str, Any] = {}
+        """The refusal that estimates are answered with, if any."""
         self._following: dict[web.StreamResponse, tuple[str, ...]] = {}
         self._broken = asyncio.Event()
         self._runner: web.ServerRunner | None = None
@@ -140,12 +144,15 @@ class Stage:
         if path.startswith("/api/v1/discussions/"):
             told = self.discussions.get(path.rpartition("/")[2])
             return web.json_response(told.view()) if told else web.Response(status=404)
+        if path == "/api/v1/estimates" and self.too_dear:
+            return web.json_response(self.too_dear, status=402)
         if request.method == "PUT":
             self.put.append((path, await request.json()))
             return web.json_response(self.providers[0])
         answers: dict[str, Any] = {
+            "/api/v1/estimates": self.estimate,
             "/api/v1/personas": {"items": [PERSONA]},
-            "/api/v1/models": {"items": []},
+            "/api/v1/models": {"items": self.models},
             "/api/v1/providers": {"items": self.providers},
             "/api/v1/session": {"workspace": "default", "role": "owner"},
             "/api/v1/keys": {"items": []},

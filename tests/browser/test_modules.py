@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from playwright.async_api import Page
+
+from contracts.discussion import DiscussionEvent
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -206,6 +208,107 @@ async def test_waiting_for_a_viewer_grows_to_a_minute_and_is_never_in_step(modul
         *[60000] * 2,
     ]
     assert waits[-1][1] < 60_000
+
+
+# --- What happens between turns --------------------------------------------------------------
+
+
+async def known_after(page: Page, facts: list[tuple[str, dict[str, Any]]], look: str) -> Any:
+    """What `look` finds in the transcript `known` after these facts."""
+    return await page.evaluate(
+        f"""async (facts) => {{
+            const {{ Transcript }} = await import("/pages/transcript.js");
+            const known = new Transcript();
+            facts.forEach(([name, data], at) => known.apply(name, data, at + 1));
+            return {look};
+        }}""",
+        facts,
+    )
+
+
+def opened(mode: str, *models: str, **options: Any) -> tuple[str, dict[str, Any]]:
+    who = [{"model": model} for model in models]
+    about = {"discussion": "d", "topic": "Tea?", "mode": mode}
+    return ("DiscussionOpened", about | {"participants": who, "options": options})
+
+
+def called(turn: str, participant: int = 0, **more: Any) -> tuple[str, dict[str, Any]]:
+    return ("TurnScheduled", {"turn": turn, "participant": participant, "persona": "", **more})
+
+
+async def test_every_fact_of_a_discussion_is_listened_for(modules: Page) -> None:
+    heard = await modules.evaluate(
+        """async () => (await import("/pages/transcript.js")).EVENT_NAMES"""
+    )
+
+    facts = get_args(DiscussionEvent)
+    assert {fact.__name__ for fact in facts} <= set(heard)
+
+
+async def test_a_message_stands_where_it_was_said(modules: Page) -> None:
+    known = await known_after(
+        modules,
+        [
+            opened("debate", "kimi/a", "kimi/b"),
+            called("one"),
+            ("MessagePosted", {"message": "m", "text": "And milk?"}),
+            called("two", 1, posts=1, round=1),
+        ],
+        "[known.posts.map((post) => post.after), [...known.turns.values()].map((t) => t.posts)]",
+    )
+
+    assert known == [["one"], [0, 1]]
+
+
+async def test_a_view_tells_who_has_heard_which_message(modules: Page) -> None:
+    turns = [{"id": id, "state": "completed", "model": "kimi/k"} for id in ("one", "two")]
+    view = {"id": "d", "version": 9, "state": "completed", "turns": turns}
+    heard = await modules.evaluate(
+        """async (view) => {
+            const { Transcript } = await import("/pages/transcript.js");
+            const known = new Transcript();
+            known.adopt(view);
+            return [...known.turns.values()].map((turn) => turn.posts);
+        }""",
+        view | {"posts": [{"id": "m", "text": "And milk?", "after": "one"}]},
+    )
+
+    assert heard == [0, 1]
+
+
+async def test_names_are_hidden_until_the_best_is_picked(modules: Page) -> None:
+    story = [opened("compare", "kimi/a", "kimi/b", blind=True), called("one"), called("two", 1)]
+    names = "[0, 1].map((who) => known.nameOf(who))"
+
+    assert await known_after(modules, story, names) == ["Model A", "Model B"]
+    picked = ("WinnerPicked", {"turn": "two", "blind": True})
+    assert await known_after(modules, [*story, picked], names) == ["kimi/a", "kimi/b"]
+
+
+async def test_the_same_model_twice_is_told_apart(modules: Page) -> None:
+    names = await known_after(
+        modules,
+        [opened("compare", "kimi/a", "kimi/b", "kimi/a")],
+        "[0, 1, 2].map((who) => known.nameOf(who))",
+    )
+
+    assert names == ["kimi/a (1)", "kimi/b", "kimi/a (2)"]
+
+
+async def test_what_only_the_events_tell_stays_when_a_view_comes(modules: Page) -> None:
+    facts = [
+        opened("consensus", "kimi/a", "kimi/b"),
+        called("one", purpose="draft"),
+        ("PanelSealed", {"drafts": {"one": "00"}, "absent": [1]}),
+        ("BallotSubmitted", {"turn": "r", "member": 0, "round": 1, "ranking": ["one"]}),
+    ]
+    look = """[4, 5].map((version) => {
+        known.adopt({ id: "d", version, state: "running", mode: "consensus", turns: [] });
+        return [known.whole, known.ballots.length];
+    })"""
+
+    # A view of what is known already changes nothing; a later one leaves a hole.
+    assert await known_after(modules, facts, look) == [[True, 1], [False, 1]]
 
 
 # --- Markdown ---------------------------------------------------------------------------------

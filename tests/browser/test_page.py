@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Locator, Page, Route, expect
 
+from shared.ids import fresh
 from tests.browser.conftest import Watched
 from tests.browser.line import Line
 from tests.systems import RunningSystem
@@ -215,11 +216,13 @@ async def test_everything_can_be_done_with_the_keyboard(
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("button", name="Ask")).to_be_focused()
     await page.keyboard.press("Tab")
+    await expect(page.get_by_role("radio", name="Answer")).to_be_focused()
+    await page.keyboard.press("Tab")
     await expect(page.get_by_role("checkbox", name=RILEY)).to_be_focused()
     await page.keyboard.press("Space")
     await expect(page.get_by_text("Morgan answers.")).to_be_visible()
-    await page.keyboard.press("Shift+Tab")
-    await page.keyboard.press("Shift+Tab")
+    for _ in range(3):
+        await page.keyboard.press("Shift+Tab")
     await page.keyboard.press("Control+Enter")
 
     await expect(page.locator(".column")).to_have_count(1)
@@ -413,3 +416,41 @@ async def test_a_phone_has_it_all(chromium: Browser, running_system: RunningSyst
     await expect(page.get_by_role("link", name="Keys and providers")).not_to_be_in_viewport()
     watched.behaved()
     await context.close()
+
+
+async def test_a_discussion_is_found_renamed_exported_and_deleted(
+    watched: Watched, running_system: RunningSystem
+) -> None:
+    page = watched.page
+    await sign_in(page, running_system)
+    word = f"w{fresh()[-12:]}"
+    discussion = await ask(page, f"[[text: It was {word} all along.]] Who was it?")
+    await finished(page)
+    line = page.locator(f'#recent a[href="#/d/{discussion}"]')
+
+    await page.get_by_label("Search discussions").fill(f"{word} along")
+    await expect(page.locator("#recent a")).to_have_count(1)
+    await expect(line).to_be_visible()
+    await page.get_by_label("Search discussions").fill(f"{word} never")
+    await expect(page.get_by_text("Nothing was said with all of these words.")).to_be_visible()
+    await page.get_by_label("Search discussions").fill("")
+
+    await page.get_by_role("button", name="Rename").click()
+    await expect(page.get_by_label("Title")).to_be_focused()
+    await page.keyboard.type("The culprit")
+    await page.keyboard.press("Enter")
+    await expect(line).to_contain_text("The culprit")
+    await is_accessible(page, "a renamed discussion")
+
+    async with page.expect_download() as started:
+        await page.get_by_role("link", name="Export").click()
+    download = await started.value
+    assert download.suggested_filename == "the-culprit.md"
+
+    await page.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+    await page.get_by_role("button", name="Delete for good").click()
+    await expect(page.get_by_role("heading", name="What shall they discuss?")).to_be_visible()
+    await expect(line).to_have_count(0)
+    await page.goto(f"{running_system.url}/#/d/{discussion}")
+    await expect(page.get_by_role("alert")).to_contain_text("This discussion was deleted")

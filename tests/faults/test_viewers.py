@@ -1,7 +1,4 @@
-"""Crowds of viewers: they cost the provider nothing, the edge little, and lose no word.
-
-`PARLEY_TEST_HISTORIES` says how many random histories of reconnects are tried (500 for the proof).
-"""
+"""Crowds of viewers: they cost the provider nothing, the edge little, and lose no word."""
 
 from __future__ import annotations
 
@@ -10,9 +7,10 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -25,13 +23,21 @@ from tests.eventually import eventually
 from tests.faults.test_kills import pid_of, requests_of, until_terminal
 from tests.systems import Client, RunningSystem
 
-HISTORIES = int(os.environ.get("PARLEY_TEST_HISTORIES", "60"))
-
 SILENT = "[[text: Hold. ; wait: 25s ; comment: hb ; wait: 25s ; comment: hb ; wait: 25s]]"
 """Lives, and says nothing for longer than the test takes."""
 
 MORE_MEMORY = 24 << 20
 """Bytes by which the edge may have grown once everybody has left: what Python keeps for itself."""
+
+
+@pytest.fixture(autouse=True)
+def many_files() -> Generator[None]:
+    """All viewers are in this process, and each has a connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert hard == resource.RLIM_INFINITY or hard >= 4_096, "ulimit -Hn 4096, at least"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4_096), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @dataclass(eq=False)
@@ -186,17 +192,15 @@ SPEECHES = [
 ]
 
 
+@pytest.mark.parametrize("histories", [60, pytest.param(500, marks=pytest.mark.slow)])
 async def test_what_a_reader_saw_is_the_journal_over_any_history_of_reconnects(
-    client: Client,
+    client: Client, dice: random.Random, histories: int
 ) -> None:
-    seed = random.randrange(1 << 32)
-    print(f"histories from the seed {seed}")  # noqa: T201 - to play it again
-    dice = random.Random(seed)
     discussions = [
         await client.open(speech, "riley-engstrom", "morgan-castellano") for speech in SPEECHES
     ]
     readers = [
-        client.system.reader(discussions[number % len(discussions)]) for number in range(HISTORIES)
+        client.system.reader(discussions[number % len(discussions)]) for number in range(histories)
     ]
     patience = [random.Random(dice.randrange(1 << 32)) for _ in readers]
     connector = aiohttp.TCPConnector(limit=0)
@@ -211,7 +215,7 @@ async def test_what_a_reader_saw_is_the_journal_over_any_history_of_reconnects(
                 if status == 204:
                     return
 
-        await asyncio.wait_for(asyncio.gather(*map(follow, range(HISTORIES))), 300)
+        await asyncio.wait_for(asyncio.gather(*map(follow, range(histories))), 300)
         journals: dict[str, list[tuple[str, Any]]] = {}
         for discussion in discussions:
             whole = client.system.reader(discussion)

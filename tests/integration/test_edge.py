@@ -609,6 +609,30 @@ async def test_a_hub_ends_when_nobody_watches_any_more(broker: Broker) -> None:
     await hubs.stop()
 
 
+async def test_what_a_hub_holds_of_a_deleted_discussion_is_shown_to_nobody(
+    broker: Broker,
+) -> None:
+    behind = await Behind.at(broker)
+    await behind.begin()
+    hubs = Hubs(await broker.bus("edge"), linger=60)
+    running = await hubs.get(WORKSPACE, behind.id)
+    hubs.forget(WORKSPACE, behind.id)
+    assert hubs.here(WORKSPACE, behind.id) is running, "its viewers are told the end first"
+
+    await behind.finish("Said once.")
+    await eventually(lambda: _truth(running.feed.state is not None))
+    hubs.release(WORKSPACE, behind.id)
+    hubs.forget(WORKSPACE, behind.id)
+    assert hubs.here(WORKSPACE, behind.id) is None
+
+    again = await hubs.get(WORKSPACE, behind.id)
+    await behind.fact("DiscussionDeleted")
+    await eventually(lambda: _truth(again.feed.deleted))
+    hubs.release(WORKSPACE, behind.id)
+    assert await hubs.get(WORKSPACE, behind.id) is not again
+    await hubs.stop()
+
+
 async def test_silence_is_broken_by_heartbeats(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "HEARTBEAT", 0.2)
     monkeypatch.setattr(hub, "SWEEP", 0.1)
@@ -822,3 +846,7 @@ async def test_every_error_of_the_openai_door_tells_clients_not_to_try_again(
     async with edge.http.request(method, edge.url + path, json=body, headers=headers) as answer:
         assert 400 <= answer.status < 500
         assert answer.headers["x-should-retry"] == "false"
+
+
+async def _truth(value: object) -> object:
+    return value

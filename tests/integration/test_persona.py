@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import replace as replaced
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from contracts.event import Event
-from contracts.failures import NotFound
-from contracts.personas import PERSONA_EVENTS, GetPersona, GetPersonas, SeedPersonas
+from contracts.failures import Conflict, IdempotencyMismatch, Invalid, NotFound
+from contracts.personas import (
+    PERSONA_EVENTS,
+    ArchivePersona,
+    CreatePersona,
+    Description,
+    GetPersona,
+    GetPersonas,
+    ImportPersonas,
+    PersonaRecord,
+    RevisePersona,
+    SeedPersonas,
+)
 from services.persona import library
 from services.persona.inbox import Inbox
 from services.persona.store import SCHEMAS, Store
@@ -78,7 +91,7 @@ async def test_replicas_that_start_at_once_seed_once(
 async def test_a_changed_prompt_makes_the_next_version(inbox: Inbox, pool: Pool) -> None:
     await inbox.seed(SEED)
     changed = tuple(
-        replace(one, description=replace(one.description, prompt="Be brief."))
+        replaced(one, description=replace(one.description, prompt="Be brief."))
         if one.slug == RILEY.slug
         else one
         for one in library.built_ins()
@@ -135,3 +148,120 @@ async def test_the_table_can_be_made_again_from_the_journal(inbox: Inbox, pool: 
     await store.rebuild()
 
     assert await inbox.list(EVERYONE) == before
+
+
+# --- Personas of one's own ------------------------------------------------------------------
+
+HERE: dict[str, Any] = {"workspace": "default", "slug": "ada-lovelace", "by": "mary"}
+MATHEMATICIAN = Description(name="Ada Lovelace", title="Mathematician", prompt="Count.\x00 😀")
+POET = replace(MATHEMATICIAN, title="Poet", model="kimi/kimi-k2.6")
+ADA = GetPersona(workspace="default", slug="ada-lovelace")
+create = CreatePersona(**HERE, description=MATHEMATICIAN)
+revise = RevisePersona(**HERE, description=POET)
+archive = ArchivePersona(**HERE)
+
+
+async def test_a_persona_lives_from_its_making_to_its_return(inbox: Inbox, pool: Pool) -> None:
+    made = await inbox.create(create)
+    changed = await inbox.revise(revise)
+    again = await inbox.revise(revise)
+    await inbox.archive(archive)
+    await inbox.archive(archive)
+
+    assert (made.version, made.prompt, made.built_in) == (1, MATHEMATICIAN.prompt, False)
+    assert (changed.version, changed.title, changed.model) == (2, "Poet", "kimi/kimi-k2.6")
+    assert again == changed
+    with pytest.raises(NotFound) as away:
+        await inbox.get(ADA)
+    assert away.value.problem.type == "archived-persona"
+    assert (await inbox.list(EVERYONE)).items == []
+    put_away = await inbox.list(GetPersonas(workspace="default", archived=True))
+    assert [one.slug for one in put_away.items] == ["ada-lovelace"]
+
+    assert (await inbox.revise(revise)).version == 3
+    assert not (await inbox.get(ADA)).archived
+    assert [each.version for each in await journal(pool)] == [1, 2, 3, 4]
+    before = await inbox.list(EVERYONE)
+    await Store(pool, lambda: None).rebuild()
+    assert await inbox.list(EVERYONE) == before
+
+
+async def test_what_does_not_fit_is_refused_with_what_to_do(inbox: Inbox) -> None:
+    await inbox.create(create)
+    await inbox.revise(revise)
+    for wish, reason in [
+        (inbox.create(create), "slug-taken"),
+        (inbox.create(replace(create, slug="Ada")), "bad-slug"),
+        (inbox.create(replace(create, slug="export")), "bad-slug"),
+        (inbox.revise(replace(revise, description=MATHEMATICIAN, version=1)), "outdated-version"),
+        (inbox.revise(replace(revise, slug="bab-bage")), "unknown-persona"),
+        (inbox.archive(replace(archive, slug="*")), "unknown-persona"),
+    ]:
+        with pytest.raises((Conflict, Invalid, NotFound)) as refused:
+            await wish
+        assert refused.value.problem.type == reason
+        assert refused.value.problem.next_step
+    await inbox.archive(archive)
+    with pytest.raises(Conflict) as refused:
+        await inbox.create(create)
+    assert refused.value.problem.type == "archived-persona"
+
+
+async def test_a_revised_built_in_is_left_alone_by_seeding(inbox: Inbox) -> None:
+    await inbox.seed(SEED)
+    mine = replace(revise, slug=RILEY.slug)
+    await inbox.revise(mine)
+
+    await inbox.seed(SEED)
+
+    riley = await inbox.get(RILEY)
+    assert (riley.version, riley.title, riley.built_in) == (2, "Poet", True)
+
+
+async def test_of_two_that_revise_at_once_none_is_lost(
+    open_inbox: Callable[[], Inbox], pool: Pool
+) -> None:
+    await open_inbox().create(create)
+    await asyncio.gather(
+        *(
+            open_inbox().revise(
+                replace(revise, description=replace(POET, prompt=f"Count to {at}."))
+            )
+            for at in range(6)
+        )
+    )
+    assert [each.version for each in await journal(pool)] == list(range(1, 8))
+
+
+async def test_the_same_wish_under_the_same_key_is_done_once(inbox: Inbox, pool: Pool) -> None:
+    keyed = replace(create, idempotency_key="k", body_hmac=b"1")
+    first, second = [await inbox.create(keyed) for _ in range(2)]
+
+    assert first == second
+    assert len(await journal(pool)) == 1
+    with pytest.raises(IdempotencyMismatch):
+        await inbox.create(replace(keyed, body_hmac=b"2"))
+
+
+async def test_an_import_is_all_or_nothing_and_says_what_it_did(inbox: Inbox, pool: Pool) -> None:
+    await inbox.create(create)
+    ada = PersonaRecord(slug="ada-lovelace", name="Ada", title="Poet", prompt="Rhyme.")
+    mary = PersonaRecord(slug="mary", name="Mary", title="Novelist", prompt="Tell.")
+    both = ImportPersonas(workspace="default", personas=[ada, mary], by="mary")
+
+    with pytest.raises(Invalid):
+        await inbox.import_all(replace(both, personas=[mary, replace(ada, slug="../x")]))
+    with pytest.raises(Invalid):
+        await inbox.import_all(replace(both, personas=[mary, mary]))
+    assert len(await journal(pool)) == 1
+
+    kept = await inbox.import_all(replace(both, existing="keep", personas=[ada]))
+    done = await inbox.import_all(both)
+    again = await inbox.import_all(both)
+
+    assert [one.outcome for one in kept.items] == ["kept"]
+    assert [one.outcome for one in done.items] == ["revised", "created"]
+    assert [(one.outcome, one.version) for one in again.items] == [
+        ("unchanged", 2),
+        ("unchanged", 1),
+    ]

@@ -52,19 +52,22 @@ async def test_a_vault_that_is_killed_while_it_changes_its_kek_goes_on_when_it_i
     dsn, seed = database.dsn("key_vault"), broker.seed_file("key_vault")
     async with running_vault(dsn, broker.url, tmp_path, seed=seed) as vault:
         await vault.ready(edge)
-        asking = asyncio.create_task(
-            edge.request(
-                command_subject("key_vault", "rewrap"), RewrapVault(), Rewrapped, within=SOON
+        async with store.pool.acquire() as holder, holder.transaction():
+            # It cannot come further than this one.
+            await holder.execute("SELECT FROM secrets ORDER BY key DESC LIMIT 1 FOR UPDATE")
+            asking = asyncio.create_task(
+                edge.request(
+                    command_subject("key_vault", "rewrap"), RewrapVault(), Rewrapped, within=SOON
+                )
             )
-        )
 
-        async def under_way() -> bool:
-            new = "SELECT count(*) FROM secrets WHERE get_byte(sealed, 6) = 2"
-            return 0 < await store.pool.fetchval(new) < len(SECRETS)
+            async def under_way() -> bool:
+                new = "SELECT count(*) FROM secrets WHERE get_byte(sealed, 6) = 2"
+                return 0 < await store.pool.fetchval(new) < len(SECRETS)
 
-        await eventually(under_way)
-        vault.process.kill()
-        await vault.process.wait()
+            await eventually(under_way, within=SOON)
+            vault.process.kill()
+            await vault.process.wait()
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     assert len(kek.read_text().splitlines()) == 2
@@ -75,7 +78,7 @@ async def test_a_vault_that_is_killed_while_it_changes_its_kek_goes_on_when_it_i
         async def done() -> bool:
             return len(kek.read_text().splitlines()) == 1
 
-        await eventually(done)
+        await eventually(done, within=SOON)
     store = Store(store.pool, await open_identity(store.pool, Keks(kek)), lambda: None)
     for number, secret in enumerate(SECRETS):
         (key,) = await store.keys(f"w{number}")

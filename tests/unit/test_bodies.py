@@ -127,7 +127,6 @@ def test_blanks_around_a_pasted_key_do_no_harm() -> None:
         ({"model": ""}, "model"),
         ({"n": 2}, "n"),
         ({"max_tokens": 0}, "max_tokens"),
-        ({"store": False}, "body"),
         ({"functions": [EMPTY]}, "body"),
     ],
 )

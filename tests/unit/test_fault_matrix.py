@@ -48,3 +48,8 @@ def test_a_line_names_tests_that_are_there_or_says_why_not(
 ) -> None:
     assert named or said.startswith("– "), f"line {number} has neither a test nor a reason"
     assert set(named) <= names(), f"line {number}: {set(named) - names()} is not there"
+
+
+def test_every_test_that_the_page_names_is_there() -> None:
+    page = (CHECKOUT / "docs" / "fault-matrix.md").read_text()
+    assert set(re.findall(r"`(test_\w+)`", page)) <= names()

@@ -265,3 +265,19 @@ def test_stored_pieces_are_put_together_up_to_the_first_hole() -> None:
 
     assert put_together(pieces) == {ChunkKind.TEXT: "Milk fi"}
     assert put_together([chunk(4, " first")[0]], before="Milk?") == {ChunkKind.TEXT: "Milk first"}
+
+
+def test_what_comes_after_the_end_changes_nothing_of_it_and_a_deletion_is_known() -> None:
+    feed = Feed()
+    named = [
+        "DiscussionOpened",
+        "DiscussionCompleted",
+        "DiscussionRenamed",
+        "WinnerPicked",
+        "DiscussionDeleted",
+    ]
+    for version, name in enumerate(named, 1):
+        assert not feed.deleted
+        feed.fact(version, name, b"{}")
+        assert feed.state == (None if version == 1 else DiscussionState.COMPLETED)
+    assert feed.deleted

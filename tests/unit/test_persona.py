@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import replace as replaced
 from datetime import UTC, datetime
+from typing import Any
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from contracts.ids import is_id
-from contracts.personas import PersonaArchived, PersonaCreated, PersonaEvent, PersonaRevised
+from contracts.personas import (
+    Description,
+    PersonaArchived,
+    PersonaCreated,
+    PersonaEvent,
+    PersonaRevised,
+    is_slug,
+    slug_of,
+)
 from services.persona import aggregate
-from services.persona.aggregate import Command, Description, Persona, Seed, Unknown, persona_id
+from services.persona.aggregate import (
+    Archive,
+    Command,
+    Create,
+    Import,
+    IsArchived,
+    NoSuchPersona,
+    Outdated,
+    Persona,
+    Revise,
+    Seed,
+    SlugTaken,
+    Unknown,
+    persona_id,
+)
 from services.persona.library import BuiltIn, UnreadablePersona, built_ins, read
 from tests.spec import Specification
 
@@ -54,6 +77,14 @@ revised = PersonaRevised(
 )
 archived = PersonaArchived(at=NOON, workspace="default", persona=ADA, slug="ada-lovelace")
 
+HERE: dict[str, Any] = {"workspace": "default", "slug": "ada-lovelace", "by": "mary"}
+create = Create(**HERE, description=mathematician)
+revise = Revise(**HERE, description=poet)
+archive = Archive(**HERE)
+made_here = replace(created, built_in=False, created_by="mary")
+revised_here = replace(revised, revised_by="mary")
+archived_here = replace(archived, archived_by="mary")
+
 
 def test_seeding_brings_a_persona_in() -> None:
     persona.given().when(seed).then(created)
@@ -69,14 +100,73 @@ def test_a_changed_built_in_becomes_the_next_version() -> None:
 
 def test_versions_count_on() -> None:
     persona.given(created, revised).when(seed).then(
-        msgspec.structs.replace(
-            revised, version=3, title="Mathematician", prompt="Count.", color=""
-        )
+        replace(revised, version=3, title="Mathematician", prompt="Count.", color="")
     )
 
 
 def test_a_persona_that_was_put_away_stays_away() -> None:
     persona.given(created, archived).when(seed_as_poet).then_nothing()
+
+
+def test_what_people_have_made_of_a_built_in_stays_theirs() -> None:
+    persona.given(created, revised_here).when(seed).then_nothing()
+    persona.given(made_here).when(seed_as_poet).then_nothing()
+
+
+def test_a_persona_is_created_once() -> None:
+    persona.given().when(create).then(made_here)
+    persona.given(made_here).when(create).then_rejected(SlugTaken, slug="ada-lovelace")
+
+
+def test_a_revision_is_the_next_version_and_the_same_again_is_none() -> None:
+    persona.given(made_here).when(revise).then(revised_here)
+    persona.given(made_here, revised_here).when(revise).then_nothing()
+    persona.given().when(revise).then_rejected(NoSuchPersona, slug="ada-lovelace")
+
+
+def test_a_change_of_an_older_version_than_the_newest_is_refused() -> None:
+    persona.given(made_here).when(replaced(revise, version=1)).then(revised_here)
+    late = replaced(revise, version=1, description=mathematician)
+    persona.given(made_here, revised_here).when(late).then_rejected(Outdated, newest=2)
+
+
+def test_a_persona_is_put_away_once_and_a_revision_brings_it_back() -> None:
+    persona.given(made_here).when(archive).then(archived_here)
+    persona.given(made_here, archived_here).when(archive).then_nothing()
+    persona.given().when(archive).then_rejected(NoSuchPersona)
+    persona.given(made_here, archived_here).when(create).then_rejected(IsArchived)
+    persona.given(made_here, archived_here).when(revise).then(revised_here)
+
+
+def test_an_import_creates_revises_or_keeps() -> None:
+    taken_in = Import(**HERE, description=poet)
+    kept = Import(**HERE, description=poet, existing="keep")
+
+    persona.given().when(Import(**HERE, description=mathematician)).then(made_here)
+    persona.given(made_here).when(taken_in).then(revised_here)
+    persona.given(made_here, revised_here).when(taken_in).then_nothing()
+    persona.given(made_here, archived_here).when(taken_in).then(revised_here)
+    persona.given(made_here).when(kept).then_nothing()
+    persona.given(made_here, archived_here).when(kept).then_nothing()
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Ada Lovelace", "ada-lovelace"),
+        ("  Zoë  O'Neil, PhD ", "zoe-o-neil-phd"),
+        ("7 of 9", "7-of-9"),
+        ("李明", ""),
+        ("x" * 99, "x" * 64),
+    ],
+)
+def test_a_name_suggests_a_slug(name: str, slug: str) -> None:
+    assert slug_of(name) == slug
+
+
+@pytest.mark.parametrize("slug", ["", "Ada", "-ada", "ada-", "a.b", "a b", "x" * 65, "export"])
+def test_what_cannot_stand_in_an_address_is_no_slug(slug: str) -> None:
+    assert not is_slug(slug)
 
 
 def test_a_slug_names_one_persona_of_one_workspace() -> None:

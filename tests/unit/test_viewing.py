@@ -82,3 +82,40 @@ def test_the_end_says_how_it_ended() -> None:
 
     assert discussion.ended
     assert discussion.state == "failed"
+
+
+def test_it_is_known_what_a_turn_is_for_and_whether_it_came_too_late() -> None:
+    discussion = watching(
+        sent("TurnScheduled", turn="r", participant=0, persona="ada", purpose="review", round=2),
+        sent("TurnOverdue", turn="r"),
+    )
+
+    review = discussion.turns["r"]
+    assert (review.purpose, review.round, review.overdue) == ("review", 2, True)
+    assert not discussion.turns["t"].overdue
+
+
+def test_what_is_tried_again_begins_empty() -> None:
+    failed = sent("TurnFailed", turn="t", failure=None, text="Tod")
+    turn = watching(failed, sent("TurnReopened", turn="t")).turns["t"]
+
+    assert (turn.state, turn.text) == ("scheduled", "")
+
+
+def test_what_people_said_and_picked_is_known() -> None:
+    discussion = watching(
+        sent("MessagePosted", message="m", text="And milk?"),
+        sent("StopDecided", rule="posted", round=4),
+        sent("WinnerPicked", turn="t"),
+    )
+
+    assert discussion.posts == ["And milk?"]
+    assert discussion.stopped_by == "posted"
+    assert discussion.picked == "t"
+
+
+def test_the_outcome_of_a_panel_is_known() -> None:
+    discussion = watching(sent("ConsensusConcluded", outcome="split", text="Tea, or coffee."))
+
+    assert discussion.outcome == "split"
+    assert discussion.conclusion == "Tea, or coffee."

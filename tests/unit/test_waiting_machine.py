@@ -51,6 +51,7 @@ from services.discussion.admission import LEASE, RECHECK, Account, Admitted, Ask
 from services.discussion.aggregate import (
     Command,
     CutAttempt,
+    Deleted,
     Discussion,
     Due,
     Ended,
@@ -181,7 +182,7 @@ class WaitingHouse(RuleBasedStateMachine):
         return next(
             (talk, state.turns[id])
             for talk, state in self.talks.items()
-            if not isinstance(state, NotOpened) and id in state.turns
+            if not isinstance(state, NotOpened | Deleted) and id in state.turns
         )
 
     def pick(self, things: list[T], number: int) -> T:
@@ -214,7 +215,7 @@ class WaitingHouse(RuleBasedStateMachine):
                     pass
         after = reduce(evolve, events, state)
         self.talks[talk] = after
-        if not isinstance(after, NotOpened):
+        if not isinstance(after, NotOpened | Deleted):
             for turn in after.turns.values():
                 if isinstance(turn.phase, Running | Ended):
                     self.timers.pop(turn.id, None)
@@ -588,7 +589,7 @@ class WaitingHouse(RuleBasedStateMachine):
         return sorted(
             (talk, turn.id)
             for talk, state in self.talks.items()
-            if not isinstance(state, NotOpened)
+            if not isinstance(state, NotOpened | Deleted)
             for turn in state.turns.values()
             if turn.phase == Ended(completed=False)
         )
@@ -617,7 +618,7 @@ class WaitingHouse(RuleBasedStateMachine):
     def every_turn_has_an_owner(self) -> None:
         leased = {attempt.turn: id for id, attempt in self.attempts.items()}
         for state in self.talks.values():
-            if isinstance(state, NotOpened):
+            if isinstance(state, NotOpened | Deleted):
                 continue
             for turn in state.turns.values():
                 timer = self.timers.get(turn.id)
@@ -647,7 +648,7 @@ class WaitingHouse(RuleBasedStateMachine):
     @invariant()
     def nobody_insists_for_ever(self) -> None:
         for state in self.talks.values():
-            if not isinstance(state, NotOpened):
+            if not isinstance(state, NotOpened | Deleted):
                 for turn in state.turns.values():
                     assert len(turn.failures) <= MOST_REQUESTS
         for turn, requests in self.requests.items():

@@ -4,15 +4,19 @@ import { call, get, openSession } from "/pages/api.js";
 import { DiscussionView } from "/pages/views/discussion.js";
 import { compose } from "/pages/views/compose.js";
 import { keys } from "/pages/views/keys.js";
+import { personas } from "/pages/views/personas.js";
 import { problemBox } from "/pages/views/problem.js";
 import { ProvidersView } from "/pages/views/providers.js";
 import { Sidebar } from "/pages/views/sidebar.js";
 import { signIn } from "/pages/views/signin.js";
+import { RunView } from "/pages/views/run.js";
 import { tokens } from "/pages/views/tokens.js";
+import { usage } from "/pages/views/usage.js";
+import { workflows } from "/pages/views/workflows.js";
 
 const main = document.getElementById("main");
 const sidebar = new Sidebar();
-const known = { personas: [], models: [], providers: [], manages: false };
+const known = { personas: [], models: [], providers: [], manages: false, writes: false };
 let view = null;
 
 /** A link with `#token=…` signs in; the token leaves the address, and the history, at once. */
@@ -59,13 +63,14 @@ function lookLater(problem, count = 0) {
 }
 
 async function learn() {
-  const [personas, models, providers, session] = await Promise.all([
+  const [everyone, models, providers, session] = await Promise.all([
     get("/api/v1/personas"), get("/api/v1/models"), get("/api/v1/providers"), get("/api/v1/session"),
   ]);
-  known.personas = personas?.items ?? [];
+  known.personas = everyone?.items ?? [];
   known.models = models?.items ?? [];
   known.providers = providers?.items ?? [];
   known.manages = ["owner", "admin"].includes(session?.role);
+  known.writes = session?.role !== "viewer";
   foot();
   return known.providers;
 }
@@ -86,12 +91,25 @@ async function show() {
   leave();
   if (document.getElementById("side").classList.contains("open")) sidebar.toggle(false);
   const discussion = /^#\/d\/([\w-]+)$/.exec(location.hash)?.[1] ?? "";
+  const run = /^#\/r\/([\w-]+)$/.exec(location.hash)?.[1] ?? "";
   sidebar.mark(discussion);
   foot();
   scrollTo(0, 0);
   if (discussion) {
     const opened = new DiscussionView(main, discussion, {
       personas: known.personas,
+      writes: known.writes,
+      renamed: refresh,
+      deleted: () => {
+        sidebar.forget(discussion);
+        location.hash = "#/";
+        refresh();
+      },
+      models: known.models,
+      opened: (id) => {
+        location.hash = `#/d/${id}`;
+        refresh();
+      },
       told: ({ title, state, problem }) => {
         if (problem?.status === 401) return askWho();
         document.title = `${title.slice(0, 80)} · Parley`;
@@ -106,9 +124,28 @@ async function show() {
   } else if (location.hash === "#/providers") {
     document.title = "Providers · Parley";
     view = new ProvidersView(main, known);
+  } else if (location.hash === "#/workflows") {
+    document.title = "Workflows · Parley";
+    await workflows(main, { started: (id) => (location.hash = `#/r/${id}`) });
+  } else if (run) {
+    const opened = new RunView(main, run, {
+      told: ({ title, problem }) => {
+        if (problem?.status === 401) return askWho();
+        document.title = `${title.slice(0, 80)} · Parley`;
+      },
+      forked: (id) => (location.hash = `#/r/${id}`),
+    });
+    view = opened;
+    await opened.open();
   } else if (location.hash === "#/keys") {
     document.title = "Keys and providers · Parley";
     await keys(main, { ...known, changed: learn });
+  } else if (location.hash === "#/usage") {
+    document.title = "Usage · Parley";
+    await usage(main, known);
+  } else if (location.hash === "#/personas") {
+    document.title = "Personas · Parley";
+    await personas(main, { ...known, changed: learn });
   } else if (location.hash === "#/tokens") {
     document.title = "Access tokens · Parley";
     await tokens(main, { manages: known.manages, left: () => askWho() });

@@ -26,6 +26,9 @@ export function skip(text, count) {
   return text.slice(at);
 }
 
+/** "A" for the first, "B" for the second. */
+export const letter = (place) => String.fromCharCode(65 + (place % 26));
+
 /** Text that grows by pieces, each of which knows where it belongs. */
 class Growing {
   constructor(text = "") {
@@ -55,6 +58,7 @@ function newTurn(id) {
     attempt: "", spoke: "", broken: null, over: new Set(), attempts: 0,
     reason: "", notBefore: null, failure: null,
     finishReason: "", usage: null, cost: null, firstTokenMs: null, durationMs: null, notes: [],
+    participant: 0, purpose: "answer", round: 1, role: "", labels: {}, overdue: false, posts: 0,
   };
 }
 
@@ -79,16 +83,45 @@ export class Transcript {
     this.createdAt = null;
     this.participants = [];
     this.turns = new Map();
+    this.options = {};
+    this.forkedFrom = null;
+    this.posts = []; // what people said into it: {id, at, text, by, after}
+    this.picked = "";
+    this.stops = []; // {rule, round}
+    this.dissents = [];
+    this.conclusion = null;
+    this.tallies = [];
+    // What only the events tell, and no view: how a panel came to its result.
+    this.whole = false; // every event since the first one has been heard
+    this.seal = null;
+    this.ballots = [];
+    this.rejections = [];
+    this.positions = []; // {kind: "changed" or "kept", …}
   }
 
   get terminal() {
     return isTerminal(this.state);
   }
 
+  /** Nobody is to know who said what, until somebody has picked the best. */
+  get blind() {
+    return this.mode === "compare" && Boolean(this.options.blind) && !this.picked;
+  }
+
+  /** How people call a participant; those who would be called alike are numbered. */
+  nameOf(participant) {
+    const who = this.participants[participant] ?? {};
+    if (this.blind && !who.role) return `Model ${letter(participant)}`;
+    const called = (one) => one.name || one.persona || one.model || "";
+    const alike = this.participants.map((one, at) => (called(one) === called(who) && !one.role === !who.role ? at : -1)).filter((at) => at >= 0);
+    return alike.length < 2 ? called(who) : `${called(who)} (${alike.indexOf(participant) + 1})`;
+  }
+
   /** Take over what `GET /api/v1/discussions/{id}` says, unless the events have told more. */
   adopt(view) {
     if ((view.version ?? 0) < this.version) return;
     const before = this.turns;
+    const missed = (view.version ?? 0) > this.version;
     this.version = view.version ?? 0;
     this.id = view.id;
     this.state = view.state;
@@ -98,6 +131,37 @@ export class Transcript {
     this.createdAt = view.created_at ?? null;
     this.participants = view.participants ?? [];
     this.turns = new Map((view.turns ?? []).map((told) => [told.id, fromView(told, before.get(told.id))]));
+    this.options = view.options ?? {};
+    this.forkedFrom = view.forked_from ?? null;
+    this.posts = view.posts ?? [];
+    this.picked = view.picked ?? "";
+    this.dissents = view.dissents ?? [];
+    this.conclusion = view.conclusion ?? null;
+    this.#hearings();
+    if (this.whole && !missed) return;
+    this.whole = false;
+    this.stops = view.stopped_by ? [{ rule: view.stopped_by, round: 0 }] : [];
+    this.tallies = view.tally ? [view.tally] : [];
+  }
+
+  /** Forget what was told, but not what it is about: its events tell the rest anew. */
+  restart() {
+    const { id, state, mode, title, topic, createdAt } = this;
+    this.forget();
+    Object.assign(this, { id, state, mode, title, topic, createdAt });
+  }
+
+  /** Take over what no view tells from one who has heard every event. */
+  learn({ seal, ballots, rejections, positions, tallies, stops, whole }) {
+    Object.assign(this, { seal, ballots, rejections, positions, tallies, stops, whole });
+  }
+
+  /** A view does not say which messages a turn has heard: those that came before it. */
+  #hearings() {
+    const order = [...this.turns.keys()];
+    for (const [at, id] of order.entries()) {
+      this.turns.get(id).posts = this.posts.filter((post) => !post.after || order.indexOf(post.after) < at).length;
+    }
   }
 
   /** One event of the stream; `id` is 0 for live text, which is in no log. */
@@ -145,6 +209,8 @@ function fromView(told, before) {
     usage: told.usage ?? null, cost: told.cost ?? null,
     firstTokenMs: told.first_token_ms ?? null, durationMs: told.duration_ms ?? null,
     notes: told.notes ?? [],
+    participant: told.participant ?? 0, purpose: told.purpose ?? "answer", round: told.round ?? 1,
+    role: told.role ?? "", labels: told.labels ?? {}, overdue: told.overdue ?? false,
   });
   turn.body.replace(told.text ?? "");
   turn.thought.replace(told.reasoning ?? "");
@@ -173,6 +239,9 @@ const EVENTS = {
     this.topic = data.topic || data.title || "";
     this.createdAt = data.at ?? null;
     this.participants = data.participants ?? [];
+    this.options = data.options ?? {};
+    this.forkedFrom = data.forked_from ?? null;
+    this.whole = true;
   },
 
   TurnScheduled(data) {
@@ -182,6 +251,10 @@ const EVENTS = {
     turn.name = who.name ?? "";
     turn.color = who.color ?? "";
     turn.model = data.model ?? who.model ?? "";
+    Object.assign(turn, {
+      participant: data.participant ?? 0, purpose: data.purpose ?? "answer", round: data.round ?? 1,
+      role: who.role ?? "", labels: data.labels ?? {}, posts: data.posts ?? 0,
+    });
   },
 
   TurnWaiting(data) {
@@ -259,9 +332,71 @@ const EVENTS = {
   /** Somebody wants it tried again. */
   TurnReopened(data) {
     const turn = this.turn(data.turn);
-    Object.assign(turn, { state: "scheduled", reason: "", notBefore: null, failure: null, spoke: "" });
+    Object.assign(turn, { state: "scheduled", reason: "", notBefore: null, failure: null, spoke: "", overdue: false });
     turn.body.replace("");
     turn.thought.replace("");
+  },
+
+  /** The others go on without it. */
+  TurnOverdue(data) {
+    this.turn(data.turn).overdue = true;
+  },
+
+  MessagePosted(data) {
+    const after = [...this.turns.keys()].at(-1) ?? "";
+    this.posts.push({ id: data.message, at: data.at ?? null, text: data.text ?? "", by: data.posted_by ?? "", after });
+  },
+
+  StopDecided(data) {
+    this.stops.push({ rule: data.rule, round: data.round });
+  },
+
+  WinnerPicked(data) {
+    this.picked = data.turn;
+  },
+
+  PanelSealed(data) {
+    this.seal = { drafts: Object.keys(data.drafts ?? {}), absent: data.absent ?? [] };
+  },
+
+  BallotSubmitted(data) {
+    this.ballots.push({
+      turn: data.turn, member: data.member, round: data.round, ranking: data.ranking ?? [],
+      scores: data.scores ?? {}, objections: data.objections ?? [],
+    });
+  },
+
+  BallotRejected(data) {
+    this.rejections.push({ turn: data.turn, member: data.member, round: data.round, reason: data.reason ?? "", abstains: data.abstains ?? false });
+  },
+
+  RoundTallied(data) {
+    this.tallies.push(data);
+  },
+
+  PositionChanged(data) {
+    this.positions.push({ kind: "changed", turn: data.turn, draft: data.draft, member: data.member, round: data.round, cites: data.cites ?? [] });
+  },
+
+  PositionKept(data) {
+    this.positions.push({ kind: "kept", turn: data.turn, draft: data.draft, member: data.member, round: data.round, reason: data.reason ?? "" });
+  },
+
+  DissentRecorded(data) {
+    this.dissents.push(data);
+  },
+
+  ConsensusConcluded(data) {
+    this.conclusion = data;
+  },
+
+  DiscussionRenamed(data) {
+    this.title = data.title ?? this.title;
+  },
+
+  /** Its words are gone; whoever looks anew finds nothing. */
+  DiscussionDeleted() {
+    return STALE;
   },
 
   /** It was over, and goes on. */

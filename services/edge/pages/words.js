@@ -74,6 +74,7 @@ export const WAITS = {
   midstream: ["The answer broke off", "It will be asked for once more."],
   unknown: ["Something unexpected came back", "It is tried once more."],
   suspect: ["The key is being checked", "The provider has just refused it; one free look decides."],
+  budget: ["Money is held for others", "What is being answered may cost what is left of the budget; this goes on as soon as it turns out to cost less."],
   adapter: ["No worker is free", "The part of Parley that speaks to providers is starting or busy."],
 };
 

@@ -7,7 +7,8 @@ from functools import cache
 from importlib import resources
 
 from contracts.ids import token
-from services.persona.aggregate import Description, Seed
+from contracts.personas import Description
+from services.persona.aggregate import Seed
 
 
 class UnreadablePersona(ValueError):

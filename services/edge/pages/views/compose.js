@@ -2,7 +2,9 @@
 
 import { fresh, post } from "/pages/api.js";
 import { h, icon, initials, tint } from "/pages/dom.js";
-import { money, thousands, together } from "/pages/words.js";
+import { money, thousands } from "/pages/words.js";
+import { Forecast } from "/pages/views/forecast.js";
+import { Modes } from "/pages/views/modes.js";
 import { problemBox } from "/pages/views/problem.js";
 
 const DRAFT = "parley.draft";
@@ -23,9 +25,9 @@ const draft = {
 
 const rank = ({ slug }) => (FIRST.includes(slug) ? FIRST.indexOf(slug) : FIRST.length);
 
-/** Ask the same of the same people: the composer opens with it. */
-export function prepare(topic, slugs) {
-  draft.keep({ topic, personas: slugs });
+/** Ask the same of the same people in the same way: the composer opens with it. */
+export function prepare(topic, slugs, how = {}) {
+  draft.keep({ topic, ...(slugs.length ? { personas: slugs } : {}), how });
 }
 
 export function compose(place, { personas: everyone, models: all, asked }) {
@@ -42,6 +44,7 @@ export function compose(place, { personas: everyone, models: all, asked }) {
     oninput: () => {
       draft.keep({ topic: topic.value });
       grow(topic);
+      forecast.about(models.length ? wish() : null);
     },
     onkeydown: (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -71,6 +74,7 @@ export function compose(place, { personas: everyone, models: all, asked }) {
   const model = h("select", { id: "model", onchange: summarise }, modelOptions(models));
   const modelHint = h("p", { class: "hint", id: "model-hint" });
   const summary = h("p", { class: "hint", id: "how" });
+  const forecast = new Forecast();
   const answer = h("div", {});
   const button = h("button", { class: "strong ask" }, "Ask", h("kbd", { "aria-hidden": "true" }, /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘↵" : "Ctrl ↵"));
 
@@ -78,21 +82,50 @@ export function compose(place, { personas: everyone, models: all, asked }) {
     return known.filter((slug) => picked.has(slug));
   }
 
-  function summarise() {
-    const names = chosen().map((slug) => personas.find((persona) => persona.slug === slug).name.split(" ")[0]);
-    summary.textContent = names.length === 0 ? "Pick at least one persona."
-      : names.length === 1 ? `${names[0]} answers.` : `${together(names)} answer side by side, each on their own.`;
-    modelHint.textContent = describe(models, model.value);
+  const modes = new Modes({
+    kept: kept.how, personas, models,
+    options: (none, id) => modelOptions(models, none, id),
+    changed: (how) => {
+      draft.keep({ how });
+      summarise();
+    },
+  });
+
+  /** What is asked of whom; null while there is nothing to ask, or nobody. */
+  function wish() {
+    const text = topic.value.trim();
+    if (!text || modes.missing(chosen())) return null;
+    return { topic: text, ...modes.wish(chosen(), model.value) };
   }
 
+  function summarise() {
+    forecast.about(models.length ? wish() : null);
+    summary.textContent = modes.summary(chosen());
+    people.hidden = !modes.takesPersonas;
+    one.hidden = !modes.takesPersonas;
+    modelHint.textContent = [passedOver(), describe(models, model.value)].filter(Boolean).join(" · ");
+    forecast.about(models.length ? wish() : null);
+  }
+
+  /** Who would have liked another model than can be had. */
+  function passedOver() {
+    const stands = ({ default_model_status: status }) => !status || status.state === "available";
+    const others = model.value ? [] : personas.filter((persona) => picked.has(persona.slug) && !stands(persona));
+    return others.map(({ name, model: preferred, default_model_status: { state, instead } }) =>
+      `${preferred}, which ${name.split(" ")[0]} prefers, ${state === "retired" ? "has retired" : "cannot be had"}${instead ? `: ${instead} answers` : ""}`).join(" · ");
+  }
+
+  const people = h("fieldset", {}, h("legend", {}, "Who answers"), h("div", { class: "chips" }, chips));
+  const one = h("div", { class: "field" }, h("label", { for: "model" }, "Model"), h("div", { class: "select" }, model, icon("chevron")), modelHint);
   const form = h("form", {
     class: "composer",
     novalidate: true,
     onsubmit: async (event) => {
       event.preventDefault();
       const text = topic.value.trim();
-      if (!text || !picked.size) {
-        answer.replaceChildren(problemBox({ title: text ? "Nobody is picked to answer" : "There is no question yet", nextStep: text ? "Pick one persona or more." : "Write what you would like to have discussed." }));
+      const missing = text ? modes.missing(chosen()) : { title: "There is no question yet", nextStep: "Write what you would like to have discussed." };
+      if (missing) {
+        answer.replaceChildren(problemBox(missing));
         (text ? form.querySelector("input[name=persona]") : topic)?.focus();
         return;
       }
@@ -100,11 +133,7 @@ export function compose(place, { personas: everyone, models: all, asked }) {
       button.disabled = true;
       answer.replaceChildren();
       try {
-        const opened = await post("/api/v1/discussions", {
-          topic: text,
-          mode: picked.size === 1 ? "single" : "parallel",
-          participants: chosen().map((persona) => (model.value ? { persona, model: model.value } : { persona })),
-        }, { headers: { "Idempotency-Key": fresh() } });
+        const opened = await post("/api/v1/discussions", wish(), { headers: { "Idempotency-Key": fresh() } });
         draft.keep({ topic: "" });
         asked(opened.id);
       } catch (refusal) {
@@ -119,9 +148,8 @@ export function compose(place, { personas: everyone, models: all, asked }) {
     h("label", { class: "unseen", for: "topic" }, "Your question"),
     topic,
     h("div", { class: "question-foot" }, summary, button)),
-  answer,
-  h("fieldset", {}, h("legend", {}, "Who answers"), h("div", { class: "chips" }, chips)),
-  h("div", { class: "field" }, h("label", { for: "model" }, "Model"), h("div", { class: "select" }, model, icon("chevron")), modelHint));
+  forecast.element,
+  answer, modes.row, people, modes.rivals, one, modes.more);
 
   place.replaceChildren(h("section", { class: "centred" },
     h("h1", { tabindex: "-1", class: "ask-title" }, "What shall they discuss?"), form));
@@ -137,15 +165,20 @@ function grow(area) {
 
 const isLocal = (model) => model.provider === "local";
 
-function modelOptions(models) {
-  const best = models.find((model) => model.default);
+/** All models to choose from; before them `none`, if there is a choice of none; `id` is chosen. */
+function modelOptions(models, none = ownModel(models), id = "") {
   const providers = [...new Set(models.map((model) => model.provider))];
   return [
-    h("option", { value: "" }, `Persona’s own, else the best available${best ? ` (now ${short(best)})` : ""}`),
+    ...(none === null ? [] : [h("option", { value: "" }, none)]),
     ...providers.map((provider) => h("optgroup", { label: provider === "local" ? "This machine" : provider },
       models.filter((model) => model.provider === provider)
-        .map((model) => h("option", { value: model.id }, isLocal(model) ? `${short(model)} · tiny demonstration model` : short(model))))),
+        .map((model) => h("option", { value: model.id, selected: model.id === id }, isLocal(model) ? `${short(model)} · tiny demonstration model` : short(model))))),
   ];
+}
+
+function ownModel(models) {
+  const best = models.find((model) => model.default);
+  return `Persona’s own, else the best available${best ? ` (now ${short(best)})` : ""}`;
 }
 
 const short = (model) => model.id.slice(model.id.indexOf("/") + 1);
@@ -161,7 +194,7 @@ function describe(models, id) {
   }
   const facts = [
     model.context_window ? `${thousands(model.context_window)} tokens of context` : "",
-    model.price ? `${money({ amount: model.price.input })} in, ${money({ amount: model.price.output })} out per million tokens` : "",
+    model.price ? `${money({ amount: model.price.input })} in, ${money({ amount: model.price.output })} out per million tokens${model.price.read ? `, as of ${model.price.read}` : ""}` : "",
     model.thinks ? "thinks before it answers" : "",
     model.note ?? "",
   ].filter(Boolean);

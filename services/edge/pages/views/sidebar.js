@@ -1,13 +1,16 @@
 // At the side: what was asked lately, and whether there is anybody to answer.
 
 import { get } from "/pages/api.js";
-import { h, icon } from "/pages/dom.js";
+import { announce, h, icon } from "/pages/dom.js";
 import { ago, STATES } from "/pages/words.js";
 
 export class Sidebar {
   #items = [];
   #next = "";
   #here = "";
+  #q = "";
+  #asked = 0;
+  #soon = 0;
 
   constructor() {
     this.list = document.getElementById("recent");
@@ -18,6 +21,15 @@ export class Sidebar {
     this.menu.addEventListener("click", () => this.toggle(true));
     document.getElementById("close").addEventListener("click", () => this.toggle(false));
     this.scrim.addEventListener("click", () => this.toggle(false));
+    this.search = h("input", {
+      id: "search", type: "text", inputmode: "search", autocomplete: "off", maxlength: "200", placeholder: "Search what was said",
+      "aria-label": "Search discussions", "aria-controls": "recent",
+      oninput: () => {
+        clearTimeout(this.#soon);
+        this.#soon = setTimeout(() => void this.#find(), 250);
+      },
+    });
+    this.list.before(h("div", { class: "search", role: "search" }, this.search));
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.side.classList.contains("open")) this.toggle(false);
     });
@@ -33,8 +45,36 @@ export class Sidebar {
     else if (was) this.menu.focus();
   }
 
+  /** Those in which every word was said; without a word, the newest. */
+  async #find() {
+    this.#q = this.search.value.trim();
+    const asked = (this.#asked += 1);
+    try {
+      const page = await get(this.#address());
+      if (asked !== this.#asked) return; // another letter was typed meanwhile
+      this.#items = page?.items ?? [];
+      this.#next = page?.next_cursor ?? "";
+      this.#draw();
+      if (this.#q) announce(this.#items.length ? `${this.#items.length}${this.#next ? " or more" : ""} found.` : "Nothing found.");
+    } catch {
+      // what is shown stays
+    }
+  }
+
+  #address(cursor = "") {
+    const wish = new URLSearchParams({ ...(this.#q ? { q: this.#q } : {}), ...(cursor ? { cursor } : {}) });
+    return `/api/v1/discussions${wish.size ? `?${wish}` : ""}`;
+  }
+
+  /** It is not there any more. */
+  forget(id) {
+    this.#items = this.#items.filter((item) => item.id !== id);
+    this.#draw();
+  }
+
   /** The newest discussions anew; older ones that were asked for stay. */
   async refresh() {
+    if (this.#q) return this.#find();
     const page = await get("/api/v1/discussions");
     const fresh = page?.items ?? [];
     const known = new Set(fresh.map((item) => item.id));
@@ -45,7 +85,7 @@ export class Sidebar {
   }
 
   async #older() {
-    const page = await get(`/api/v1/discussions?cursor=${encodeURIComponent(this.#next)}`);
+    const page = await get(this.#address(this.#next));
     const known = new Set(this.#items.map((item) => item.id));
     this.#items.push(...(page?.items ?? []).filter((item) => !known.has(item.id)));
     this.#next = page?.next_cursor ?? "";
@@ -64,7 +104,7 @@ export class Sidebar {
 
   #draw() {
     if (!this.#items.length) {
-      this.list.replaceChildren(h("p", { class: "hint" }, "What you ask will be listed here."));
+      this.list.replaceChildren(h("p", { class: "hint" }, this.#q ? "Nothing was said with all of these words." : "What you ask will be listed here."));
       return;
     }
     const focused = document.activeElement?.closest?.("#recent a")?.getAttribute("href");
@@ -96,8 +136,14 @@ export class Sidebar {
             ? [String(provider.models ?? 0), h("span", { class: "unseen" }, " models")]
             : provider.needs_key === false ? "off" : "no key"));
       }), more ? [h("li", {}, h("span", { class: "dot idle", "aria-hidden": "true" }), h("span", {}, `${more} more, not set up`))] : []),
+      h("a", { class: "foot-link", href: "#/personas", "aria-current": location.hash === "#/personas" ? "page" : null },
+        icon("persona"), "Personas"),
+      h("a", { class: "foot-link", href: "#/workflows", "aria-current": location.hash === "#/workflows" ? "page" : null },
+        icon("steps"), "Workflows"),
       h("a", { class: "foot-link", href: "#/providers", "aria-current": location.hash === "#/providers" ? "page" : null },
         icon("clock"), manages ? "Limits and queues" : "Providers"),
+      h("a", { class: "foot-link", href: "#/usage", "aria-current": location.hash === "#/usage" ? "page" : null },
+        icon("coins"), manages ? "Usage and budgets" : "Usage"),
       h("div", { class: "side-links" },
         manages ? h("a", { class: "foot-link", href: "#/keys", "aria-current": location.hash === "#/keys" ? "page" : null },
           icon("key"), "Keys and providers") : h("span"),
