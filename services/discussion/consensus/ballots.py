@@ -64,7 +64,13 @@ def schema(letters: Sequence[str]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {
-            "ranking": {"type": "array", "items": letter},
+            # A small model stops after its two favourites unless it is held to all of them.
+            "ranking": {
+                "type": "array",
+                "items": letter,
+                "minItems": len(letters),
+                "maxItems": len(letters),
+            },
             "scores": {
                 "type": "object",
                 "properties": dict.fromkeys(letters, score),
