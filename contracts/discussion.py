@@ -35,6 +35,7 @@ from contracts.modes import Mode, Options, Purpose, Role
 from contracts.prices import Cost, Price
 from contracts.stream import Usage
 from contracts.usage import UsageCorrected, UsageRecorded
+from contracts.workflow_events import WORKFLOW_CLASSES
 
 
 class DiscussionState(StrEnum):
@@ -380,6 +381,7 @@ DISCUSSION_EVENTS: EventFamily[Event] = EventFamily(
         QuotaRestored,
         UsageRecorded,
         UsageCorrected,
+        *WORKFLOW_CLASSES,
     ),
 )
 

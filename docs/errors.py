@@ -25,6 +25,7 @@ PAGE = ROOT / "docs" / "errors.md"
 
 AREAS: Mapping[str, str] = {
     "services/key_vault": "Keys and access tokens",
+    "services/discussion/workflows": "Workflows and runs",
     "services/discussion": "Discussions and models",
     "services/persona": "Personas",
     "services/edge": "Every request",

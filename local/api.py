@@ -75,8 +75,9 @@ class Api:
             raise _problem(answer.status, text)
         return json.loads(text) if text else {}
 
-    async def events(self, discussion: str) -> AsyncIterator[Sent]:
+    async def events(self, discussion: str, of: str = "discussions") -> AsyncIterator[Sent]:
         """Everything that happens in it until its end, through any number of lost connections.
+        It may also be one of the `runs`.
 
         `lost` comes up whenever the connection went: live text may be missing until the next
         snapshot. Gives up when the edge stays away.
@@ -84,7 +85,7 @@ class Api:
         last, misses = "", 0
         while True:
             try:
-                async for sent in self._connection(discussion, last):
+                async for sent in self._connection(f"{of}/{discussion}", last):
                     last, misses = sent.id or last, 0
                     yield sent
                     if sent.name == "end":
@@ -98,12 +99,12 @@ class Api:
             yield Sent("lost", "{}")
             await asyncio.sleep(random.uniform(0.1, min(2.0**misses, _LONGEST_PAUSE)))  # noqa: S311
 
-    async def _connection(self, discussion: str, last: str) -> AsyncIterator[Sent]:
+    async def _connection(self, path: str, last: str) -> AsyncIterator[Sent]:
         headers = self._headers | {"Accept": "text/event-stream"}
         if last:
             headers["Last-Event-ID"] = last
         async with self._http.get(
-            f"{self._url}/api/v1/discussions/{discussion}/events",
+            f"{self._url}/api/v1/{path}/events",
             headers=headers,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_SILENCE),

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from contracts.providers import PROVIDERS
-from local import persona_commands
+from local import persona_commands, workflow_commands
 from local.home import Home
 from local.terminal import show as _show
 from local.terminal import told as _told
@@ -39,6 +39,7 @@ app.add_typer(budgets, name="budgets")
 app.add_typer(providers, name="providers")
 app.add_typer(endpoints, name="endpoints")
 app.add_typer(persona_commands.app, name="personas")
+app.add_typer(workflow_commands.app, name="workflows")
 vault = typer.Typer(no_args_is_help=True, help="Where the keys lie.")
 app.add_typer(vault, name="vault")
 

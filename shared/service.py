@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -30,6 +31,9 @@ if sys.platform == "win32":
     from asyncio import new_event_loop
 else:
     from uvloop import new_event_loop
+
+FILES = 65_536
+"""Open files that are enough for everybody, where the system would allow any number."""
 
 DRAIN = timedelta(seconds=10)
 """How long a service may take to finish what it has begun, once told to stop."""
@@ -120,9 +124,18 @@ class Service(Generic[S]):
             self.log.exception("did not stop cleanly", step=repr(farewell))
 
 
+def allow_files() -> None:
+    """As many open files as we may have: each viewer is one, and a shell begins with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def main(name: str, settings: type[S], wire: Callable[[Service[S]], Awaitable[None]]) -> None:
     """What a service's `__main__` calls; does not return."""
     harden()
+    allow_files()
     told = settings()
     start_logging(told)
     health.serve(name, told.metrics_host, told.metrics_port)

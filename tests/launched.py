@@ -20,7 +20,7 @@ from tests.eventually import eventually
 READY_WITHIN = timedelta(seconds=60)
 GONE_WITHIN = timedelta(seconds=20)
 
-_STARTED = 'trap "" INT; ulimit -c unlimited 2>/dev/null; exec "$@"'
+_STARTED = 'trap "" INT; ulimit -c unlimited 2>/dev/null; ulimit -Sn 1024; exec "$@"'
 
 
 class Launched:
@@ -33,7 +33,8 @@ class Launched:
         with self.said.open("ab") as output:
             self.process = subprocess.Popen(
                 # As a script's `&` starts it: with SIGINT ignored, until it says otherwise. And as
-                # on a developer's machine, where whatever crashes may leave a core file.
+                # on a developer's machine, where whatever crashes may leave a core file, and the
+                # shell lets nobody have more than 1,024 files open.
                 ["sh", "-c", _STARTED, "sh", sys.executable, "-m", "local", "up"],
                 cwd=checkout,
                 env={

@@ -21,9 +21,15 @@ from services.discussion.store import SCHEMAS, Store
 from services.discussion.tidying import Tidying
 from services.discussion.turns import Turns
 from services.discussion.wakeups import Wakeups
+from services.discussion.workflows.inbox import Workflows
+from services.discussion.workflows.journal import Runs
+from services.discussion.workflows.running import Running
 from shared.database import AWAY, migrate
 from shared.relay import Relay
 from shared.service import Service, main
+
+WORKSPACE = "default"
+"""The workspace that every installation begins with."""
 
 
 async def wire(service: Service[Settings]) -> None:
@@ -45,6 +51,9 @@ async def wire(service: Service[Settings]) -> None:
     interjections = Interjections(store)
     forgetting = Forgetting(store, bus)
     searching = Searching(store)
+    inbox = Inbox(store, bus, openings, interjections, forgetting, probes, refreshing)
+    runs = Runs(store)
+    workflows = Workflows(store, runs)
     wakeups = Wakeups(
         pool,
         {
@@ -59,6 +68,7 @@ async def wire(service: Service[Settings]) -> None:
             "forget": forgetting.forget_due,
             "purge": forgetting.purge_due,
             "note": searching.due,
+            "run": Running(store, runs, openings, inbox.cancel).due,
         },
     )
     store.on_commit(wakeups.look)
@@ -66,6 +76,7 @@ async def wire(service: Service[Settings]) -> None:
     await refreshing.schedule()
     await tidying.schedule()
     await searching.schedule()
+    await workflows.seed(WORKSPACE)
     service.spawn(relay.run(), "relay")
     service.spawn(wakeups.run(), "wakeups")
     service.on_stop(wakeups.stop)
@@ -79,7 +90,7 @@ async def wire(service: Service[Settings]) -> None:
         "outcomes",
     )
     service.spawn(bus.consume(EVENTS.name, CONSUMER, keyring.heard, passing=AWAY), "keys")
-    verbs = Inbox(store, bus, openings, interjections, forgetting, probes, refreshing).verbs()
+    verbs = [*inbox.verbs(), *workflows.verbs()]
     await bus.serve(service.name, verbs, passing=AWAY)
 
 

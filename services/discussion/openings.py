@@ -57,7 +57,7 @@ class Openings:
 
     async def open(self, command: OpenDiscussion) -> Opened:
         """The verb `open`. Refuses before anything is paid for: unknown personas and models."""
-        return await self._opened(command, await self._draft(command))
+        return await self._opened(command, await self.draft(command))
 
     async def fork(self, command: ForkDiscussion) -> Opened:
         """The verb `fork`: what a turn was asked is asked again, of somebody else or once more."""
@@ -66,48 +66,55 @@ class Openings:
             loaded = await self._store.load(conn, command.discussion)
         wish = forking.wish(loaded.facts, command)
         draft = msgspec.structs.replace(
-            await self._draft(wish),
+            await self.draft(wish),
             forked_from=Lineage(discussion=command.discussion, turn=command.turn),
         )
         return await self._opened(wish, draft)
 
     async def _opened(self, command: OpenDiscussion, draft: DiscussionOpened) -> Opened:
-        discussion = draft.discussion
         key = f"{command.workspace}/open/{command.idempotency_key}"
         key = key if command.idempotency_key else ""
         async with self._store.transaction() as conn:
             if (reply := await remembered(conn, key, command.body_hmac)) is not None:
                 return msgspec.json.decode(reply, type=Opened)
-            now = await self._store.clock(conn)
-            opened = msgspec.structs.replace(draft, at=now)
-            await budgets.check(conn, opened, now)
-            if opened.budget is not None:
-                await budgets.allow(
-                    conn,
-                    opened.workspace,
-                    BudgetScope.DISCUSSION,
-                    discussion,
-                    opened.budget,
-                    now,
-                    by=command.by,
-                )
-            estimate = await self._estimates.of(conn, opened, now)
-            events = await self._store.change(
-                conn, Loaded(discussion, [], NotOpened()), Open(opened), by=command.by
-            )
-            answer = Opened(discussion=discussion, version=len(events), estimate=estimate)
+            answer = await self.begin(conn, draft, by=command.by)
             await remember(conn, key, command.body_hmac, msgspec.json.encode(answer))
         return answer
 
+    async def begin(self, conn: Connection, draft: DiscussionOpened, *, by: str) -> Opened:
+        """Open what was drafted, in the caller's transaction."""
+        now = await self._store.clock(conn)
+        opened = msgspec.structs.replace(draft, at=now)
+        await budgets.check(conn, opened, now)
+        if opened.budget is not None:
+            await budgets.allow(
+                conn,
+                opened.workspace,
+                BudgetScope.DISCUSSION,
+                opened.discussion,
+                opened.budget,
+                now,
+                by=by,
+            )
+        estimate = await self._estimates.of(conn, opened, now)
+        events = await self._store.change(
+            conn, Loaded(opened.discussion, [], NotOpened()), Open(opened), by=by
+        )
+        return Opened(discussion=opened.discussion, version=len(events), estimate=estimate)
+
     async def estimate(self, command: OpenDiscussion) -> Estimate:
         """The verb `estimate`: refuses what `open` would refuse, and opens nothing."""
-        draft = await self._draft(command)
+        draft = await self.draft(command)
         async with self._store.reading() as conn:
             now = await self._store.clock(conn)
             await budgets.check(conn, draft, now)
             return await self._estimates.of(conn, draft, now)
 
-    async def _draft(self, command: OpenDiscussion) -> DiscussionOpened:
+    async def estimated(self, conn: Connection, draft: DiscussionOpened) -> Estimate:
+        """What was drafted would take, as things stand in the caller's transaction."""
+        return await self._estimates.of(conn, draft, await self._store.clock(conn))
+
+    async def draft(self, command: OpenDiscussion) -> DiscussionOpened:
         """How the discussion would begin; when, is said when it does."""
         lineup.check(command)
         personas = await self._personas(command)

@@ -18,6 +18,7 @@ import msgspec
 from contracts.deliberation import ModeFact
 from contracts.discussion import (
     ASIDE,
+    TERMINAL,
     AttemptCut,
     AttemptFailed,
     AttemptStarted,
@@ -51,6 +52,7 @@ from services.discussion.overview import overview
 from services.discussion.remedies import reset_in
 from services.discussion.sql import SQL
 from services.discussion.words import explain
+from services.discussion.workflows import members
 from shared.database import Connection
 
 if TYPE_CHECKING:
@@ -95,6 +97,8 @@ class Reactions:
         await keeping.note(
             self._conn, self._opened, events, after=self._before.version, now=self._now
         )
+        if any(isinstance(event, TERMINAL) for event in events):
+            await members.ended(self._conn, self._opened.discussion)
         return self._moved
 
     async def _turn(self, event: TurnFact) -> None:

@@ -39,6 +39,7 @@ SCHEMAS = (
     Path(__file__).with_name("oldest_first.sql"),
     Path(__file__).with_name("money.sql"),
     Path(__file__).with_name("keeping.sql"),
+    Path(__file__).with_name("workflows") / "workflows.sql",
 )
 """For `migrate`, in order."""
 

@@ -33,6 +33,7 @@ from contracts.discussion import (
 from contracts.event import name_of
 from contracts.keeping import DiscussionDeleted
 from contracts.stream import ChunkKind, StreamChunk
+from contracts.workflow_events import RunCancelled, RunCompleted, RunFailed
 from services.edge.frames import event_frame, fact_frame, live_frame
 
 EARLY = 1 << 20
@@ -48,6 +49,10 @@ TERMINAL = {
     name_of(DiscussionCompleted): DiscussionState.COMPLETED,
     name_of(DiscussionFailed): DiscussionState.FAILED,
     name_of(DiscussionCancelled): DiscussionState.CANCELLED,
+    # A run of a workflow is followed in the same way.
+    name_of(RunCompleted): DiscussionState.COMPLETED,
+    name_of(RunFailed): DiscussionState.FAILED,
+    name_of(RunCancelled): DiscussionState.CANCELLED,
 }
 
 _ASIDE = frozenset(map(name_of, ASIDE))

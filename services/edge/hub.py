@@ -78,11 +78,13 @@ class Watcher(Protocol):
 class Hub:
     """One discussion, watched by as many as like."""
 
-    def __init__(self, bus: Bus, workspace: str, discussion: str) -> None:
+    def __init__(self, bus: Bus, workspace: str, discussion: str, log: str = "history") -> None:
         self.feed = Feed()
         self._bus = bus
         self._workspace = workspace
         self._discussion = discussion
+        self._log = log
+        """The verb that tells what has happened: a run of a workflow has a log of its own."""
         self._watchers: set[Watcher] = set()
         self._pending: list[Output] = []
         self._flushing = False
@@ -264,7 +266,7 @@ class Hub:
             workspace=self._workspace, discussion=self._discussion, after=after, limit=PAGE
         )
         return await self._bus.request(
-            command_subject("discussion", "history"), asked, History, within=WITHIN
+            command_subject("discussion", self._log), asked, History, within=WITHIN
         )
 
     async def _read_text(self, attempts: Sequence[str]) -> None:
@@ -312,14 +314,14 @@ class Hubs:
     def __len__(self) -> int:
         return len(self._hubs)
 
-    async def get(self, workspace: str, discussion: str) -> Hub:
+    async def get(self, workspace: str, discussion: str, log: str = "history") -> Hub:
         """The discussion's hub, to be released; who comes first makes it, others wait for it."""
         key = (workspace, discussion)
         if (known := self.here(*key)) is not None and known.feed.deleted:
             self.forget(workspace, discussion)
         task = self._hubs.get(key)
         if task is None:
-            task = asyncio.create_task(self._make(key), name="hub")
+            task = asyncio.create_task(self._make(key, log), name="hub")
             self._hubs[key] = task
         self._users[key] += 1
         if (leaving := self._leaving.pop(key, None)) is not None:
@@ -330,8 +332,8 @@ class Hubs:
             self.release(workspace, discussion)
             raise
 
-    async def _make(self, key: tuple[str, str]) -> Hub:
-        hub = Hub(self._bus, *key)
+    async def _make(self, key: tuple[str, str], log: str) -> Hub:
+        hub = Hub(self._bus, *key, log)
         try:
             await hub.open()
         except BaseException:

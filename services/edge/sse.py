@@ -81,12 +81,16 @@ def last_seen(request: web.BaseRequest) -> int | None:
 async def follow(call: Call) -> web.StreamResponse:
     """Follow a discussion."""
     check_accepted(call.request)
-    discussion = call.id("id", "discussion")
+    return await follow_log(call, call.id("id", "discussion"), "history")
+
+
+async def follow_log(call: Call, discussion: str, log: str) -> web.StreamResponse:
+    """Follow whatever has a log of its own, which the verb `log` tells."""
     hubs, who = call.tools.hubs, call.who
     if hubs.stopping or not call.tools.turnstile.admits(who.token):
         return await come_back(call.request)
     try:
-        hub = await hubs.get(call.workspace, discussion)
+        hub = await hubs.get(call.workspace, discussion, log)
     except (Unavailable, Unreachable, TimedOut):
         return await come_back(call.request)
     try:

@@ -214,11 +214,13 @@ async def walk(cage: Cage) -> None:
     _, listed = await cage.client.ask("GET", "/api/v1/keys")
     keys = [each["id"] for each in listed["items"]]
     follow = ",".join(f"{each}:0" for each in discussions[:5])
+    await cage.client.ask("PUT", "/api/v1/budgets/workspace", {"amount": 1_000})
     known = {
         "/discussions/{id}": [f"/discussions/{each}" for each in discussions],
         "/keys/{id}": [f"/keys/{each}" for each in keys],
         "/discussions/events": [f"/discussions/events?follow={follow}"],
         "{slug}": ["riley-engstrom"],
+        "{budget}": ["workspace"],
         "{model...}": ["kimi/kimi-k2.6"],
         "{path...}": ["app.js"],
     }

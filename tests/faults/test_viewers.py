@@ -7,9 +7,10 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -27,6 +28,16 @@ SILENT = "[[text: Hold. ; wait: 25s ; comment: hb ; wait: 25s ; comment: hb ; wa
 
 MORE_MEMORY = 24 << 20
 """Bytes by which the edge may have grown once everybody has left: what Python keeps for itself."""
+
+
+@pytest.fixture(autouse=True)
+def many_files() -> Generator[None]:
+    """All viewers are in this process, and each has a connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert hard == resource.RLIM_INFINITY or hard >= 4_096, "ulimit -Hn 4096, at least"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4_096), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @dataclass(eq=False)

@@ -9,8 +9,10 @@ import { problemBox } from "/pages/views/problem.js";
 import { ProvidersView } from "/pages/views/providers.js";
 import { Sidebar } from "/pages/views/sidebar.js";
 import { signIn } from "/pages/views/signin.js";
+import { RunView } from "/pages/views/run.js";
 import { tokens } from "/pages/views/tokens.js";
 import { usage } from "/pages/views/usage.js";
+import { workflows } from "/pages/views/workflows.js";
 
 const main = document.getElementById("main");
 const sidebar = new Sidebar();
@@ -89,6 +91,7 @@ async function show() {
   leave();
   if (document.getElementById("side").classList.contains("open")) sidebar.toggle(false);
   const discussion = /^#\/d\/([\w-]+)$/.exec(location.hash)?.[1] ?? "";
+  const run = /^#\/r\/([\w-]+)$/.exec(location.hash)?.[1] ?? "";
   sidebar.mark(discussion);
   foot();
   scrollTo(0, 0);
@@ -121,6 +124,19 @@ async function show() {
   } else if (location.hash === "#/providers") {
     document.title = "Providers · Parley";
     view = new ProvidersView(main, known);
+  } else if (location.hash === "#/workflows") {
+    document.title = "Workflows · Parley";
+    await workflows(main, { started: (id) => (location.hash = `#/r/${id}`) });
+  } else if (run) {
+    const opened = new RunView(main, run, {
+      told: ({ title, problem }) => {
+        if (problem?.status === 401) return askWho();
+        document.title = `${title.slice(0, 80)} · Parley`;
+      },
+      forked: (id) => (location.hash = `#/r/${id}`),
+    });
+    view = opened;
+    await opened.open();
   } else if (location.hash === "#/keys") {
     document.title = "Keys and providers · Parley";
     await keys(main, { ...known, changed: learn });

@@ -138,6 +138,8 @@ export class Sidebar {
       }), more ? [h("li", {}, h("span", { class: "dot idle", "aria-hidden": "true" }), h("span", {}, `${more} more, not set up`))] : []),
       h("a", { class: "foot-link", href: "#/personas", "aria-current": location.hash === "#/personas" ? "page" : null },
         icon("persona"), "Personas"),
+      h("a", { class: "foot-link", href: "#/workflows", "aria-current": location.hash === "#/workflows" ? "page" : null },
+        icon("steps"), "Workflows"),
       h("a", { class: "foot-link", href: "#/providers", "aria-current": location.hash === "#/providers" ? "page" : null },
         icon("clock"), manages ? "Limits and queues" : "Providers"),
       h("a", { class: "foot-link", href: "#/usage", "aria-current": location.hash === "#/usage" ? "page" : null },

@@ -1,0 +1,418 @@
+"""Workflows on a true database and broker: runs go on by themselves, wait for people, and end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from contracts.attempts import RunAttempt
+from contracts.discussion import DiscussionList, DiscussionState, History, ListDiscussions
+from contracts.failures import Conflict, IdempotencyMismatch, Invalid, NotFound
+from contracts.keys import Done
+from contracts.workflow_events import Budget
+from contracts.workflows import (
+    AnswerGate,
+    ArchiveWorkflow,
+    CancelRun,
+    DefineWorkflow,
+    ForkRun,
+    GetRun,
+    GetRunHistory,
+    GetWorkflow,
+    ListRuns,
+    ListWorkflows,
+    ReviseWorkflow,
+    RunAccepted,
+    RunList,
+    RunState,
+    RunView,
+    StartRun,
+    StepState,
+    WorkflowList,
+    WorkflowView,
+)
+from tests.brokers import Broker
+from tests.databases import Database
+from tests.eventually import eventually
+from tests.house import House, running
+from tests.neighbours import Adapter, completed, error, neighbours
+
+TEA = """\
+slug: tea
+title: Tea
+inputs:
+  - guest
+  - {name: hour, default: four}
+steps:
+  - name: ideas
+    personas: [riley-engstrom, morgan-castellano]
+    prompt: "IDEAS for {{ inputs.guest }} at {{ inputs.hour }}"
+  - name: plan
+    personas: [riley-engstrom]
+    after: [ideas]
+    prompt: "PLAN from: {{ steps.ideas.text }}"
+"""
+
+COMPARED = """\
+slug: compared
+title: Compared
+steps:
+  - name: draft
+    personas: [riley-engstrom]
+    prompt: DRAFT
+    compare_providers:
+      models: [kimi/kimi-k2.6, kimi/kimi-k3]
+      GATE
+  - name: polish
+    personas: [morgan-castellano]
+    after: [draft]
+    prompt: "POLISH {{ steps.draft.text }}"
+"""
+
+
+def compared(*gate: str) -> str:
+    return COMPARED.replace("GATE", "\n      ".join(gate))
+
+
+async def sensible(adapter: Adapter, command: RunAttempt) -> None:
+    """Answers with what it was asked, so that a test can see what reached it."""
+    asked = str(command.messages[-1].content)
+    if "Judge which of them" in asked:
+        letter = re.search(r"\[([A-H]) begins \w+\]\nkimi-k3", asked)
+        text = f"The newer one.\nCHOICE: {letter[1] if letter else '?'}"
+    else:
+        text = f"{command.model} on <{asked}>"
+    await adapter.end(completed(command, text))
+
+
+@pytest_asyncio.fixture
+async def house(database: Database, broker: Broker) -> AsyncGenerator[House]:
+    adapter, vault = await neighbours(broker)
+    adapter.script = sensible
+    async with running(database, broker):
+        edge = await broker.bus("edge")
+        made = House(edge, adapter, vault, database, broker)
+        await made.kimi_works()
+        yield made
+
+
+async def define(house: House, source: str, **more: Any) -> WorkflowView:
+    command = DefineWorkflow(workspace="default", source=on_kimi(source), **more)
+    return await house.ask("define_workflow", command, WorkflowView)
+
+
+def on_kimi(source: str) -> str:
+    """Personas on the one model that the neighbours have."""
+    return re.sub(
+        r"personas: \[([^\]]*)\]",
+        lambda found: (
+            "participants: ["
+            + ", ".join(
+                f"{{persona: {one.strip()}, model: kimi/kimi-k2.6}}" for one in found[1].split(",")
+            )
+            + "]"
+        ),
+        source,
+    )
+
+
+async def start(
+    house: House, slug: str, inputs: Mapping[str, str] | None = None, **more: Any
+) -> str:
+    command = StartRun(workspace="default", workflow=slug, inputs=dict(inputs or {}), **more)
+    return (await house.ask("start_run", command, RunAccepted)).run
+
+
+async def seen(house: House, run: str) -> RunView:
+    return await house.ask("get_run", GetRun(workspace="default", run=run), RunView)
+
+
+async def reaches(house: House, run: str, *states: RunState) -> RunView:
+    async def there() -> RunView | None:
+        view = await seen(house, run)
+        return view if view.state in states else None
+
+    found = await eventually(there, within=timedelta(seconds=30))
+    assert found is not None
+    return found
+
+
+async def story(house: House, run: str) -> list[str]:
+    asked = GetRunHistory(workspace="default", discussion=run)
+    history = await house.ask("run_history", asked, History)
+    assert [entry.version for entry in history.items] == list(range(1, history.version + 1))
+    return [entry.name for entry in history.items]
+
+
+# --- Runs ------------------------------------------------------------------------------------
+
+
+async def test_a_run_goes_from_step_to_step(house: House) -> None:
+    await define(house, TEA)
+
+    run = await start(house, "tea", {"guest": "Ada"})
+    view = await reaches(house, run, RunState.COMPLETED)
+
+    ideas, plan = view.steps
+    said = "kimi-k2.6 on <IDEAS for Ada at four>"
+    assert ideas.text == f"## Riley Engstrom\n\n{said}\n\n## Morgan Castellano\n\n{said}"
+    assert plan.text == f"kimi-k2.6 on <PLAN from: {ideas.text}>"
+    assert len(house.adapter.attempts) == 3
+    assert view.tokens == 3 * 30
+    assert view.cost is not None
+    assert await story(house, run) == [
+        "RunStarted",
+        *["StepStarted", "StepAnswered", "StepCompleted"] * 2,
+        "RunCompleted",
+    ]
+    listed = await house.ask("list", ListDiscussions(workspace="default"), DiscussionList)
+    assert [line.title for line in listed.items] == ["Tea: plan", "Tea: ideas"]
+
+
+async def test_branches_run_at_the_same_time_and_join(house: House) -> None:
+    await define(
+        house,
+        """\
+slug: diamond
+title: Diamond
+steps:
+  - {name: a, personas: [riley-engstrom], prompt: A}
+  - {name: b, personas: [riley-engstrom], prompt: "B of {{ steps.a.text }}", after: a}
+  - {name: c, personas: [riley-engstrom], prompt: "C of {{ steps.a.text }}", after: [a]}
+  - {name: d, personas: [riley-engstrom], prompt: "D", after: [b, c],
+     when: "steps.b.state == 'completed' and steps.c.text == 'never'"}
+""",
+    )
+    waiting: list[RunAttempt] = []
+
+    async def hold(adapter: Adapter, command: RunAttempt) -> None:
+        if str(command.messages[-1].content)[0] in "BC":
+            waiting.append(command)
+        else:
+            await sensible(adapter, command)
+
+    house.adapter.script = hold
+    run = await start(house, "diamond")
+
+    async def both() -> bool:
+        return len(waiting) == 2
+
+    await eventually(both)
+    for command in waiting:
+        await sensible(house.adapter, command)
+    view = await reaches(house, run, RunState.COMPLETED)
+
+    assert [step.state for step in view.steps] == [
+        StepState.COMPLETED,
+        StepState.COMPLETED,
+        StepState.COMPLETED,
+        StepState.SKIPPED,
+    ]
+    assert len(house.adapter.attempts) == 3
+
+
+async def test_a_person_at_a_gate_is_waited_for_and_the_choice_goes_on(house: House) -> None:
+    await define(house, compared("gate: person", "criteria: Which is warmer?"))
+    run = await start(house, "compared")
+    view = await reaches(house, run, RunState.WAITING)
+    draft = view.steps[0]
+    assert draft.state is StepState.WAITING
+    assert [one.text for one in draft.candidates] == ["kimi-k2.6 on <DRAFT>", "kimi-k3 on <DRAFT>"]
+
+    async def choose(candidate: int, step: str = "draft") -> Done:
+        wish = AnswerGate(workspace="default", run=run, step=step, candidate=candidate, by="ada")
+        return await house.ask("answer_gate", wish, Done)
+
+    with pytest.raises(Invalid, match="no candidate 7"):
+        await choose(7)
+    with pytest.raises(NotFound, match="no step"):
+        await choose(0, "drafd")
+    with pytest.raises(Conflict, match="Nobody is asked"):
+        await choose(0, "polish")
+    await choose(1)
+    await choose(1)
+    view = await reaches(house, run, RunState.COMPLETED)
+
+    assert view.steps[1].text == "kimi-k2.6 on <POLISH kimi-k3 on <DRAFT>>"
+    assert view.steps[0].gate is not None
+    assert (view.steps[0].gate.how, view.steps[0].gate.by) == ("person", "ada")
+    assert [one.chosen for one in view.steps[0].candidates] == [False, True]
+    with pytest.raises(Conflict, match="Candidate 1 has been chosen"):
+        await choose(0)
+
+
+async def test_a_judge_reads_and_chooses(house: House) -> None:
+    await define(house, compared("gate: judge", "judge: kimi/kimi-k2.6"))
+    view = await reaches(house, await start(house, "compared"), RunState.COMPLETED)
+
+    gate = view.steps[0].gate
+    assert gate is not None
+    assert (gate.gate, gate.how) == ("judge", "judge")
+    assert gate.discussion
+    assert view.steps[0].text == "kimi-k3 on <DRAFT>"
+    assert len(house.adapter.attempts) == 4
+
+
+async def test_a_rule_chooses(house: House) -> None:
+    await define(house, compared("gate: rule", "rule: shortest"))
+    view = await reaches(house, await start(house, "compared"), RunState.COMPLETED)
+    assert view.steps[0].text == "kimi-k3 on <DRAFT>"
+
+
+async def test_a_judge_that_names_nobody_leaves_it_to_a_person(house: House) -> None:
+    async def undecided(adapter: Adapter, command: RunAttempt) -> None:
+        asked = str(command.messages[-1].content)
+        text = "Both are fine." if "Judge which" in asked else asked
+        await adapter.end(completed(command, text))
+
+    house.adapter.script = undecided
+    await define(house, compared("gate: judge", "judge: riley-engstrom"))
+    run = await start(house, "compared")
+    view = await reaches(house, run, RunState.WAITING)
+    assert view.steps[0].gate is not None
+    assert "names none" in view.steps[0].gate.reason
+
+
+# --- What goes wrong ---------------------------------------------------------------------------
+
+
+async def test_a_step_that_fails_names_why_and_a_fork_does_it_again(house: House) -> None:
+    await define(house, TEA)
+
+    async def refuses_the_plan(adapter: Adapter, command: RunAttempt) -> None:
+        if "PLAN" in str(command.messages[-1].content):
+            await adapter.end(error(command, "request", evidence={"status": 400}))
+        else:
+            await sensible(adapter, command)
+
+    house.adapter.script = refuses_the_plan
+    run = await start(house, "tea", {"guest": "Ada"})
+    view = await reaches(house, run, RunState.FAILED)
+    assert [step.state for step in view.steps] == [StepState.COMPLETED, StepState.FAILED]
+    assert view.steps[1].problem
+    assert "ork the run" in view.steps[1].next_step
+
+    house.adapter.script = sensible
+    fork = ForkRun(workspace="default", run=run, step="plan", by="ada")
+    forked = (await house.ask("fork_run", fork, RunAccepted)).run
+    again = await reaches(house, forked, RunState.COMPLETED)
+
+    assert again.forked_from == run
+    assert again.steps[0].kept
+    assert again.steps[0].text == view.steps[0].text
+    assert len(house.adapter.attempts) == 4, "two for the ideas, one plan, and that one again"
+
+
+async def test_who_cannot_be_asked_fails_the_step_with_what_to_do(house: House) -> None:
+    await define(house, TEA.replace("morgan-castellano", "nobody-at-all"))
+    view = await reaches(house, await start(house, "tea", {"guest": "A"}), RunState.FAILED)
+    assert "nobody-at-all" in view.steps[0].problem
+    assert view.steps[0].next_step
+    assert view.steps[1].state is StepState.PENDING
+    assert house.adapter.attempts == []
+
+
+async def test_what_does_not_fit_the_budget_is_not_asked(house: House) -> None:
+    await define(house, TEA)
+    run = await start(house, "tea", {"guest": "Ada"}, budget=Budget(tokens=100))
+    view = await reaches(house, run, RunState.FAILED)
+    assert "100" in view.steps[0].problem
+    assert house.adapter.attempts == []
+
+
+async def test_a_cancelled_run_takes_its_discussions_along(house: House) -> None:
+    async def says_nothing(adapter: Adapter, command: RunAttempt) -> None:
+        await adapter.say(command, "Well")
+
+    house.adapter.script = says_nothing
+    await define(house, TEA)
+    run = await start(house, "tea", {"guest": "Ada"})
+
+    async def asked() -> bool:
+        return bool(house.adapter.attempts)
+
+    await eventually(asked)
+    for _ in range(2):
+        await house.ask("cancel_run", CancelRun(workspace="default", run=run, by="ada"), Done)
+    view = await reaches(house, run, RunState.CANCELLED)
+    await house.reaches(view.steps[0].discussion, DiscussionState.CANCELLED)
+    assert (await story(house, run))[-1] == "RunCancelled"
+
+
+# --- Definitions -------------------------------------------------------------------------------
+
+
+async def test_a_workflow_is_defined_revised_and_put_away(house: House) -> None:
+    made = await define(house, TEA, by="ada")
+    assert (made.slug, made.version, made.built_in) == ("tea", 1, False)
+    with pytest.raises(Conflict, match="already"):
+        await define(house, TEA)
+
+    revise = ReviseWorkflow(
+        workspace="default", workflow="tea", source=on_kimi(TEA.replace("title: Tea", "title: Té"))
+    )
+    revised = await house.ask("revise_workflow", revise, WorkflowView)
+    again = await house.ask("revise_workflow", revise, WorkflowView)
+    assert (revised.version, again.version, revised.definition.title) == (2, 2, "Té")
+    assert revised.id == made.id
+
+    await house.ask("archive_workflow", ArchiveWorkflow(workspace="default", workflow="tea"), Done)
+    with pytest.raises(NotFound):
+        await house.ask(
+            "get_workflow", GetWorkflow(workspace="default", workflow="tea"), WorkflowView
+        )
+    assert (await define(house, TEA)).version == 3
+
+
+async def test_all_faults_come_back_with_their_places(house: House) -> None:
+    with pytest.raises(Invalid) as refused:
+        await define(house, TEA.replace("guest\n", "guesst\n").replace("ideas.text", "idea.text"))
+    errors = refused.value.problem.errors
+    assert [(one["line"], one["column"]) for one in errors] == [("9", "34"), ("13", "34")]
+
+
+async def test_inputs_are_checked_before_anything_begins(house: House) -> None:
+    await define(house, TEA)
+    with pytest.raises(Invalid) as refused:
+        await start(house, "tea", {"gast": "Ada"})
+    assert [one["field"] for one in refused.value.problem.errors] == ["inputs.guest", "inputs.gast"]
+    with pytest.raises(NotFound) as unknown:
+        await start(house, "tee")
+    assert unknown.value.problem.nearest[0] == "tea"
+
+
+async def test_a_start_that_comes_twice_is_one_run(house: House) -> None:
+    await define(house, TEA)
+    more: dict[str, Any] = {"idempotency_key": "k", "body_hmac": b"x"}
+    once = await start(house, "tea", {"guest": "Ada"}, **more)
+    assert await start(house, "tea", {"guest": "Ada"}, **more) == once
+    with pytest.raises(IdempotencyMismatch):
+        await start(house, "tea", {"guest": "Bob"}, **(more | {"body_hmac": b"y"}))
+    await reaches(house, once, RunState.COMPLETED)
+    listed = await house.ask("runs", ListRuns(workspace="default", workflow="tea"), RunList)
+    assert [line.id for line in listed.items] == [once]
+
+
+async def test_another_workspace_sees_nothing(house: House) -> None:
+    await define(house, TEA)
+    run = await start(house, "tea", {"guest": "Ada"})
+    with pytest.raises(NotFound):
+        await house.ask("get_run", GetRun(workspace="other", run=run), RunView)
+    with pytest.raises(NotFound):
+        await house.ask(
+            "get_workflow", GetWorkflow(workspace="other", workflow="tea"), WorkflowView
+        )
+    runs = await house.ask("runs", ListRuns(workspace="other"), RunList)
+    assert runs.items == []
+
+
+async def test_the_built_in_workflows_are_there(house: House) -> None:
+    listed = await house.ask("workflows", ListWorkflows(workspace="default"), WorkflowList)
+    assert all(line.built_in for line in listed.items)
+    assert msgspec.json.encode(listed)
