@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -217,7 +218,7 @@ async def test_what_is_over_goes_on_with_a_message(
 # --- A panel ----------------------------------------------------------------------------------
 
 
-async def shown(page: Page, stage: Stage, facts: Any) -> Locator:
+async def shown(page: Page, stage: Stage, facts: Callable[[str], list[verdicts.Fact]]) -> Locator:
     discussion = Told()
     discussion.facts = facts(discussion.id)
     stage.tell_of(discussion)

@@ -10,7 +10,7 @@ const MODES = [
   { mode: "", name: "Answer", about: "Each answers on their own, side by side." },
   { mode: "debate", name: "Debate", about: "In turn, hearing each other, for some rounds. You can say something at any time." },
   { mode: "compare", name: "Compare models", about: "The same question to several models, side by side with their speed and cost. You pick the best." },
-  { mode: "consensus", name: "Consensus", about: "Everybody drafts alone, reviews the others' drafts without names, and votes. The result says truthfully whether they agree." },
+  { mode: "consensus", name: "Consensus", about: "Everybody drafts alone, reviews the others’ drafts without names, and votes. The result says truthfully whether they agree." },
 ];
 
 /** What is to be chosen besides the people and the question. */
@@ -97,6 +97,7 @@ export class Modes {
     if (!names.length) return "Pick at least one persona.";
     if (mode && names.length < 2) return "Pick one more: this takes two or more.";
     if (mode === "debate") return `${together(names)} debate for up to ${rounds} ${rounds === 1 ? "round" : "rounds"}${moderator ? `; ${first(moderator)} moderates` : ""}.`;
+    if (mode === "consensus" && names.length === 2 && !this.chosen.closed) return `${together(names)} can only agree or differ: from three on there is something to count.`;
     if (mode === "consensus") return `${together(names)} look for an answer that they agree on${chair ? `; ${first(chair)} writes it up` : ""}.`;
     return names.length === 1 ? `${names[0]} answers.` : `${together(names)} answer side by side, each on their own.`;
   }

@@ -42,7 +42,7 @@ export class SayBox {
     const words = debates ? "Say something to them" : "Go on with it";
     if (this.label.textContent !== words) {
       this.label.textContent = words;
-      this.area.placeholder = debates ? "Say something to them…" : "Go on: ask further, or add what was missing…";
+      this.area.placeholder = debates ? "Say something to them…" : "Go on: ask further…";
     }
     this.hint.textContent = debates
       ? (stopped ? "It ends after this speaker; what you say opens one more round." : "Whoever speaks next has heard it.")
