@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -55,9 +54,18 @@ async def parked(house: House, talks: int = 1) -> list[str]:
     return opened
 
 
-async def looks(house: House, times: int) -> bool:
-    assert len(house.adapter.probes) <= times
-    return len(house.adapter.probes) == times
+async def looked(house: House, times: int) -> None:
+    """So many looks were made, and what came of the last one is written down: time may go on."""
+
+    async def looks() -> bool:
+        assert len(house.adapter.probes) <= times
+        return len(house.adapter.probes) == times
+
+    await eventually(looks)
+    await house.knows(
+        "SELECT count(*) = 0 FROM wakeups WHERE kind = 'quota' "
+        "AND (due_at <= clock() OR claimed_until > clock())"
+    )
 
 
 async def detail(house: House, talk: str) -> str:
@@ -94,11 +102,11 @@ async def test_it_is_looked_at_each_quarter_of_an_hour_and_goes_on_when_it_can_p
 ) -> None:
     house.adapter.probe = ProbeResult(balance=EMPTY)
     talks = await parked(house, 3)
-    await eventually(partial(looks, house, 1))
+    await looked(house, 1)
     asked = len(house.adapter.attempts)
     for times in (2, 3):
         await house.later(QUARTER)
-        await eventually(partial(looks, house, times))
+        await looked(house, times)
     assert len(house.adapter.attempts) == asked
     assert "QuotaRestored" not in await facts(house)
 
@@ -121,7 +129,7 @@ async def test_a_full_account_that_is_refused_all_the_same_is_not_asked_again_an
     """A limit of the project, perhaps: one refusal a quarter of an hour, however many wait."""
     house.adapter.probe = ProbeResult(balance=FULL)
     await parked(house, 3)
-    await eventually(partial(looks, house, 1))
+    await looked(house, 1)
     asked = len(house.adapter.attempts)
     for times in (1, 2):
         await house.later(QUARTER)
@@ -149,7 +157,7 @@ async def test_where_no_balance_is_told_the_models_are_asked_for(house: House) -
     )
     assert house.adapter.probes == []
     await house.later(QUARTER)
-    await eventually(partial(looks, house, 1))
+    await looked(house, 1)
     assert (await house.view(talk)).state is DiscussionState.PARKED
     house.adapter.probe, house.adapter.script = good, None
     await house.later(QUARTER)
@@ -178,7 +186,7 @@ async def test_a_verification_asks_for_the_balance_when_it_matters(house: House)
     assert await verified(balance=True) == ["models", "balance"]
     house.adapter.probes.clear()
     await parked(house)
-    await eventually(partial(looks, house, 1))
+    await looked(house, 1)
     assert await verified() == ["models", "balance"]
 
 
