@@ -245,7 +245,7 @@ async def walk(cage: Cage) -> None:
         "/keys/{id}": [f"/keys/{each}" for each in keys],
         "/runs/{id}": [f"/runs/{each['id']}" for each in runs["items"]],
         "/workflows/{slug}": ["/workflows/canary"],
-        "{budget}": ["workspace", *(f"discussion:{each}" for each in discussions[:2])],
+        "{budget}": ["workspace"],
         "/discussions/events": [f"/discussions/events?follow={follow}"],
         "{slug}": ["riley-engstrom"],
         "{model...}": ["kimi/kimi-k2.6"],
