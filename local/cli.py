@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from contracts.modes import Mode
 from contracts.providers import PROVIDERS
 from local import persona_commands, workflow_commands
 from local.home import Home
@@ -89,6 +90,31 @@ def ask(
 
     question = Question(topic, tuple(persona or ()), tuple(model or ()), temperature)
     sys.exit(_with_api(url, lambda api: put(api, question, Console())))
+
+
+@app.command()
+def discuss(
+    topic: Topic,
+    mode: Annotated[
+        Mode, typer.Option(help="How: in turn, side by side, or to a common answer.")
+    ] = Mode.DEBATE,
+    persona: Personas = None,
+    model: Models = None,
+    rounds: Annotated[int, typer.Option(help="Of a debate; 3 unless said otherwise.")] = 0,
+    other: Annotated[
+        str,
+        typer.Option(
+            "--with",
+            help="The persona that moderates a debate, judges a comparison or chairs a consensus.",
+        ),
+    ] = "",
+    url: Url = "",
+) -> None:
+    """Let personas debate, compare models, or let a panel agree, and watch it happen."""
+    from local.deliberation import deliberate, wish
+
+    body = wish(topic, mode, tuple(persona or ()), tuple(model or ()), rounds=rounds, other=other)
+    sys.exit(_with_api(url, lambda api: deliberate(api, body, Console())))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""A consensus in the terminal as it happens: the drafts as they are written, then what follows.
+"""A discussion in the terminal as it happens: what each says, and of a consensus what follows.
 
 Members are named here, for who watches; the members themselves never learn who wrote what.
 """
@@ -39,7 +39,7 @@ from contracts.discussion import (
     TurnScheduled,
 )
 from contracts.event import Event
-from contracts.modes import Purpose
+from contracts.modes import Mode, Purpose
 from local.api import Api, Sent
 from local.ask import in_words
 from local.logbook import harmless
@@ -52,7 +52,12 @@ DOES = {
     Purpose.REVISION: "revises",
     Purpose.SYNTHESIS: "writes the common answer",
     Purpose.ANSWER: "answers",
+    Purpose.MODERATION: "moderates",
+    Purpose.JUDGEMENT: "compares",
 }
+
+ASIDE = frozenset({Purpose.REVIEW, Purpose.REPAIR, Purpose.SYNTHESIS})
+"""Told by the facts that follow from them, not word by word."""
 
 RULES = {
     "S1": "nobody can catch up with the leader",
@@ -76,9 +81,39 @@ _SHOWN = 160
 _NAMES = {cls.__name__ for cls in DISCUSSION_EVENTS.classes}
 
 
+_OTHERS = {Mode.DEBATE: "moderator", Mode.COMPARE: "judge", Mode.CONSENSUS: "chair"}
+_USUAL = ("riley-engstrom", "morgan-castellano")
+
+
+def wish(
+    topic: str,
+    mode: Mode,
+    personas: tuple[str, ...],
+    models: tuple[str, ...],
+    *,
+    rounds: int = 0,
+    other: str = "",
+) -> dict[str, Any]:
+    """As `POST /api/v1/discussions` takes it. Models are dealt out to the personas in turn."""
+    body: dict[str, Any] = {"topic": topic, "mode": mode.value}
+    if mode is Mode.COMPARE and not personas:
+        body["models"] = list(models)
+    else:
+        who = personas or _USUAL
+        body["participants"] = [
+            {"persona": slug} | ({"model": models[at % len(models)]} if models else {})
+            for at, slug in enumerate(who)
+        ]
+    if rounds:
+        body["options"] = {"rounds": rounds}
+    if other:
+        body[_OTHERS.get(mode, "moderator")] = {"persona": other}
+    return body
+
+
 async def deliberate(api: Api, body: dict[str, Any], console: Console) -> int:
-    """Open it and watch until the end. The exit status is 0 once the panel has told its outcome,
-    whatever it is.
+    """Open it and watch until the end. The exit status is 0 once it has come to one: an outcome,
+    whatever it is, or answers.
     """
     opened = await api.post("/api/v1/discussions", body)
     if words := in_words(opened.get("estimate")):
@@ -91,7 +126,7 @@ async def deliberate(api: Api, body: dict[str, Any], console: Console) -> int:
             live.update(watching.running())
             if watching.discussion.parked:
                 break
-    if watching.concluded:
+    if watching.concluded or watching.discussion.state == "completed":
         return 0
     state = "parked" if watching.discussion.parked else watching.discussion.state
     print(f"The discussion {opened['id']} is {state}.", file=sys.stderr)  # noqa: T201
@@ -132,7 +167,7 @@ class Watching:
             case TurnScheduled(turn=turn):
                 self._called[turn] = event
             case TurnCompleted(turn=turn, text=text):
-                if self._called[turn].purpose in {Purpose.DRAFT, Purpose.REVISION, Purpose.ANSWER}:
+                if self._called[turn].purpose not in ASIDE:
                     title = escape(self._doing(turn))
                     yield Panel(Text(harmless(text).strip()), title=title, border_style="dim")
             case TurnFailed(turn=turn, failure=failure):

@@ -203,7 +203,12 @@ def _apply(  # noqa: C901, PLR0912 - one case for each fact
             )
         case TurnReopened(turn=id):
             turns[id] = replace(
-                turns[id], state=TurnState.SCHEDULED, text="", reasoning="", failure=None
+                turns[id],
+                state=TurnState.SCHEDULED,
+                text="",
+                reasoning="",
+                failure=None,
+                overdue=False,
             )
         case TurnRestarted(turn=id):
             turns[id] = replace(turns[id], text="", reasoning="")

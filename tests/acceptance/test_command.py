@@ -51,6 +51,19 @@ async def test_ask_writes_the_answer_that_is_kept(
     assert asked.said == kept["turns"][0]["text"] + "\n"
 
 
+async def test_discuss_shows_a_debate_turn_by_turn(running_system: RunningSystem) -> None:
+    words = ("discuss", "[[text: A point.]] Tea?", "--rounds", "1", "--with", "ines-duarte")
+
+    debated = await parley(running_system, *words)
+
+    assert debated.status == 0, debated.remarks
+    said = [line for line in debated.said.splitlines() if "answers" in line or "moderates" in line]
+    assert ["Riley" in said[0], "Morgan" in said[1], "Ines" in said[2]] == [True] * 3
+    refused = await parley(running_system, "discuss", "Tea?", "--mode", "debate", "-p", "nobody")
+    assert refused.status != 0
+    assert "2 to 8" in refused.remarks
+
+
 async def test_the_models_are_listed_with_what_they_cost_and_can_do(
     running_system: RunningSystem,
 ) -> None:
