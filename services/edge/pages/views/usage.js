@@ -22,14 +22,18 @@ export async function usage(place, { personas, manages }) {
       h("div", { class: "fields" }, field("by", "By", by), field("span", "In the last", span)), table),
     budgets?.element));
   heading.focus({ preventScroll: true });
+  let asked = 0;
   by.addEventListener("change", () => void show());
   span.addEventListener("change", () => void show());
   await Promise.all([show(), budgets?.show()]);
 
+  /** An older answer that comes late must not take the place of a newer one. */
   async function show() {
+    const mine = (asked += 1);
     const from = new Date(Date.now() - (Number(span.value) - 1) * 86_400_000).toISOString().slice(0, 10);
     try {
       const report = await get(`/api/v1/usage?${new URLSearchParams({ from, by: by.value })}`);
+      if (mine !== asked) return;
       table.replaceChildren(drawn(report, personas));
     } catch (problem) {
       table.replaceChildren(problemBox(problem));
@@ -103,9 +107,12 @@ class Budgets {
       (this.save = h("button", { class: "strong" }, "Set this budget"))));
   }
 
+  /** An older answer that comes late must not take the place of a newer one. */
   async show() {
+    const asked = (this.asked = (this.asked ?? 0) + 1);
     try {
       const [budgets, tokens] = await Promise.all([get("/api/v1/budgets"), get("/api/v1/tokens")]);
+      if (asked !== this.asked) return;
       const chosen = this.whose.value;
       const valid = (tokens?.items ?? []).filter((token) => token.state === "valid");
       this.whose.replaceChildren(h("option", { value: "workspace" }, "The workspace"),
