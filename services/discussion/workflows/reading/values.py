@@ -110,10 +110,10 @@ class Values:
         return otherwise
 
     def whole(self, value: Tree, name: str) -> int | None:
-        if isinstance(value, Text) and value.plain and value.value.replace("_", "").isdecimal():
-            found = int(value.value.replace("_", ""))
-            if 0 < found <= 1_000_000_000:
-                return found
+        digits = value.value.replace("_", "") if isinstance(value, Text) and value.plain else ""
+        # Python reads no numbers of thousands of digits, and says so with an error.
+        if digits.isdecimal() and len(digits) <= 40 and 0 < int(digits) <= 1_000_000_000:
+            return int(digits)
         self.say(value.place, f"`{name}` is a whole number above 0.")
         return None
 
