@@ -23,7 +23,7 @@ from contracts.budgets import (
     RemoveBudget,
     SetBudget,
 )
-from contracts.discussion import DiscussionOpened
+from contracts.discussion_events import DiscussionOpened
 from contracts.failures import Failure, FailureClass, NotFound, OverBudget
 from contracts.stream import Usage, UsageStatus
 from services.discussion import ledger, planning

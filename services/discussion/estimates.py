@@ -9,7 +9,9 @@ from typing import cast
 
 import msgspec
 
-from contracts.discussion import Cost, DiscussionOpened, Estimate
+from contracts.discussion import Estimate
+from contracts.discussion_events import DiscussionOpened
+from contracts.prices import Cost
 from services.discussion import accounts, estimate, planning
 from services.discussion.admission import Account
 from services.discussion.estimate import Line, Wanted

@@ -22,18 +22,10 @@ from contracts.discussion import (
     History,
     HistoryEntry,
     ListDiscussions,
-    ListModels,
-    ListProviders,
-    ModelList,
     OpenDiscussion,
     PickWinner,
     PostMessage,
-    ProbeKey,
-    ProviderList,
-    ProviderView,
-    RefreshModels,
     RetryTurn,
-    SetLimits,
 )
 from contracts.event import name_of
 from contracts.failures import Conflict, NotFound
@@ -41,6 +33,16 @@ from contracts.keeping import DeleteDiscussion, RenameDiscussion
 from contracts.keys import Done
 from contracts.modes import Mode
 from contracts.standing import ModelStandings, ResolveModels
+from contracts.supply import (
+    ListModels,
+    ListProviders,
+    ModelList,
+    ProbeKey,
+    ProviderList,
+    ProviderView,
+    RefreshModels,
+    SetLimits,
+)
 from contracts.usage import AskUsage, UsageReport
 from services.discussion import budgets, catalog, endpoints, limits, providers, usage
 from services.discussion.aggregate import Cancel, NoSuchTurn, NothingToRetry, Retry

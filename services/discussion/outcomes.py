@@ -8,8 +8,9 @@ import asyncpg
 import msgspec
 import structlog
 
-from contracts.discussion import Cost, DiscussionEvent
+from contracts.discussion_events import DiscussionEvent
 from contracts.keys import ReportKey
+from contracts.prices import Cost
 from contracts.stream import (
     ChunkKind,
     Outcome,

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from contracts.attempts import Accepted, KeyRef, Message, RunAttempt
-from contracts.discussion import DiscussionOpened
+from contracts.discussion_events import DiscussionOpened
 from contracts.failures import (
     Conflict,
     Evidence,

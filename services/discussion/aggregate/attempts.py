@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from contracts.discussion import (
+from contracts.discussion_events import (
     AttemptStarted,
     DiscussionEvent,
     TurnFailed,

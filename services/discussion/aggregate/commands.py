@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from contracts.discussion import Cost, DiscussionOpened
+from contracts.discussion_events import DiscussionOpened
 from contracts.failures import Failure
+from contracts.prices import Cost
 from contracts.stream import ProviderError, StreamCompleted, Usage
 
 

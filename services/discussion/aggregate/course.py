@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import reduce
 
 from contracts.deliberation import MessagePosted
-from contracts.discussion import (
+from contracts.discussion_events import (
     DiscussionCompleted,
     DiscussionEvent,
     DiscussionFailed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import reduce
 
-from contracts.discussion import DiscussionEvent
+from contracts.discussion_events import DiscussionEvent
 from contracts.keeping import DiscussionDeleted, DiscussionRenamed
 from services.discussion.aggregate import attempts, endings, wishes
 from services.discussion.aggregate.commands import (

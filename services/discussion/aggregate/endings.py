@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from contracts.discussion import (
+from contracts.discussion_events import (
     AttemptCut,
     AttemptFailed,
-    Cost,
     DiscussionEvent,
     DiscussionOpened,
     TurnCompleted,
@@ -18,6 +17,7 @@ from contracts.discussion import (
 )
 from contracts.failures import FailureClass
 from contracts.modes import Purpose
+from contracts.prices import Cost
 from contracts.stream import ProviderError, StreamCompleted
 from services.discussion import prompting
 from services.discussion.aggregate.commands import CutAttempt, Hear

@@ -8,7 +8,7 @@ from functools import reduce
 from typing import assert_never
 
 from contracts.deliberation import ModeFact, TurnOverdue, WinnerPicked
-from contracts.discussion import (
+from contracts.discussion_events import (
     AttemptCut,
     AttemptFailed,
     AttemptStarted,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from contracts.deliberation import ModeFact
-from contracts.discussion import DiscussionOpened
+from contracts.discussion_events import DiscussionOpened
 from contracts.failures import Failure, FailureClass
 from services.discussion.modes.table import Seat
 

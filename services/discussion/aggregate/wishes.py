@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from contracts.deliberation import MessagePosted, StopDecided, TurnOverdue, WinnerPicked
-from contracts.discussion import (
+from contracts.discussion_events import (
     DiscussionCancelled,
     DiscussionEvent,
     DiscussionReopened,
