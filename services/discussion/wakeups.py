@@ -10,12 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-import asyncpg
 import structlog
 
+from services.discussion import races
 from services.discussion.sql import SQL
 from shared.database import AWAY, Connection, Pool, transaction
-from shared.journal import WrongVersion
 
 POLL = timedelta(milliseconds=200)
 """How late a wake-up can be that another process has set."""
@@ -118,7 +117,7 @@ class Wakeups:
     async def _handle(self, wakeup: Wakeup) -> None:
         try:
             await self._handlers[wakeup.kind](wakeup)
-        except (WrongVersion, Overtaken, asyncpg.DeadlockDetectedError):
+        except (Overtaken, *races.LOST):
             await self._postpone(wakeup, timedelta(0))  # somebody was faster: look again
         except Exception:  # noqa: BLE001 - whatever it was, the wake-up must come again
             self._log.exception("wake-up failed", kind=wakeup.kind, subject=wakeup.subject)

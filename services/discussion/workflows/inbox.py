@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 import asyncpg
@@ -12,8 +13,7 @@ import structlog
 from rapidfuzz import process as near
 
 from contracts.budgets import BudgetScope
-from contracts.discussion import DiscussionState, History, HistoryEntry
-from contracts.event import name_of
+from contracts.discussion import DiscussionState, History
 from contracts.failures import Conflict, Invalid, NotFound
 from contracts.keys import Done
 from contracts.workflow_events import Definition, InputField, RunForked, RunStarted
@@ -39,7 +39,7 @@ from contracts.workflows import (
     WorkflowList,
     WorkflowView,
 )
-from services.discussion import budgets
+from services.discussion import budgets, history, races
 from services.discussion.store import Store
 from services.discussion.workflows import (
     aggregate,
@@ -66,13 +66,9 @@ from shared.bus import Verb
 from shared.database import Connection
 from shared.idempotency import remember, remembered
 from shared.ids import fresh
-from shared.journal import WrongVersion
 
 MOST_LISTED = 200
-MOST_HISTORY = 1_000
-MOST_HISTORY_BYTES = 2 << 20
 LONGEST_INPUT = 50_000
-MOST_RACES = 5
 
 log = structlog.stdlib.get_logger("workflows")
 
@@ -175,14 +171,11 @@ class Workflows:
         body_hmac: bytes = b"",
         gone: bool = False,
     ) -> WorkflowView:
-        for _ in range(MOST_RACES):
-            try:
-                return await self._changed(slug, workspace, command, key, body_hmac, gone=gone)
-            except (WrongVersion, asyncpg.DeadlockDetectedError):
-                continue
-            except definitions.NotDefined as missing:
-                raise _no_workflow(slug, []) from missing
-        raise Conflict("The workflow changed in that moment.", next_step="Try again.")
+        once = partial(self._changed, slug, workspace, command, key, body_hmac, gone=gone)
+        try:
+            return await races.settled(once, "workflow")
+        except definitions.NotDefined as missing:
+            raise _no_workflow(slug, []) from missing
 
     async def _changed(
         self,
@@ -332,19 +325,16 @@ class Workflows:
     async def _change_run(
         self, workspace: str, run: str, command: aggregate.Command, by: str
     ) -> None:
-        for _ in range(MOST_RACES):
-            try:
-                async with self._store.transaction() as conn:
-                    await self._known(conn, workspace, run)
-                    # The wake-up before the run: who works on a run holds nothing when it rests.
-                    await members.wake(conn, run, workspace)
-                    loaded = await self._runs.hold(conn, run)
-                    events = await self._runs.decide(conn, loaded, command)
-                    await self._runs.append(conn, loaded, events, by=by)
-                return
-            except (WrongVersion, asyncpg.DeadlockDetectedError):
-                continue
-        raise Conflict("The run changed in that moment.", next_step="Try again.")
+        async def once() -> None:
+            async with self._store.transaction() as conn:
+                await self._known(conn, workspace, run)
+                # The wake-up before the run: who works on a run holds nothing when it rests.
+                await members.wake(conn, run, workspace)
+                loaded = await self._runs.hold(conn, run)
+                events = await self._runs.decide(conn, loaded, command)
+                await self._runs.append(conn, loaded, events, by=by)
+
+        await races.settled(once, "run")
 
     async def _known(self, conn: Connection, workspace: str, run: str) -> None:
         if not await self._runs.is_known(conn, workspace, run):
@@ -399,16 +389,10 @@ class Workflows:
             row = await conn.fetchrow(SQL["find_run"], command.discussion, command.workspace)
             assert row is not None
             recorded = await self._runs.history(conn, command.discussion, max(0, command.after))
-        shown: list[HistoryEntry] = []
-        size = 0
-        for one in recorded[: max(1, min(command.limit, MOST_HISTORY))]:
-            size += len(msgspec.json.encode(one.event))
-            if shown and size > MOST_HISTORY_BYTES:
-                break
-            event = msgspec.to_builtins(one.event)
-            shown.append(HistoryEntry(version=one.version, event=event, name=name_of(one.event)))
         return History(
-            items=shown, version=row["version"], state=DiscussionState(RunState(row["state"]).value)
+            items=history.page(recorded, command.limit),
+            version=row["version"],
+            state=DiscussionState(RunState(row["state"]).value),
         )
 
 
