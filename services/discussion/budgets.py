@@ -134,7 +134,7 @@ async def change(conn: Connection, command: SetBudget, now: datetime) -> BudgetV
         strict=command.strict,
         by=command.by,
     )
-    await _look_again(conn, command.workspace)
+    await ledger.look_again(conn, command.workspace)
     wanted = ListBudgets(workspace=command.workspace, scope=command.scope, subject=command.subject)
     (view,) = (await listing(conn, wanted, now)).items
     return view
@@ -147,7 +147,7 @@ async def remove(conn: Connection, command: RemoveBudget) -> None:
     )
     if gone == "DELETE 0":
         raise _no_budget()
-    await _look_again(conn, command.workspace)
+    await ledger.look_again(conn, command.workspace)
 
 
 async def listing(conn: Connection, command: ListBudgets, now: datetime) -> BudgetList:
@@ -165,16 +165,6 @@ def _no_budget() -> NotFound:
         next_step="GET /api/v1/budgets lists those there are; PUT /api/v1/budgets/workspace makes "
         "one.",
     )
-
-
-async def _look_again(conn: Connection, workspace: str) -> None:
-    for name in (parked_name(workspace), ledger.held_name(workspace)):
-        await conn.execute(SQL["wake_waiting"], name, None)
-
-
-def parked_name(workspace: str) -> str:
-    """What turns wait for that a budget has no money left for."""
-    return f"budget:{workspace}"
 
 
 # --- As it stands ---------------------------------------------------------------------------

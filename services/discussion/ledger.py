@@ -162,6 +162,8 @@ async def correct(
     day: date = row["day"]
     await _write(conn, row, bill, day)
     await _add(conn, [_taken_back(row), *([_addition(row, bill, day)] if bill.sent else [])])
+    if bill.charged < row["charged"]:
+        await look_again(conn, row["workspace"])
     return UsageCorrected(**_told(row, bill, day), at=now, sent=bill.sent)
 
 
@@ -172,6 +174,17 @@ AT_ONCE = 8
 def held_name(workspace: str) -> str:
     """What turns wait for whose money is held by others just now."""
     return f"money:{workspace}"
+
+
+def parked_name(workspace: str) -> str:
+    """What turns wait for that a budget has no money left for."""
+    return f"budget:{workspace}"
+
+
+async def look_again(conn: Connection, workspace: str) -> None:
+    """There may be money again for all who have none."""
+    for name in (parked_name(workspace), held_name(workspace)):
+        await conn.execute(SQL["wake_waiting"], name, None)
 
 
 def _entry(row: asyncpg.Record) -> Entry:

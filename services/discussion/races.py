@@ -18,11 +18,11 @@ LOST = (WrongVersion, asyncpg.DeadlockDetectedError)
 T = TypeVar("T")
 
 
-async def settled(decide: Callable[[], Awaitable[T]], what: str = "discussion") -> T:
+async def settled(decide: Callable[[], Awaitable[T]]) -> T:
     """What `decide` comes to, which is one transaction; Conflict: it does not hold still."""
     for _ in range(MOST):
         try:
             return await decide()
         except LOST:
             continue
-    raise Conflict(f"The {what} changed in that moment.", next_step="Try again.")
+    raise Conflict("Somebody else changed it in that moment.", next_step="Try again.")

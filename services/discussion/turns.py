@@ -267,7 +267,7 @@ class Turns:
             await self._store.change(conn, loaded, Refuse(turn=turn.id, failure=failure))
             return
         else:
-            due, waits_for = against.purse.until, budgets.parked_name(wakeup.workspace)
+            due, waits_for = against.purse.until, ledger.parked_name(wakeup.workspace)
             gate = f"budget:{against.purse.scope.value}"
             command = ParkTurn(turn=turn.id, gate=gate, failure=failure)
         await self._store.change(conn, loaded, command)

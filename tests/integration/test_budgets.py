@@ -174,6 +174,15 @@ async def test_what_runs_is_held_and_what_it_cost_is_spent(house: House) -> None
     assert (view.held, view.spent) == (0, 2 * SPENT_BEFORE)
 
 
+async def asked(house: House) -> None:
+    """Wait until a request has been made."""
+
+    async def there() -> bool:
+        return bool(house.adapter.attempts)
+
+    await eventually(there)
+
+
 class Meanwhile:
     """A connection; after each of its statements something happens on another one."""
 
@@ -202,7 +211,7 @@ async def test_what_ends_while_a_budget_is_looked_at_is_held_or_spent_and_never_
     house.adapter.script = holding(may_end)
     await allow(house, 5_000)
     discussion = await house.open("riley-engstrom", parameters=LIKE_THIS)
-    await house.reaches(discussion, DiscussionState.RUNNING)
+    await asked(house)
     pool = await house.database.pool("discussion")
 
     looked = 0
@@ -263,6 +272,30 @@ async def test_a_retry_that_no_longer_fits_parks_until_the_budget_is_raised(hous
 
     house.adapter.script = None
     await allow(house, 9_000)
+
+    await house.reaches(discussion, DiscussionState.COMPLETED)
+
+
+async def test_what_turns_out_cheaper_than_was_feared_lets_go_on_who_is_parked(
+    house: House,
+) -> None:
+    await allow(house, 1_600)
+
+    async def dies(adapter: Adapter, command: RunAttempt) -> None:
+        """Takes it, and is never heard of again."""
+
+    house.adapter.script = dies
+    discussion = await house.open("riley-engstrom", parameters=LIKE_THIS)
+    await asked(house)
+    await house.later(timedelta(seconds=31))
+    await house.reaches(discussion, DiscussionState.WAITING, DiscussionState.PARKED)
+    await house.later(timedelta(minutes=1))
+    await house.reaches(discussion, DiscussionState.PARKED)
+
+    house.adapter.script = None
+    (feared,) = house.adapter.attempts
+    usage = {"input_tokens": 10, "output_tokens": 10, "status": "measured"}
+    await house.adapter.end(error(feared, "midstream", text="Half of it", usage=usage))
 
     await house.reaches(discussion, DiscussionState.COMPLETED)
 

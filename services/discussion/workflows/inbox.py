@@ -170,7 +170,7 @@ class Workflows:
     ) -> WorkflowView:
         once = partial(self._changed, slug, workspace, command, key, body_hmac, gone=gone)
         try:
-            return await races.settled(once, "workflow")
+            return await races.settled(once)
         except definitions.NotDefined as missing:
             raise no_workflow(slug, []) from missing
 
@@ -331,7 +331,7 @@ class Workflows:
                 events = await self._runs.decide(conn, loaded, command)
                 await self._runs.append(conn, loaded, events, by=by)
 
-        await races.settled(once, "run")
+        await races.settled(once)
 
     async def _known(self, conn: Connection, workspace: str, run: str) -> None:
         if not await self._runs.is_known(conn, workspace, run):
