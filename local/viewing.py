@@ -47,8 +47,38 @@ class Turn:
         return self.state in {"completed", "failed", "cancelled"}
 
 
+_OF_A_TURN = frozenset(
+    {
+        "AttemptStarted",
+        "StreamChunk",
+        "TurnText",
+        "TurnRestarted",
+        "TurnWaiting",
+        "TurnParked",
+        "TurnCompleted",
+        "TurnFailed",
+        "TurnCancelled",
+        "TurnOverdue",
+        "TurnReopened",
+    }
+)
+_OF_ALL = frozenset(
+    {
+        "DiscussionOpened",
+        "TurnScheduled",
+        "MessagePosted",
+        "WinnerPicked",
+        "StopDecided",
+        "ConsensusConcluded",
+        "resync",
+        "lost",
+        "end",
+    }
+)
+
+
 class _Said(msgspec.Struct, frozen=True):
-    """Every field of any event that a viewer looks at."""
+    """Every field of those events; others may use the same names for something else."""
 
     turn: str = ""
     kind: ChunkKind = ChunkKind.TEXT
@@ -102,6 +132,8 @@ class Discussion:
 
     def see(self, sent: Sent) -> None:
         """Take in one event of the stream."""
+        if sent.name not in _OF_ALL | _OF_A_TURN:
+            return
         said = msgspec.json.decode(sent.data, type=_Said)
         match sent.name:
             case "DiscussionOpened":
