@@ -132,10 +132,15 @@ class Discussion:
 
     def see(self, sent: Sent) -> None:
         """Take in one event of the stream."""
-        if sent.name not in _OF_ALL | _OF_A_TURN:
-            return
-        said = msgspec.json.decode(sent.data, type=_Said)
-        match sent.name:
+        if sent.name in _OF_ALL:
+            self._note(sent.name, msgspec.json.decode(sent.data, type=_Said))
+        elif sent.name in _OF_A_TURN:
+            said = msgspec.json.decode(sent.data, type=_Said)
+            if said.turn in self.turns:
+                _change(self.turns[said.turn], sent.name, said)
+
+    def _note(self, event: str, said: _Said) -> None:
+        match event:
             case "DiscussionOpened":
                 self._participants = said.participants
             case "TurnScheduled":
@@ -156,8 +161,6 @@ class Discussion:
                     turn.gap = not turn.settled
             case "end":
                 self.state = said.state
-            case _ if said.turn in self.turns:
-                _change(self.turns[said.turn], sent.name, said)
             case _:
                 pass
 
