@@ -30,7 +30,7 @@ from contracts.deliberation import (
     StopDecided,
     TurnOverdue,
 )
-from contracts.discussion import (
+from contracts.discussion_events import (
     DISCUSSION_EVENTS,
     DiscussionOpened,
     TurnCancelled,

@@ -12,7 +12,8 @@ from datetime import datetime
 import msgspec
 
 from contracts.deliberation import Outcome
-from contracts.discussion import Participant, TurnView
+from contracts.discussion import TurnView
+from contracts.discussion_events import Participant
 from contracts.failures import Failure
 from contracts.modes import Purpose
 from contracts.stream import ChunkKind, Usage

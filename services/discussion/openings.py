@@ -11,15 +11,8 @@ import msgspec
 from contracts.attempts import LiveModel, Parameters
 from contracts.budgets import BudgetScope
 from contracts.deliberation import Lineage
-from contracts.discussion import (
-    DiscussionOpened,
-    Estimate,
-    ForkDiscussion,
-    OpenDiscussion,
-    Opened,
-    Participant,
-    WantedParticipant,
-)
+from contracts.discussion import Estimate, ForkDiscussion, OpenDiscussion, Opened, WantedParticipant
+from contracts.discussion_events import DiscussionOpened, Participant
 from contracts.failures import Invalid, NotFound, TimedOut, Unavailable, Unreachable
 from contracts.personas import GetPersona, PersonaView
 from contracts.providers import Provider

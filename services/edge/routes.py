@@ -11,7 +11,6 @@ from urllib.parse import unquote
 
 from rapidfuzz import process
 
-from contracts.discussion import CatalogsRefreshed, ModelList
 from contracts.failures import NotFound
 from contracts.keys import (
     EndpointList,
@@ -23,6 +22,7 @@ from contracts.keys import (
     TokenList,
 )
 from contracts.personas import PersonasImported
+from contracts.supply import CatalogsRefreshed, ModelList
 from contracts.workflows import RunView, WorkflowList, WorkflowView
 from services.edge import (
     costs,

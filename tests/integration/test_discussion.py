@@ -14,18 +14,13 @@ import pytest_asyncio
 from contracts.attempts import KeyRef, LiveModel, Parameters, ProbeResult, RunAttempt
 from contracts.discussion import (
     CancelDiscussion,
-    CatalogsRefreshed,
     DiscussionList,
     DiscussionState,
     GetHistory,
     History,
     ListDiscussions,
-    ListModels,
-    ModelList,
     OpenDiscussion,
     Opened,
-    ProbeKey,
-    RefreshModels,
     WantedParticipant,
 )
 from contracts.failures import (
@@ -41,6 +36,7 @@ from contracts.failures import (
 from contracts.keys import Done, KeyAdded, KeyQuarantined, KeyState, KeyVerified, KeyView
 from contracts.modes import Mode
 from contracts.subjects import chunk_subject, command_subject
+from contracts.supply import CatalogsRefreshed, ListModels, ModelList, ProbeKey, RefreshModels
 from tests.brokers import Broker
 from tests.databases import Database
 from tests.eventually import eventually

@@ -11,14 +11,7 @@ import pytest
 import pytest_asyncio
 
 from contracts.attempts import LiveModel, ProbeResult, RunAttempt
-from contracts.discussion import (
-    DiscussionState,
-    ListModels,
-    ListProviders,
-    ModelList,
-    ProbeKey,
-    ProviderList,
-)
+from contracts.discussion import DiscussionState
 from contracts.endpoints import CustomProvider
 from contracts.failures import Conflict, Invalid, NotFound
 from contracts.keys import (
@@ -35,6 +28,7 @@ from contracts.keys import (
     RemoveEndpoint,
     VerifyKey,
 )
+from contracts.supply import ListModels, ListProviders, ModelList, ProbeKey, ProviderList
 from services.key_vault import addressbook
 from services.key_vault.identity import open_identity
 from services.key_vault.inbox import Inbox

@@ -22,7 +22,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from contracts.attempts import LiveModel, ProbeResult
-from contracts.discussion import ProbeKey
 from contracts.failures import (
     Balance,
     Conflict,
@@ -69,6 +68,7 @@ from contracts.keys import (
     VerifyKey,
 )
 from contracts.subjects import command_subject
+from contracts.supply import ProbeKey
 from services.key_vault import handover, tokens
 from services.key_vault.aggregate import Add
 from services.key_vault.at_rest import UnusableKek, WrongKek

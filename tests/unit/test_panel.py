@@ -21,7 +21,7 @@ from contracts.deliberation import (
     RoundTallied,
     StopDecided,
 )
-from contracts.discussion import (
+from contracts.discussion_events import (
     DiscussionCompleted,
     DiscussionFailed,
     DiscussionOpened,

@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from contracts.discussion import DISCUSSION_EVENTS
+from contracts.discussion_events import DISCUSSION_EVENTS
 from contracts.event import Event
 from contracts.ids import is_id
 from contracts.workflow_events import RunEvent, RunStarted, WorkflowArchived, WorkflowEvent

@@ -14,12 +14,8 @@ from typing import Any, cast
 import structlog
 from msgspec.structs import replace
 
-from contracts.discussion import (
-    CancelDiscussion,
-    DiscussionOpened,
-    OpenDiscussion,
-    Opened,
-)
+from contracts.discussion import CancelDiscussion, OpenDiscussion, Opened
+from contracts.discussion_events import DiscussionOpened
 from contracts.failures import Internal, NotFound, Refused, Unavailable
 from contracts.workflow_events import JUDGE, RunStarted, Step
 from services.discussion.openings import Openings
@@ -109,11 +105,25 @@ class Running:
         rows = await conn.fetch(SQL["states_of_discussions"], waiting)
         states = {cast("str", row["discussion"]): cast("str", row["state"]) for row in rows}
         for discussion in waiting:
-            if discussion not in states:
-                return [Hear(discussion=discussion, completed=False, problem=results.DELETED)]
-            if states[discussion] in {state.value for state in results.ENDED}:
-                return [await self._heard(conn, loaded, discussion)]
+            match states.get(discussion, "deleted"):
+                case "deleted":
+                    return [await self._lost(conn, discussion)]
+                case state if state in results.ENDED:
+                    return [await self._heard(conn, loaded, discussion)]
+                case _:
+                    pass
         return []
+
+    async def _lost(self, conn: Connection, discussion: str) -> Hear:
+        """What was said in it is gone; what it has cost is not."""
+        facts = (await self._store.load(conn, discussion)).facts
+        return Hear(
+            discussion=discussion,
+            completed=False,
+            spent=results.spent(facts),
+            problem=results.DELETED,
+            next_step="Fork the run at this step to do it again.",
+        )
 
     async def _heard(self, conn: Connection, loaded: Loaded, discussion: str) -> Hear:
         found = await self._result(conn, discussion)
