@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from contracts.discussion import DISCUSSION_EVENTS
+from contracts.discussion_events import DISCUSSION_EVENTS
 from contracts.stream import StreamChunk
 from local.api import Sent
 from local.viewing import Discussion
