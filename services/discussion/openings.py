@@ -77,7 +77,8 @@ class Openings:
     async def begin(self, conn: Connection, draft: DiscussionOpened, *, by: str) -> Opened:
         """Open what was drafted, in the caller's transaction."""
         now = await self._store.clock(conn)
-        opened = msgspec.structs.replace(draft, at=now)
+        limit = timedelta(seconds=draft.options.time_limit)
+        opened = msgspec.structs.replace(draft, at=now, deadline=now + limit if limit else None)
         await budgets.check(conn, opened, now)
         if opened.budget is not None:
             await budgets.allow(

@@ -20,6 +20,7 @@ from contracts.deliberation import (
     PositionKept,
     RoundTallied,
     StopDecided,
+    TurnOverdue,
 )
 from contracts.discussion_events import (
     DiscussionCompleted,
@@ -498,6 +499,20 @@ def test_nobody_is_waited_for_past_the_deadline() -> None:
 
     assert (sitting.now, stopped(sitting)) == (late, "S5")
     assert end.outcome is Outcome.INSUFFICIENT
+
+
+def test_who_is_asked_after_the_deadline_is_waited_for_all_the_same() -> None:
+    late = NOON + timedelta(minutes=5)
+    sitting = Sitting(FOUR, deadline=late)
+    sitting.play()
+    sitting.later(timedelta(hours=1))
+
+    sitting.tell(Say(message="m", text="And what of tea?", by="eve"))
+    sitting.go_on()
+
+    assert sitting.asked[-1][0].purpose is Purpose.ANSWER
+    assert not sitting.of(TurnOverdue)
+    assert isinstance(sitting.log[-1], DiscussionCompleted)
 
 
 def test_a_person_can_end_the_rounds() -> None:

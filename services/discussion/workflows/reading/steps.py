@@ -12,7 +12,7 @@ from services.discussion.workflows.reading.values import Values, at, has, text_a
 
 MOST_STEPS = 32
 
-WHOLE = ("max_completion_tokens", "rounds", "revisions", "quorum", "patience", "seed")
+WHOLE = ("max_completion_tokens", "rounds", "revisions", "quorum", "patience", "time_limit", "seed")
 NUMBERS = ("temperature", "top_p")
 FLAGS = ("closed",)
 OPTIONS = (*WHOLE, *NUMBERS, *FLAGS, "reasoning_effort")
