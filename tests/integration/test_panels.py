@@ -82,7 +82,6 @@ async def test_who_is_down_is_named_and_who_is_slow_is_not_waited_for(house: Hou
     assert late.state is TurnState.CANCELLED
 
 
-<<<<<<< HEAD
 async def test_a_panel_whose_time_is_up_says_what_it_has(house: House) -> None:
     limited = await convene(house, *HONEST[:3], "slow-d", options=Options(time_limit=60))
 
@@ -98,7 +97,8 @@ async def test_a_panel_whose_time_is_up_says_what_it_has(house: House) -> None:
     assert view.conclusion is not None
     assert view.conclusion.outcome is Outcome.INSUFFICIENT
     assert view.conclusion.text.count("idea") == 3
-=======
+
+
 async def test_who_is_no_longer_needed_is_called_off_and_gives_its_place_back(
     house: House,
 ) -> None:
@@ -121,7 +121,6 @@ async def test_who_is_no_longer_needed_is_called_off_and_gives_its_place_back(
     await eventually(called_off)
     pool = await house.database.pool("discussion")
     assert await pool.fetchval("SELECT count(*) FROM attempts") == 0
->>>>>>> core
 
 
 async def test_a_panel_that_cannot_write_ballots_ends_truthfully(house: House) -> None:
