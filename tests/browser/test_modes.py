@@ -13,18 +13,20 @@ from contracts.deliberation import DissentRecorded
 from contracts.modes import Options
 from tests.browser import verdicts
 from tests.browser.conftest import Watched
-from tests.browser.stage import Stage, Told
-from tests.browser.test_page import (
+from tests.browser.hands import (
     MORGAN,
     RILEY,
     ask,
     column,
     finished,
+    fits,
     is_accessible,
+    phone,
     sign_in,
     told,
     words,
 )
+from tests.browser.stage import Stage, Told
 from tests.sittings import Sitting
 from tests.systems import RunningSystem
 
@@ -350,22 +352,13 @@ async def test_a_panel_comes_to_its_end_before_ones_eyes(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_a_panel_fits_a_phone(chromium: Browser, stage: Stage, scheme: Any) -> None:
-    context = await chromium.new_context(
-        viewport={"width": 390, "height": 800},
-        is_mobile=True,
-        has_touch=True,
-        color_scheme=scheme,
-        reduced_motion="reduce",
-    )
-    page = await context.new_page()
-    await shown(page, stage, verdicts.consensus)
-    await page.locator(".process > summary").tap()
-    await expect(page.get_by_role("region", name="The count")).to_be_visible()
+    async with phone(chromium, scheme) as page:
+        await shown(page, stage, verdicts.consensus)
+        await page.locator(".process > summary").tap()
+        await expect(page.get_by_role("region", name="The count")).to_be_visible()
 
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    assert not await page.evaluate(wide)
-    await is_accessible(page, "a panel on a phone")
-    await context.close()
+        assert await fits(page)
+        await is_accessible(page, "a panel on a phone")
 
 
 async def test_a_discussion_is_played_once_more_without_asking_a_provider(

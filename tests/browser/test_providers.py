@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.hands import fits, is_accessible, phone
 from tests.browser.stage import Stage
 from tests.systems import RunningSystem
 
@@ -149,17 +149,9 @@ async def test_limits_are_changed_and_taken_back(page: Page, running_system: Run
 async def test_it_is_accessible_and_fits_a_phone(
     chromium: Browser, stage: Stage, scheme: Any
 ) -> None:
-    context = await chromium.new_context(
-        color_scheme=scheme,
-        reduced_motion="reduce",
-        viewport={"width": 360, "height": 740},
-    )
-    page = await context.new_page()
-    await open_page(page, stage)
-    await page.get_by_text("Change the limits").first.click()
+    async with phone(chromium, scheme) as page:
+        await open_page(page, stage)
+        await page.get_by_text("Change the limits").first.click()
 
-    found = await Axe().run(page)  # pyright: ignore[reportUnknownMemberType]
-    assert found.violations_count == 0, found.generate_report()
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    assert not await page.evaluate(wide)
-    await context.close()
+        await is_accessible(page, "providers")
+        assert await fits(page)
