@@ -217,6 +217,25 @@ async def test_what_is_over_goes_on_with_a_message(
     watched.behaved()
 
 
+async def test_who_watches_can_speak_while_everybody_answers(
+    watched: Watched, running_system: RunningSystem
+) -> None:
+    page = watched.page
+    await sign_in(page, running_system)
+    discussion = await ask(page, SLOW)
+
+    await expect(page.locator(".say .hint")).to_contain_text("everybody answers this too")
+    await page.get_by_label("Say something to them").fill("[[text: And then sugar.]]")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.locator(".post")).to_contain_text("And then sugar.")
+    await expect(page.locator(".group").nth(1).locator(".column")).to_have_count(2)
+    await finished(page)
+
+    view = await told(page, discussion)
+    assert [turn["text"] for turn in view["turns"][2:]] == ["And then sugar."] * 2
+    watched.behaved()
+
+
 # --- A panel ----------------------------------------------------------------------------------
 
 
@@ -282,6 +301,8 @@ async def test_a_panel_under_way_says_where_it_stands(page: Page, stage: Stage) 
     await expect(page.locator(".panel-now")).to_have_text("Everybody drafts alone: 1 of 2 done.")
     await expect(page.locator(".process")).to_have_attribute("open", "")
     await expect(page.get_by_role("region", name="Outcome")).to_be_hidden()
+    await expect(page.locator(".say .hint")).to_contain_text("nothing can be said to them now")
+    await expect(page.get_by_role("button", name="Send")).to_be_hidden()
 
 
 @pytest.mark.parametrize(

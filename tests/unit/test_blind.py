@@ -79,7 +79,7 @@ def test_what_tells_who_speaks_is_in_no_fact(kind: type[Event]) -> None:
     veil = blind.Veil()
     talk = compare(blind=True)
     veil.hear("DiscussionOpened", msgspec.json.encode(talk.facts[0]))
-    golden = {
+    golden: dict[str, object] = {
         field.encode_name: "telling"
         for field in msgspec.structs.fields(kind)
         if field.encode_name in TELLING and field.encode_name not in {"failure", "participants"}
