@@ -42,6 +42,7 @@ def kimi() -> dict[str, Any]:
                 "limits": limits,
                 "learnt": {"concurrency": 1},
                 "in_flight": 1,
+                "requests_in_minute": 91,
                 "tokens_in_minute": 470_123,
                 "not_before": at(60),
                 "breakers": [{"state": "open", "until": at(3600)}],
@@ -78,6 +79,7 @@ async def test_it_says_what_waits_what_is_closed_and_until_when(page: Page, stag
 
     await expect(first).to_contain_text("1 being answered · 29 waiting")
     await expect(first).to_contain_text("470,123 of 500,000")
+    await expect(first).to_contain_text("91 of 100")
     await expect(first).to_contain_text("Answers at once learnt from its answers")
     await expect(first).to_contain_text(re.compile(r"next request to this account goes out in \d+"))
     await expect(first).to_contain_text("Left in peace after failures")

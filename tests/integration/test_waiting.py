@@ -135,6 +135,18 @@ async def test_limits_set_while_the_house_runs_hold_from_the_next_request_on(hou
     assert not (await kimi(house)).set_here
 
 
+async def test_of_an_account_it_is_told_what_it_was_asked_in_the_last_minute(house: House) -> None:
+    looked = 1  # at the list of models, when the key was verified
+    for number in range(1, 4):
+        await house.reaches(await house.open("riley-engstrom"), DiscussionState.COMPLETED)
+        (account,) = (await kimi(house)).accounts
+        assert account.requests_in_minute == looked + number
+    await house.later(timedelta(minutes=2))
+    (account,) = (await kimi(house)).accounts
+    assert account.requests_in_minute == 0
+    assert account.limits["rpm"] == 100
+
+
 @pytest.mark.parametrize(
     ("provider", "limits", "refusal"),
     [
