@@ -157,6 +157,12 @@ def cancel(run: Run, url: Url = "") -> None:
     with_api(url, lambda api: api.post(f"/api/v1/runs/{quote(run, safe='')}/cancel"))
 
 
+@app.command("delete")
+def delete(run: Run, url: Url = "") -> None:
+    """Delete a run and what its discussions said, for good; what still runs is cancelled first."""
+    with_api(url, lambda api: api.delete(f"/api/v1/runs/{quote(run, safe='')}"))
+
+
 @app.command("fork")
 def fork(run: Run, step: StepName, no_watch: NoWatch = False, url: Url = "") -> None:
     """Begin another run that does this step and what follows anew, and keeps the rest."""

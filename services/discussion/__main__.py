@@ -68,7 +68,7 @@ async def wire(service: Service[Settings]) -> None:
             "forget": forgetting.forget_due,
             "purge": forgetting.purge_due,
             "note": searching.due,
-            "run": Running(store, runs, openings, inbox.cancel).due,
+            "run": Running(store, runs, openings, inbox.cancel, forgetting.delete).due,
         },
     )
     store.on_commit(wakeups.look)

@@ -87,14 +87,13 @@ def _unnamed(turn: TurnView) -> TurnView:
 
 def _untold(failure: Failure) -> Failure:
     """The words of a failure name the provider, and so does what it said."""
-    return Failure(
-        class_=failure.class_,
+    return replace(
+        failure,
         title="It has not answered",
         detail="Why would tell whose it is. Names are hidden until the best answer is picked.",
         next_step="Look at Keys and at Providers, which tell whatever is wrong there; "
         "or pick an answer, and the reason is told.",
-        retryable=failure.retryable,
-        not_before=failure.not_before,
+        evidence=None,
     )
 
 

@@ -33,7 +33,7 @@ from contracts.discussion import (
 from contracts.event import name_of
 from contracts.keeping import DiscussionDeleted
 from contracts.stream import ChunkKind, StreamChunk
-from contracts.workflow_events import RunCancelled, RunCompleted, RunFailed
+from contracts.workflow_events import RunCancelled, RunCompleted, RunDeleted, RunFailed
 from services.edge.blind import Veil
 from services.edge.frames import event_frame, fact_frame, live_frame
 
@@ -56,9 +56,9 @@ TERMINAL = {
     name_of(RunCancelled): DiscussionState.CANCELLED,
 }
 
-_ASIDE = frozenset(map(name_of, ASIDE))
+_ASIDE = frozenset(map(name_of, (*ASIDE, RunDeleted)))
 """They may come after the end, and change nothing of it."""
-_DELETED = name_of(DiscussionDeleted)
+_DELETED = frozenset(map(name_of, (DiscussionDeleted, RunDeleted)))
 _STARTS = name_of(AttemptStarted)
 _BREAKS_OFF = frozenset(map(name_of, (AttemptFailed, AttemptCut)))
 _ENDS_ATTEMPT = frozenset(map(name_of, (AttemptFailed, AttemptCut, TurnRestarted, TurnCompleted)))
@@ -298,7 +298,7 @@ class Feed:
         self._keep(fact)
         if fact.name not in _ASIDE:
             self.state = TERMINAL.get(fact.name)
-        self.deleted = self.deleted or fact.name == _DELETED
+        self.deleted = self.deleted or fact.name in _DELETED
         yield fact
         if fact.name in _BREAKS_OFF:
             self._broken[marks.turn] = marks.text

@@ -87,6 +87,12 @@ async def test_a_run_from_its_inputs_to_a_choice_to_its_end(
     await expect(page.get_by_role("main")).to_contain_text("done")
     await is_accessible(page, "workflows")
     await page.screenshot(path=tmp_path / "done.png", full_page=True)
+
+    await page.get_by_role("button", name="Delete").click()
+    await is_accessible(page, "a run that is to be deleted")
+    await page.screenshot(path=tmp_path / "deleting.png", full_page=True)
+    await page.get_by_role("button", name="Delete for good").click()
+    await expect(page).to_have_url(re.compile("#/workflows"))
     watched.behaved()
 
 

@@ -20,6 +20,7 @@ from contracts.workflow_events import (
     KeptStep,
     RunCancelled,
     RunCompleted,
+    RunDeleted,
     RunEvent,
     RunFailed,
     RunForked,
@@ -109,7 +110,12 @@ class Cancel:
     by: str = ""
 
 
-Command = Start | Begin | Skip | Refuse | AskJudge | Hear | Choose | Cancel
+@dataclass(frozen=True, slots=True)
+class Delete:
+    by: str = ""
+
+
+Command = Start | Begin | Skip | Refuse | AskJudge | Hear | Choose | Cancel | Delete
 
 # --- State: only what a decision needs ------------------------------------------------------
 
@@ -190,6 +196,7 @@ class Over:
     started: RunStarted
     steps: Mapping[str, Progress] = field(default_factory=dict[str, Progress])
     cancelled: bool = False
+    deleted: bool = False
 
 
 Run = NotStarted | Going | Over
@@ -272,11 +279,16 @@ def _first(command: Command, state: Run, now: datetime) -> list[RunEvent]:  # no
             return _chosen(command, state, now)
         case Cancel(by), Going():
             return [RunCancelled(at=now, run=_id(state), cancelled_by=by)]
+        case Delete(by), Going():
+            cancelled = RunCancelled(at=now, run=_id(state), cancelled_by=by)
+            return [cancelled, RunDeleted(at=now, run=_id(state), deleted_by=by)]
+        case Delete(by), Over(deleted=False):
+            return [RunDeleted(at=now, run=state.started.run, deleted_by=by)]
         case (Begin() | Skip() | Refuse() | AskJudge()) as early, _:
             raise NotReady(early.step)
         case Choose(step=step), NotStarted():
             raise NoSuchStep(step)
-        case ((Hear() | Cancel()), _):
+        case ((Hear() | Cancel() | Delete()), _):
             return []  # it is over: who is late changes nothing
 
 
@@ -565,6 +577,9 @@ def evolve(state: Run, event: RunEvent) -> Run:  # noqa: C901, PLR0912 - one cas
     """The state after one more fact."""
     if isinstance(event, RunStarted):
         return Going(event)
+    if isinstance(event, RunDeleted):
+        assert isinstance(state, Over), "what runs is cancelled first"
+        return replace(state, deleted=True)
     assert isinstance(state, Going), f"{type(event).__name__} in {type(state).__name__}"
     match event:
         case RunForked(kept=kept):

@@ -9,6 +9,7 @@ once.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import structlog
@@ -21,7 +22,8 @@ from contracts.discussion import (
     Opened,
 )
 from contracts.failures import Internal, NotFound, Refused, Unavailable
-from contracts.workflow_events import JUDGE, RunStarted, Step
+from contracts.keeping import DeleteDiscussion
+from contracts.workflow_events import JUDGE, RunDeleted, RunEvent, RunStarted, Step
 from services.discussion.openings import Openings
 from services.discussion.store import Store
 from services.discussion.wakeups import Overtaken, Wakeup
@@ -58,11 +60,13 @@ class Running:
         runs: Runs,
         openings: Openings,
         cancel: Callable[[CancelDiscussion], Awaitable[object]],
+        delete: Callable[[DeleteDiscussion], Awaitable[object]],
     ) -> None:
         self._store = store
         self._runs = runs
         self._openings = openings
         self._cancel = cancel
+        self._delete = delete
         self._log = structlog.stdlib.get_logger("runs")
 
     async def due(self, wakeup: Wakeup) -> None:
@@ -81,6 +85,9 @@ class Running:
             ended = await self._ended(conn, loaded)
         match loaded.state:
             case NotStarted():
+                return False
+            case Over(deleted=True) as state:
+                await self._forget(state, loaded.facts[-1])
                 return False
             case Over(cancelled=cancelled):
                 if cancelled:
@@ -145,6 +152,17 @@ class Running:
                 await self._cancel(command)
             except NotFound:
                 continue  # it was deleted meanwhile
+
+    async def _forget(self, state: Over, deleted: RunEvent) -> None:
+        """The discussions of a deleted run are deleted too; those that it has kept of another run
+        are that one's.
+        """
+        assert isinstance(deleted, RunDeleted)
+        workspace, by = state.started.workspace, deleted.deleted_by
+        for discussion in process.discussions(state):
+            command = DeleteDiscussion(workspace=workspace, discussion=discussion, by=by)
+            with suppress(NotFound):
+                await self._delete(command)
 
     # --- What comes next ------------------------------------------------------------------------
 

@@ -118,6 +118,15 @@ ROUTES: tuple[Route, ...] = (
         gives=RunView,
     ),
     Route(
+        method="DELETE",
+        path=f"{API}/runs/{{id}}",
+        answer=runs.delete_one,
+        roles=ASKERS,
+        summary="Delete a run and what its discussions said; what runs is cancelled first",
+        tag="workflows",
+        status=204,
+    ),
+    Route(
         method="POST",
         path=f"{API}/runs/{{id}}/fork",
         answer=runs.fork_one,

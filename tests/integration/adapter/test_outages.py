@@ -9,13 +9,7 @@ import pytest
 from contracts.attempts import RunAttempt
 from contracts.failures import Unavailable
 from contracts.subjects import chunk_subject
-from tests.adapters import (
-    CHUNK,
-    WORKSPACE,
-    House,
-    house,
-    joined,
-)
+from tests.adapters import CHUNK, WORKSPACE, House, house, joined
 from tests.brokers import Broker, OwnBroker
 from tests.eventually import eventually
 

@@ -19,15 +19,7 @@ import pytest_asyncio
 from contracts.attempts import ProbeResult
 from contracts.discussion import ProbeKey
 from contracts.failures import Invalid
-from contracts.keys import (
-    AddKey,
-    KeyLease,
-    KeyList,
-    KeyState,
-    KeyView,
-    LeaseKey,
-    ListKeys,
-)
+from contracts.keys import AddKey, KeyLease, KeyList, KeyState, KeyView, LeaseKey, ListKeys
 from contracts.subjects import command_subject
 from shared import topology
 from shared.bus import Bus, Verb
