@@ -50,6 +50,9 @@ from services.discussion.workflows.results import Result
 from services.discussion.workflows.templates import CannotRender, is_true, render
 from shared.database import Connection
 
+DELETED = "deleted"
+"""As the list of discussions has it."""
+
 
 class Running:
     """Handler of `run` wake-ups."""
@@ -116,9 +119,7 @@ class Running:
         rows = await conn.fetch(SQL["states_of_discussions"], waiting)
         states = {cast("str", row["discussion"]): cast("str", row["state"]) for row in rows}
         for discussion in waiting:
-            if discussion not in states:
-                return [Hear(discussion=discussion, completed=False, problem=results.DELETED)]
-            if states[discussion] in {state.value for state in results.ENDED}:
+            if states.get(discussion, DELETED) in {DELETED, *results.ENDED}:
                 return [await self._heard(conn, loaded, discussion)]
         return []
 
