@@ -59,14 +59,8 @@ format: $(DEV) ## let the formatter and the safe fixes have their way
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
 
-# What breaks things has a process of its own, and leaves nothing behind in that of the others.
-# pytest answers 5 where ARGS choose none of its tests.
-APART    := $(filter tests/faults%,$(wildcard $(PARTS)))
-TOGETHER := $(filter-out tests/faults%,$(wildcard $(PARTS)))
-
 test: $(DEV) ## every test but the slow ones, the cheap ones first
-	@[ -z "$(APART)" ] || $(PYTEST) $(APART) -m "not slow and not soak" $(ARGS) || [ $$? = 5 ]
-	@[ -z "$(TOGETHER)" ] || $(PYTEST) $(TOGETHER) -m "not slow and not soak" $(ARGS) || [ $$? = 5 ]
+	@$(PYTEST) $(wildcard $(PARTS)) -m "not slow and not soak" $(ARGS)
 
 test/unit: $(DEV) ## rules and parsers: no I/O, seconds
 test/conformance: $(DEV) ## one suite per seam: dialects, bus, journal

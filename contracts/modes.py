@@ -62,5 +62,7 @@ class Options(Struct, frozen=True, kw_only=True, omit_defaults=True):
     patience: int = 0
     """Seconds that the others wait for one turn; 0: the mode's own. Compare and debate wait as long
     as it takes unless told otherwise; a consensus 15 minutes for each draft and each ballot."""
+    time_limit: int = 0
+    """Consensus: seconds for the whole of it; what is best then is told for what it is. 0: none."""
     seed: int = 0
     """Decides lots and the order in which drafts are shown; 0: made from the discussion's id."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from contracts.discussion import Cost
+from contracts.prices import Cost
 from contracts.workflow_events import Budget, Comparison, Definition, InputField
 
 

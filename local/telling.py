@@ -31,7 +31,7 @@ from contracts.deliberation import (
     TurnOverdue,
     WinnerPicked,
 )
-from contracts.discussion import (
+from contracts.discussion_events import (
     DISCUSSION_EVENTS,
     DiscussionOpened,
     TurnCancelled,

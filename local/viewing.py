@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from contracts.deliberation import Outcome
-from contracts.discussion import Participant, TurnView
+from contracts.discussion import TurnView
+from contracts.discussion_events import Participant
 from contracts.failures import Failure
 from contracts.modes import Purpose
 from contracts.stream import ChunkKind, Usage
@@ -48,8 +49,38 @@ class Turn:
         return self.state in {"completed", "failed", "cancelled"}
 
 
+_OF_A_TURN = frozenset(
+    {
+        "AttemptStarted",
+        "StreamChunk",
+        "TurnText",
+        "TurnRestarted",
+        "TurnWaiting",
+        "TurnParked",
+        "TurnCompleted",
+        "TurnFailed",
+        "TurnCancelled",
+        "TurnOverdue",
+        "TurnReopened",
+    }
+)
+_OF_ALL = frozenset(
+    {
+        "DiscussionOpened",
+        "TurnScheduled",
+        "MessagePosted",
+        "WinnerPicked",
+        "StopDecided",
+        "ConsensusConcluded",
+        "resync",
+        "lost",
+        "end",
+    }
+)
+
+
 class _Said(msgspec.Struct, frozen=True):
-    """Every field of any event that a viewer looks at."""
+    """Every field of those events; others may use the same names for something else."""
 
     turn: str = ""
     kind: ChunkKind = ChunkKind.TEXT
@@ -103,8 +134,15 @@ class Discussion:
 
     def see(self, sent: Sent) -> None:
         """Take in one event of the stream."""
-        said = msgspec.json.decode(sent.data, type=_Said)
-        match sent.name:
+        if sent.name in _OF_ALL:
+            self._note(sent.name, msgspec.json.decode(sent.data, type=_Said))
+        elif sent.name in _OF_A_TURN:
+            said = msgspec.json.decode(sent.data, type=_Said)
+            if said.turn in self.turns:
+                _change(self.turns[said.turn], sent.name, said)
+
+    def _note(self, event: str, said: _Said) -> None:
+        match event:
             case "DiscussionOpened":
                 self._participants = said.participants
             case "TurnScheduled":
@@ -125,8 +163,6 @@ class Discussion:
                     turn.gap = not turn.settled
             case "end":
                 self.state = said.state
-            case _ if said.turn in self.turns:
-                _change(self.turns[said.turn], sent.name, said)
             case _:
                 pass
 

@@ -50,6 +50,10 @@ _MIGRATING = timedelta(hours=1)
 _SCRAM_ROUNDS = 4096
 
 
+class TakenServer(Exception):
+    """Another Parley lives on this server, and would be shut out: the text says what to do."""
+
+
 class MissingRight(Exception):
     """The administrator of the database lacks a right; the message says which and how to get it."""
 
@@ -138,9 +142,12 @@ async def prepare(admin_dsn: str, passwords: Mapping[str, str]) -> None:
     """Make the database, and for each service a role with its password and a schema it owns.
 
     Nobody else may look inside, not even connect. Doing it again changes nothing but passwords.
+    Roles belong to the whole server: a new database beside another Parley's is refused
+    (`TakenServer`) unless it brings the same passwords.
     """
     connection = await _enter(admin_dsn)
     try:
+        await _check_neighbours(connection, admin_dsn, passwords)
         async with connection.transaction():
             await connection.execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended('parley prepare', 0))"
@@ -179,6 +186,34 @@ async def _enter(admin_dsn: str) -> asyncpg.Connection[asyncpg.Record]:
     finally:
         await neighbour.close()
     return await asyncpg.connect(admin_dsn, timeout=timeout)
+
+
+async def _check_neighbours(
+    connection: Connection, admin_dsn: str, passwords: Mapping[str, str]
+) -> None:
+    living = await connection.fetch(
+        """
+        SELECT DISTINCT datname FROM pg_database, aclexplode(datacl)
+        WHERE grantee IN (SELECT oid FROM pg_roles WHERE rolname = ANY($1))
+        """,
+        [role(service) for service in passwords],
+    )
+    databases = sorted(row["datname"] for row in living)
+    here = await connection.fetchval("SELECT current_database()")
+    if not databases or here in databases:
+        return
+    for service, password in passwords.items():
+        try:
+            same = await asyncpg.connect(service_dsn(admin_dsn, service, password))
+        except asyncpg.InvalidPasswordError as error:
+            raise TakenServer(
+                f"Another Parley lives on this PostgreSQL server, in the database {databases[0]}. "
+                "Roles belong to the server, so this one would change the passwords under it. "
+                "Give this one a server of its own; or, if the other is no more, drop its database."
+            ) from error
+        except asyncpg.InsufficientPrivilegeError:
+            continue  # The password is right; to enter is what it is about to be allowed.
+        await same.close()
 
 
 async def _check_rights(connection: Connection, passwords: Mapping[str, str]) -> None:

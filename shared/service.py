@@ -36,7 +36,10 @@ FILES = 65_536
 """Open files that are enough for everybody, where the system would allow any number."""
 
 DRAIN = timedelta(seconds=10)
-"""How long a service may take to finish what it has begun, once told to stop."""
+"""How long a service may take to finish what it has begun, all of it, once told to stop."""
+
+AT_LEAST = timedelta(seconds=1)
+"""So long each part may take, whatever those before it took: enough to close a connection."""
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -107,8 +110,9 @@ class Service(Generic[S]):
             self._failure = self._failure or error
             obstacle = error
         self.log.info("stopping")
+        deadline = loop.time() + DRAIN.total_seconds()
         for farewell in reversed(self._farewells):
-            await self._say(farewell)
+            await self._say(farewell, deadline - loop.time())
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -117,9 +121,9 @@ class Service(Generic[S]):
             self.log.error(f"did not start: {obstacle}")  # noqa: G004 - it takes no arguments
         return 1 if self._failure is not None else 0
 
-    async def _say(self, farewell: Callable[[], Awaitable[None]]) -> None:
+    async def _say(self, farewell: Callable[[], Awaitable[None]], left: float) -> None:
         try:
-            await asyncio.wait_for(farewell(), DRAIN.total_seconds())
+            await asyncio.wait_for(farewell(), max(left, AT_LEAST.total_seconds()))
         except Exception:
             self.log.exception("did not stop cleanly", step=repr(farewell))
 

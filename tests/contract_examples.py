@@ -17,7 +17,7 @@ import msgspec
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from contracts.discussion import DISCUSSION_EVENTS
+from contracts.discussion_events import DISCUSSION_EVENTS
 from contracts.event import Event, EventFamily
 from contracts.keys import KEY_EVENTS
 from contracts.personas import PERSONA_EVENTS

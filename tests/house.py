@@ -15,16 +15,14 @@ from contracts.discussion import (
     DiscussionState,
     DiscussionView,
     GetDiscussion,
-    ListModels,
-    ModelList,
     OpenDiscussion,
     Opened,
-    ProbeKey,
     WantedParticipant,
 )
 from contracts.keys import Done
 from contracts.modes import Mode
 from contracts.subjects import command_subject
+from contracts.supply import ListModels, ModelList, ProbeKey
 from services.discussion.__main__ import wire
 from services.discussion.settings import Settings
 from shared.bus import Bus

@@ -16,7 +16,7 @@ from typing import Any, cast
 import msgspec
 
 from contracts.attempts import RunAttempt
-from contracts.discussion import (
+from contracts.discussion_events import (
     DISCUSSION_EVENTS,
     AttemptCut,
     AttemptFailed,

@@ -13,8 +13,7 @@ from typing import TypeVar
 
 from contracts.attempts import Message, Parameters
 from contracts.deliberation import ConsensusConcluded, DiscussionFact, StopDecided
-from contracts.discussion import (
-    Cost,
+from contracts.discussion_events import (
     DiscussionEvent,
     DiscussionOpened,
     Participant,
@@ -22,6 +21,7 @@ from contracts.discussion import (
 )
 from contracts.failures import Failure, FailureClass
 from contracts.modes import Mode, Options, Purpose, Role
+from contracts.prices import Cost
 from contracts.stream import ProviderError, StreamCompleted, Usage, UsageStatus
 from local.scripted.panel import Member
 from services.discussion import aggregate, prompting

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from contracts.attempts import LiveModel, ProbeResult
-from contracts.discussion import ProbeKey
 from contracts.failures import Evidence, FailureClass
 from contracts.keys import (
     AddKey,
@@ -26,6 +25,7 @@ from contracts.keys import (
     VaultIdentity,
 )
 from contracts.subjects import command_subject
+from contracts.supply import ProbeKey
 from services.key_vault.store import Store
 from services.key_vault.verification import Verification
 from shared.bus import Bus

@@ -9,7 +9,7 @@ from functools import reduce
 from typing import Any, TypeVar
 
 from contracts.attempts import Message, Parameters
-from contracts.discussion import (
+from contracts.discussion_events import (
     DiscussionEvent,
     DiscussionOpened,
     Participant,

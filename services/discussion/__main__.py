@@ -47,7 +47,7 @@ async def wire(service: Service[Settings]) -> None:
     refreshing = Refreshing(store, probes)
     tidying = Tidying(store)
     turns = Turns(store, bus, outcomes)
-    openings = Openings(store, bus, keyring, probes, Estimates(turns))
+    openings = Openings(store, bus, keyring, probes, Estimates(store))
     interjections = Interjections(store)
     forgetting = Forgetting(store, bus)
     searching = Searching(store)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from contracts.discussion import (
+from contracts.discussion_events import (
     AttemptCut,
     AttemptFailed,
     DiscussionEvent,

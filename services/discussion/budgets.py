@@ -23,7 +23,7 @@ from contracts.budgets import (
     RemoveBudget,
     SetBudget,
 )
-from contracts.discussion import DiscussionOpened
+from contracts.discussion_events import DiscussionOpened
 from contracts.failures import Failure, FailureClass, NotFound, OverBudget
 from contracts.stream import Usage, UsageStatus
 from services.discussion import ledger, planning
@@ -197,13 +197,15 @@ async def _purse(conn: Connection, row: asyncpg.Record, now: datetime) -> Purse:
 async def _view(conn: Connection, row: asyncpg.Record, now: datetime) -> BudgetView:
     scope, subject, period = BudgetScope(row["scope"]), row["subject"], Period(row["period"])
     since, until = span(period, now)
-    if scope in {BudgetScope.WORKSPACE, BudgetScope.TOKEN}:
-        first = BEGINNING if since is None else since.astimezone(UTC).date()
-        spent = await conn.fetchrow(SQL["spent_in_days"], row["workspace"], first, subject)
-    else:
-        spent = await conn.fetchrow(SQL["spent_on_work"], row["workspace"], scope.value, subject)
-    held = await conn.fetchval(SQL["held_of"], row["workspace"], scope.value, subject)
-    assert spent is not None
+    match scope:
+        case BudgetScope.WORKSPACE | BudgetScope.TOKEN:
+            first = BEGINNING if since is None else since.astimezone(UTC).date()
+            stand = await conn.fetchrow(SQL["stand_of_house"], row["workspace"], first, subject)
+        case BudgetScope.DISCUSSION:
+            stand = await conn.fetchrow(SQL["stand_of_discussion"], row["workspace"], subject)
+        case BudgetScope.RUN:
+            stand = await conn.fetchrow(SQL["stand_of_run"], row["workspace"], subject)
+    assert stand is not None
     amount = cast("Decimal", row["amount"])
     return BudgetView(
         scope=scope,
@@ -211,10 +213,10 @@ async def _view(conn: Connection, row: asyncpg.Record, now: datetime) -> BudgetV
         amount=amount,
         period=period,
         strict=row["strict"],
-        spent=spent["spent"],
-        held=held,
-        left=amount - spent["spent"] - held,
-        unpriced=spent["unpriced"],
+        spent=stand["spent"],
+        held=stand["held"],
+        left=amount - stand["spent"] - stand["held"],
+        unpriced=stand["unpriced"],
         since=since,
         until=until,
         set_by=row["set_by"],

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from rapidfuzz import process
 
 from contracts.attempts import LiveModel
-from contracts.discussion import ModelView, Price
 from contracts.failures import Invalid
+from contracts.prices import Price
 from contracts.providers import PROVIDERS, Provider
+from contracts.supply import ModelView
 from services.discussion import pricing
 
 NEAREST = 3

@@ -9,15 +9,18 @@ from typing import cast
 
 import msgspec
 
-from contracts.discussion import Cost, DiscussionOpened, Estimate
+from contracts.discussion import Estimate
+from contracts.discussion_events import DiscussionOpened
+from contracts.prices import Cost
 from services.discussion import accounts, estimate, planning
+from services.discussion.access import Access, Barrier, find_access
 from services.discussion.admission import Account
 from services.discussion.estimate import Line, Wanted
 from services.discussion.line import LONG
 from services.discussion.modes import PROCESSES
 from services.discussion.modes.table import Planned
 from services.discussion.sql import SQL
-from services.discussion.turns import Access, Barrier, Turns
+from services.discussion.store import Store
 from shared.database import Connection
 
 _decode_account = msgspec.json.Decoder(Account).decode
@@ -26,8 +29,8 @@ _decode_account = msgspec.json.Decoder(Account).decode
 class Estimates:
     """Thinks a discussion through."""
 
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     async def of(self, conn: Connection, opened: DiscussionOpened, now: datetime) -> Estimate:
         """All turns that its mode will probably ask for. The time is left out where something has
@@ -57,7 +60,7 @@ class Estimates:
         """Who shares an account shares its line."""
         found: dict[Access | None, list[list[Wanted]]] = {}
         for model in dict.fromkeys(model for stage in stages for model, _ in stage):
-            access = await self._turns.access(conn, workspace, model)
+            access = await find_access(conn, workspace, model, self._store.clock)
             who = None if isinstance(access, Barrier) or access.suspect else access
             shares = found.setdefault(who, [[] for _ in stages])
             for share, stage in zip(shares, stages, strict=True):

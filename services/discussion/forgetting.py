@@ -5,22 +5,21 @@ What runs is cancelled first. Who, when, which model and what it cost stay: bill
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
-import asyncpg
-
-from contracts.failures import Conflict, Gone
+from contracts.failures import Gone
 from contracts.keeping import DeleteDiscussion, RenameDiscussion
 from contracts.keys import Done
 from contracts.subjects import CHUNKS, EVENTS, discussion_chunks
+from services.discussion import races
 from services.discussion.aggregate import Delete, Rename
-from services.discussion.outcomes import MOST_RACES
 from services.discussion.sql import SQL
 from services.discussion.stopping import call_off
 from services.discussion.store import Store
 from services.discussion.wakeups import Wakeup, drop, postpone
 from shared.bus import Bus
-from shared.journal import WrongVersion
 
 PUBLISHED = timedelta(seconds=1)
 """After so long it is looked again whether everything has been published that is to be purged."""
@@ -34,15 +33,11 @@ class Forgetting:
         self._bus = bus
 
     async def delete(self, command: DeleteDiscussion) -> Done:
-        for _ in range(MOST_RACES):
-            try:
-                await self._delete(command.workspace, command.discussion, command.by)
-                return Done()
-            except Gone:
-                return Done()
-            except (WrongVersion, asyncpg.DeadlockDetectedError):
-                continue
-        raise Conflict("The discussion changed in that moment.", next_step="Try again.")
+        with suppress(Gone):
+            await races.settled(
+                partial(self._delete, command.workspace, command.discussion, command.by)
+            )
+        return Done()
 
     async def _delete(self, workspace: str, discussion: str, by: str) -> None:
         async with self._store.transaction() as conn:
@@ -54,19 +49,17 @@ class Forgetting:
         await call_off(self._bus, running)
 
     async def rename(self, command: RenameDiscussion) -> Done:
+        await races.settled(partial(self._rename, command))
+        return Done()
+
+    async def _rename(self, command: RenameDiscussion) -> None:
         title = " ".join(command.title.split())
-        for _ in range(MOST_RACES):
-            try:
-                async with self._store.transaction() as conn:
-                    row = await self._store.find(conn, command.workspace, command.discussion)
-                    loaded = await self._store.hold(conn, command.discussion)
-                    if bytes(row["title"]).decode() != title:
-                        wish = Rename(title=title, by=command.by)
-                        await self._store.change(conn, loaded, wish, by=command.by)
-                return Done()
-            except (WrongVersion, asyncpg.DeadlockDetectedError):
-                continue
-        raise Conflict("The discussion changed in that moment.", next_step="Try again.")
+        async with self._store.transaction() as conn:
+            row = await self._store.find(conn, command.workspace, command.discussion)
+            loaded = await self._store.hold(conn, command.discussion)
+            if bytes(row["title"]).decode() != title:
+                wish = Rename(title=title, by=command.by)
+                await self._store.change(conn, loaded, wish, by=command.by)
 
     async def forget_due(self, wakeup: Wakeup) -> None:
         """Handler of `forget` wake-ups: it ended a while ago, and is not to be kept."""

@@ -7,13 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contracts.attempts import Message
-from contracts.discussion import (
-    DiscussionEvent,
-    ForkDiscussion,
-    OpenDiscussion,
-    TurnScheduled,
-    WantedParticipant,
-)
+from contracts.discussion import ForkDiscussion, OpenDiscussion, WantedParticipant
+from contracts.discussion_events import DiscussionEvent, TurnScheduled
 from contracts.failures import Conflict, NotFound
 from contracts.modes import Mode
 from services.discussion.aggregate import Going, replay, table

@@ -8,12 +8,7 @@ from __future__ import annotations
 import re
 
 from contracts.attempts import Message
-from contracts.discussion import (
-    AttemptCut,
-    AttemptFailed,
-    DiscussionEvent,
-    DiscussionOpened,
-)
+from contracts.discussion_events import AttemptCut, AttemptFailed, DiscussionEvent, DiscussionOpened
 from contracts.keeping import DiscussionRenamed
 
 MOST_WORDS = 8

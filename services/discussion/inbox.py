@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
-
-import asyncpg
-import msgspec
 
 from contracts.budgets import BudgetList, BudgetView, ListBudgets, RemoveBudget, SetBudget
 from contracts.discussion import (
@@ -20,35 +18,43 @@ from contracts.discussion import (
     GetDiscussion,
     GetHistory,
     History,
-    HistoryEntry,
     ListDiscussions,
-    ListModels,
-    ListProviders,
-    ModelList,
     OpenDiscussion,
     PickWinner,
     PostMessage,
-    ProbeKey,
-    ProviderList,
-    ProviderView,
-    RefreshModels,
     RetryTurn,
-    SetLimits,
 )
-from contracts.event import name_of
 from contracts.failures import Conflict, NotFound
 from contracts.keeping import DeleteDiscussion, RenameDiscussion
 from contracts.keys import Done
 from contracts.modes import Mode
 from contracts.standing import ModelStandings, ResolveModels
+from contracts.supply import (
+    ListModels,
+    ListProviders,
+    ModelList,
+    ProbeKey,
+    ProviderList,
+    ProviderView,
+    RefreshModels,
+    SetLimits,
+)
 from contracts.usage import AskUsage, UsageReport
-from services.discussion import budgets, catalog, endpoints, limits, providers, usage
+from services.discussion import (
+    budgets,
+    catalog,
+    endpoints,
+    history,
+    limits,
+    providers,
+    races,
+    usage,
+)
 from services.discussion.aggregate import Cancel, NoSuchTurn, NothingToRetry, Retry
 from services.discussion.forgetting import Forgetting
 from services.discussion.found import words_of
 from services.discussion.interjections import Interjections
 from services.discussion.openings import Openings
-from services.discussion.outcomes import MOST_RACES
 from services.discussion.probes import Probes
 from services.discussion.refreshing import Refreshing
 from services.discussion.sql import SQL
@@ -57,12 +63,8 @@ from services.discussion.stopping import call_off
 from services.discussion.store import Store
 from services.discussion.views import view
 from shared.bus import Bus, Verb
-from shared.journal import WrongVersion
 
 MOST_LISTED = 200
-MOST_HISTORY = 1_000
-MOST_HISTORY_BYTES = 2 << 20
-"""Of one answer, unless a single event has more: the broker takes 8 MB at most."""
 
 
 class Inbox:
@@ -114,13 +116,8 @@ class Inbox:
         ]
 
     async def cancel(self, command: CancelDiscussion) -> Done:
-        for _ in range(MOST_RACES):
-            try:
-                await self._cancel(command)
-                return Done()
-            except (WrongVersion, asyncpg.DeadlockDetectedError):
-                continue
-        raise Conflict("The discussion changed in that moment.", next_step="Try again.")
+        await races.settled(partial(self._cancel, command))
+        return Done()
 
     async def _cancel(self, command: CancelDiscussion) -> None:
         async with self._store.transaction() as conn:
@@ -131,13 +128,8 @@ class Inbox:
         await call_off(self._bus, running)
 
     async def retry(self, command: RetryTurn) -> Done:
-        for _ in range(MOST_RACES):
-            try:
-                await self._retry(command)
-                return Done()
-            except (WrongVersion, asyncpg.DeadlockDetectedError):
-                continue
-        raise Conflict("The discussion changed in that moment.", next_step="Try again.")
+        await races.settled(partial(self._retry, command))
+        return Done()
 
     async def _retry(self, command: RetryTurn) -> None:
         async with self._store.transaction() as conn:
@@ -170,18 +162,8 @@ class Inbox:
             row = await self._store.find(conn, command.workspace, command.discussion)
             after = max(0, command.after)
             loaded = await self._store.load(conn, command.discussion, after=after)
-        shown: list[HistoryEntry] = []
-        size = 0
-        for recorded in loaded.events[: max(1, min(command.limit, MOST_HISTORY))]:
-            size += len(msgspec.json.encode(recorded.event))
-            if shown and size > MOST_HISTORY_BYTES:
-                break
-            event = msgspec.to_builtins(recorded.event)
-            shown.append(
-                HistoryEntry(version=recorded.version, event=event, name=name_of(recorded.event))
-            )
         return History(
-            items=shown,
+            items=history.page(loaded.events, command.limit),
             version=row["version"],
             state=DiscussionState(row["state"]),
         )

@@ -5,12 +5,12 @@ And what the clock does: a turn that was waited for long enough is gone on witho
 
 from __future__ import annotations
 
-import asyncpg
 import msgspec
 
 from contracts.discussion import ConcludeDiscussion, PickWinner, PostMessage
 from contracts.failures import Conflict, Invalid, NotFound
 from contracts.keys import Done
+from services.discussion import races
 from services.discussion.aggregate import (
     CannotSay,
     Command,
@@ -21,12 +21,10 @@ from services.discussion.aggregate import (
     Pick,
     Say,
 )
-from services.discussion.outcomes import MOST_RACES
 from services.discussion.store import Store
 from services.discussion.wakeups import Wakeup, drop
 from shared.idempotency import remember, remembered
 from shared.ids import fresh
-from shared.journal import WrongVersion
 
 
 class Interjections:
@@ -106,21 +104,19 @@ class Interjections:
         key: str = "",
         body_hmac: bytes = b"",
     ) -> None:
-        for _ in range(MOST_RACES):
-            try:
-                async with self._store.transaction() as conn:
-                    if await remembered(conn, key, body_hmac) is not None:
-                        return
-                    await self._store.find(conn, workspace, discussion)
-                    loaded = await self._store.hold(conn, discussion)
-                    await self._store.change(conn, loaded, wish, by=by)
-                    await remember(conn, key, body_hmac, msgspec.json.encode(Done()))
-                return
-            except (WrongVersion, asyncpg.DeadlockDetectedError):
-                continue
-            except NoSuchTurn as unknown:
-                raise NotFound(
-                    "There is no such turn in this discussion.",
-                    next_step="GET /api/v1/discussions/{id} lists its turns.",
-                ) from unknown
-        raise Conflict("The discussion changed in that moment.", next_step="Try again.")
+        async def once() -> None:
+            async with self._store.transaction() as conn:
+                if await remembered(conn, key, body_hmac) is not None:
+                    return
+                await self._store.find(conn, workspace, discussion)
+                loaded = await self._store.hold(conn, discussion)
+                await self._store.change(conn, loaded, wish, by=by)
+                await remember(conn, key, body_hmac, msgspec.json.encode(Done()))
+
+        try:
+            await races.settled(once)
+        except NoSuchTurn as unknown:
+            raise NotFound(
+                "There is no such turn in this discussion.",
+                next_step="GET /api/v1/discussions/{id} lists its turns.",
+            ) from unknown

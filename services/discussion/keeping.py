@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from contracts.discussion import TERMINAL, DiscussionEvent, DiscussionOpened
+from contracts.discussion_events import TERMINAL, DiscussionEvent, DiscussionOpened
 from contracts.keeping import DiscussionDeleted, DiscussionRenamed
 from services.discussion.found import said_in
 from services.discussion.sql import SQL

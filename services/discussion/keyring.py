@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 import structlog
 
-from contracts.discussion import GateOpened
+from contracts.discussion_events import GateOpened
 from contracts.endpoints import CustomProvider
 from contracts.event import Event, UnknownEvent
 from contracts.failures import Refused, TimedOut, Unavailable, Unreachable

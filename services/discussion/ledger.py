@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from contracts.discussion import (
+from contracts.discussion_events import (
     AttemptCut,
     AttemptFailed,
     DiscussionEvent,

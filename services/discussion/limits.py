@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from contracts.discussion import SetLimits
 from contracts.failures import Invalid, NotFound
 from contracts.providers import Limits
+from contracts.supply import SetLimits
 from services.discussion import accounts, admission, endpoints, line
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account

@@ -25,11 +25,14 @@ OPTIONS: dict[str, frozenset[Mode]] = {
     "closed": frozenset({Mode.CONSENSUS}),
     "revisions": frozenset({Mode.CONSENSUS}),
     "quorum": frozenset({Mode.CONSENSUS}),
+    "time_limit": frozenset({Mode.CONSENSUS}),
     "seed": frozenset({Mode.CONSENSUS}),
 }
 """Wishes that only some modes know."""
 
 MOST_REVISIONS = 2
+LONGEST = 86_400
+"""Seconds that a panel may be given."""
 
 
 def check(command: OpenDiscussion) -> None:
@@ -96,6 +99,8 @@ def _wishes(mode: Mode, options: Options, members: int) -> None:
         raise _bad("quorum", f"between 2 and the {members} members", "Or leave it out.")
     if options.patience < 0:
         raise _bad("patience", "seconds, 0 or more", "Leave it out for the usual patience.")
+    if not 0 <= options.time_limit <= LONGEST:
+        raise _bad("time_limit", f"seconds, at most {LONGEST}", "Leave it out for no limit.")
 
 
 def _bad(name: str, message: str, next_step: str) -> Invalid:

@@ -93,21 +93,25 @@ ON CONFLICT (workspace, scope, subject) DO UPDATE
 -- name: remove_budget
 DELETE FROM budgets WHERE workspace = $1 AND scope = $2 AND subject = $3
 
--- name: spent_in_days
-SELECT coalesce(sum(charged), 0) AS spent, coalesce(sum(unpriced), 0)::bigint AS unpriced
+-- name: stand_of_house
+-- What is spent and what is held, in one statement: what is settled meanwhile is either still held
+-- or spent already, and never neither.
+SELECT coalesce(sum(charged), 0) AS spent, coalesce(sum(unpriced), 0)::bigint AS unpriced,
+       (SELECT coalesce(sum(held), 0) FROM ledger
+        WHERE workspace = $1 AND status = 'open' AND ($3 = '' OR token = $3)) AS held
 FROM ledger_days
 WHERE workspace = $1 AND day >= $2 AND ($3 = '' OR token = $3)
 
--- name: spent_on_work
+-- name: stand_of_discussion
 SELECT coalesce(sum(charged), 0) AS spent,
-       count(*) FILTER (WHERE amount IS NULL AND status NOT IN ('open', 'unsent')) AS unpriced
+       count(*) FILTER (WHERE amount IS NULL AND status NOT IN ('open', 'unsent')) AS unpriced,
+       coalesce(sum(held) FILTER (WHERE status = 'open'), 0) AS held
 FROM ledger
-WHERE workspace = $1 AND CASE WHEN $2 = 'run' THEN run = $3 ELSE discussion = $3 END
+WHERE workspace = $1 AND discussion = $2
 
--- name: held_of
-SELECT coalesce(sum(held), 0) FROM ledger
-WHERE workspace = $1 AND status = 'open'
-  AND CASE $2 WHEN 'workspace' THEN true
-              WHEN 'token' THEN token = $3
-              WHEN 'run' THEN run = $3
-              ELSE discussion = $3 END
+-- name: stand_of_run
+SELECT coalesce(sum(charged), 0) AS spent,
+       count(*) FILTER (WHERE amount IS NULL AND status NOT IN ('open', 'unsent')) AS unpriced,
+       coalesce(sum(held) FILTER (WHERE status = 'open'), 0) AS held
+FROM ledger
+WHERE workspace = $1 AND run = $2 AND run <> ''

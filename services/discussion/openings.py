@@ -11,15 +11,8 @@ import msgspec
 from contracts.attempts import LiveModel, Parameters
 from contracts.budgets import BudgetScope
 from contracts.deliberation import Lineage
-from contracts.discussion import (
-    DiscussionOpened,
-    Estimate,
-    ForkDiscussion,
-    OpenDiscussion,
-    Opened,
-    Participant,
-    WantedParticipant,
-)
+from contracts.discussion import Estimate, ForkDiscussion, OpenDiscussion, Opened, WantedParticipant
+from contracts.discussion_events import DiscussionOpened, Participant
 from contracts.failures import Invalid, NotFound, TimedOut, Unavailable, Unreachable
 from contracts.personas import GetPersona, PersonaView
 from contracts.providers import Provider
@@ -84,7 +77,8 @@ class Openings:
     async def begin(self, conn: Connection, draft: DiscussionOpened, *, by: str) -> Opened:
         """Open what was drafted, in the caller's transaction."""
         now = await self._store.clock(conn)
-        opened = msgspec.structs.replace(draft, at=now)
+        limit = timedelta(seconds=draft.options.time_limit)
+        opened = msgspec.structs.replace(draft, at=now, deadline=now + limit if limit else None)
         await budgets.check(conn, opened, now)
         if opened.budget is not None:
             await budgets.allow(

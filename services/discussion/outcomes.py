@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import asyncpg
 import msgspec
 import structlog
 
-from contracts.discussion import Cost, DiscussionEvent
+from contracts.discussion_events import DiscussionEvent
 from contracts.keys import ReportKey
+from contracts.prices import Cost
 from contracts.stream import (
     ChunkKind,
     Outcome,
@@ -21,7 +23,7 @@ from contracts.stream import (
     UsageStatus,
 )
 from contracts.subjects import OUTCOMES, chunk_subject, outcome_subject
-from services.discussion import accounts, admission, ledger
+from services.discussion import accounts, admission, ledger, races
 from services.discussion.aggregate import Command, CutAttempt, Going, Hear, Running, Turn
 from services.discussion.pricing import cost, price_of
 from services.discussion.reactions import account_of
@@ -30,13 +32,9 @@ from services.discussion.store import Loaded, Store
 from services.discussion.wakeups import Wakeup, drop, postpone
 from shared.bus import Bus, Delivery
 from shared.database import Connection
-from shared.journal import WrongVersion
 
 PULSE = timedelta(seconds=25)
 """An attempt whose last chunk is older has no pulse: the adapter sends one each 10 s of silence."""
-
-MOST_RACES = 8
-"""Times a decision is made anew because the discussion moved on meanwhile."""
 
 _decode_outcome: msgspec.json.Decoder[Outcome] = msgspec.json.Decoder(Outcome)
 _decode_chunk = msgspec.json.Decoder(StreamChunk)
@@ -55,15 +53,11 @@ class Outcomes:
         outcome = _decode_outcome.decode(delivery.data)
         if isinstance(outcome, StreamStarted):
             return  # the chunks that follow show it as well
-        command = Hear(outcome)
-        for _ in range(MOST_RACES):
-            try:
-                async with self._store.transaction() as conn:
-                    await self.apply(conn, outcome.discussion, command)
-                return
-            except (WrongVersion, asyncpg.DeadlockDetectedError):
-                continue
-        raise RuntimeError(f"discussion {outcome.discussion} does not hold still")
+        await races.settled(partial(self._hear, Hear(outcome)))
+
+    async def _hear(self, command: Hear) -> None:
+        async with self._store.transaction() as conn:
+            await self.apply(conn, command.outcome.discussion, command)
 
     async def apply(
         self, conn: Connection, discussion: str, command: Hear

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contracts.discussion import (
+from contracts.discussion import DiscussionState
+from contracts.discussion_events import (
     DiscussionCancelled,
     DiscussionCompleted,
     DiscussionEvent,
     DiscussionFailed,
-    DiscussionState,
 )
 from services.discussion.aggregate import Discussion, Due, Going, Parked, Running
 

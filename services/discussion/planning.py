@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.discussion import DiscussionOpened
+from contracts.discussion_events import DiscussionOpened
 from services.discussion import prompting
 from services.discussion.ledger import Worst
 from services.discussion.modes import PROCESSES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from contracts.attempts import LiveModel
-from contracts.discussion import DiscussionOpened
+from contracts.discussion_events import DiscussionOpened
 from contracts.prices import Cost, Price, TierPrice
 from contracts.providers import PRICES_READ, PROVIDERS, Model
 from contracts.stream import Usage, UsageStatus

@@ -16,11 +16,12 @@ import structlog
 from msgspec import structs
 
 from contracts.attempts import KeyRef, ProbeResult, RunProbe
-from contracts.discussion import GateOpened, ModelCatalogRefreshed, ProbeKey
+from contracts.discussion_events import GateOpened, ModelCatalogRefreshed
 from contracts.endpoints import CustomProvider
 from contracts.failures import Balance, Evidence, FailureClass, Refused, TimedOut, Unreachable
 from contracts.providers import PROVIDERS
 from contracts.subjects import command_subject
+from contracts.supply import ProbeKey
 from services.discussion import accounts, admission, endpoints, line
 from services.discussion.accounts import AccountRef
 from services.discussion.backoff import Dice

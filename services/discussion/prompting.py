@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace as copy
 
 from contracts.attempts import Message, Parameters
-from contracts.discussion import DiscussionOpened
+from contracts.discussion_events import DiscussionOpened
 from contracts.modes import Mode
 from contracts.providers import PROVIDERS, Continuing, Model
 from contracts.providers import Provider as Row

@@ -8,10 +8,10 @@ from datetime import datetime
 
 import msgspec
 
-from contracts.discussion import AccountView, BreakerView, GateView, ProviderView
 from contracts.endpoints import Directory
 from contracts.failures import Failure
 from contracts.providers import Limits, Provider
+from contracts.supply import AccountView, BreakerView, GateView, ProviderView
 from services.discussion import accounts, admission, allowance, endpoints, spending
 from services.discussion.accounts import AccountRef
 from services.discussion.admission import Account

@@ -16,7 +16,7 @@ import structlog
 from msgspec.structs import replace
 
 from contracts.attempts import KeyRef
-from contracts.discussion import GateOpened, QuotaRestored
+from contracts.discussion_events import GateOpened, QuotaRestored
 from contracts.failures import Balance, Failure
 from contracts.keys import ReportKey
 from contracts.providers import PROVIDERS

@@ -16,7 +16,7 @@ import asyncpg
 import msgspec
 
 from contracts.deliberation import ModeFact
-from contracts.discussion import (
+from contracts.discussion_events import (
     ASIDE,
     TERMINAL,
     AttemptCut,

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from contracts.discussion import AttemptCut, AttemptFailed, TurnCompleted
+from contracts.discussion_events import AttemptCut, AttemptFailed, TurnCompleted
 from contracts.prices import Cost, Price
 from contracts.stream import ProviderError, StreamCompleted, Usage, UsageStatus
 from contracts.usage import Ending

@@ -13,7 +13,7 @@ from datetime import timedelta
 import asyncpg
 
 from contracts.attempts import KeyRef, ProbeResult
-from contracts.discussion import CatalogRefreshed, CatalogsRefreshed, RefreshModels
+from contracts.supply import CatalogRefreshed, CatalogsRefreshed, RefreshModels
 from services.discussion import endpoints
 from services.discussion.accounts import AccountRef
 from services.discussion.probes import HOUR, Probes, next_look

@@ -15,7 +15,7 @@ from typing import cast
 
 import asyncpg
 
-from contracts.discussion import DISCUSSION_EVENTS, DiscussionEvent, DiscussionOpened
+from contracts.discussion_events import DISCUSSION_EVENTS, DiscussionEvent, DiscussionOpened
 from contracts.event import Event
 from contracts.failures import Gone, NotFound
 from contracts.ids import is_id

@@ -23,7 +23,8 @@ from contracts.deliberation import (
     TurnOverdue,
     WinnerPicked,
 )
-from contracts.discussion import (
+from contracts.discussion import DiscussionView, Post, TurnState, TurnView
+from contracts.discussion_events import (
     ASIDE,
     AttemptCut,
     AttemptFailed,
@@ -34,8 +35,6 @@ from contracts.discussion import (
     DiscussionFailed,
     DiscussionOpened,
     DiscussionReopened,
-    DiscussionView,
-    Post,
     TurnCancelled,
     TurnCompleted,
     TurnFact,
@@ -44,8 +43,6 @@ from contracts.discussion import (
     TurnReopened,
     TurnRestarted,
     TurnScheduled,
-    TurnState,
-    TurnView,
     TurnWaiting,
 )
 from contracts.keeping import DiscussionDeleted, DiscussionRenamed

@@ -10,12 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-import asyncpg
 import structlog
 
+from services.discussion import races
 from services.discussion.sql import SQL
 from shared.database import AWAY, Connection, Pool, transaction
-from shared.journal import WrongVersion
 
 POLL = timedelta(milliseconds=200)
 """How late a wake-up can be that another process has set."""
@@ -27,6 +26,10 @@ AGAIN = timedelta(seconds=1)
 """After a handler's error, times the tries so far."""
 
 LONGEST_AGAIN = timedelta(seconds=30)
+
+FINISH = timedelta(seconds=3)
+"""Who is told to stop leaves a handler so long; who waits for a service that has left already would
+wait in vain."""
 
 AT_ONCE = 16
 
@@ -60,6 +63,7 @@ class Wakeups:
         self._handlers = handlers
         self._signal = asyncio.Event()
         self._busy: set[asyncio.Task[None]] = set()
+        self._claiming = asyncio.Lock()
         self._leaving = False
         self._log = structlog.stdlib.get_logger("wakeups")
 
@@ -71,22 +75,34 @@ class Wakeups:
         """Until `stop`."""
         while not self._leaving:
             self._signal.clear()
-            claimed = await self._claim()
-            for wakeup in claimed:
-                task = asyncio.create_task(self._handle(wakeup), name=f"wake {wakeup.kind}")
-                self._busy.add(task)
-                task.add_done_callback(self._done)
+            async with self._claiming:
+                claimed = await self._claim()
+                for wakeup in claimed:
+                    task = asyncio.create_task(self._handle(wakeup), name=f"wake {wakeup.kind}")
+                    self._busy.add(task)
+                    task.add_done_callback(self._done)
             if len(self._busy) >= AT_ONCE:
                 await asyncio.wait(self._busy, return_when=asyncio.FIRST_COMPLETED)
             elif not claimed:
                 await self._rest()
 
     async def stop(self) -> None:
-        """Claim nothing more, and finish what was begun."""
+        """Claim nothing more, and finish what was begun.
+
+        What does not end in time is broken off, as if we had died: it comes again by its claim.
+        """
         self._leaving = True
         self._signal.set()
-        if self._busy:
-            await asyncio.wait(self._busy)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FINISH.total_seconds()):
+                async with self._claiming:  # what is being claimed just now is ours, too
+                    pass
+                if self._busy:
+                    await asyncio.wait(self._busy)
+        for task in self._busy:
+            self._log.warning("broken off while stopping", work=task.get_name())
+            task.cancel()
+        await asyncio.gather(*self._busy, return_exceptions=True)
 
     async def _rest(self) -> None:
         with suppress(TimeoutError):
@@ -118,7 +134,7 @@ class Wakeups:
     async def _handle(self, wakeup: Wakeup) -> None:
         try:
             await self._handlers[wakeup.kind](wakeup)
-        except (WrongVersion, Overtaken, asyncpg.DeadlockDetectedError):
+        except (Overtaken, *races.LOST):
             await self._postpone(wakeup, timedelta(0))  # somebody was faster: look again
         except Exception:  # noqa: BLE001 - whatever it was, the wake-up must come again
             self._log.exception("wake-up failed", kind=wakeup.kind, subject=wakeup.subject)

@@ -16,18 +16,17 @@ from contracts.deliberation import (
     RoundTallied,
 )
 from contracts.discussion import (
-    Cost,
     DiscussionState,
     DiscussionView,
     Estimate,
-    Participant,
     Post,
-    Price,
     TurnState,
     TurnView,
 )
+from contracts.discussion_events import Participant
 from contracts.failures import Evidence, Failure, FailureClass
 from contracts.modes import Mode, Options, Purpose, Role
+from contracts.prices import Cost, Price
 from contracts.stream import Usage, UsageStatus
 from services.edge.blind import blind, unnamed
 

@@ -12,19 +12,17 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from contracts.discussion import (
+from contracts.discussion import DiscussionState, DiscussionView, TurnView
+from contracts.discussion_events import (
     AttemptCut,
     AttemptFailed,
     AttemptStarted,
     DiscussionOpened,
-    DiscussionState,
-    DiscussionView,
     Participant,
     TurnCompleted,
     TurnFailed,
     TurnParked,
     TurnScheduled,
-    TurnView,
     TurnWaiting,
 )
 from contracts.event import name_of

@@ -151,6 +151,8 @@ class OptionsBody(Body):
     patience: Annotated[int, Field(ge=1, le=86_400)] | None = None
     """Seconds that the others wait for one turn. A consensus waits 15 minutes unless told
     otherwise, the other modes as long as it takes."""
+    time_limit: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    """Consensus: seconds for the whole of it; what is best then is told with its true outcome."""
     panel_seed: Annotated[int, Field(ge=1, le=2**53)] | None = None
     """Consensus: decides lots and in which order drafts are shown; else made from the id."""
 
@@ -164,6 +166,7 @@ class OptionsBody(Body):
             revisions=usual.revisions if self.revisions is None else self.revisions,
             quorum=self.quorum or 0,
             patience=self.patience or 0,
+            time_limit=self.time_limit or 0,
             seed=self.panel_seed or 0,
         )
 

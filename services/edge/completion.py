@@ -9,12 +9,12 @@ from typing import Any
 
 import structlog
 
-from contracts.discussion import (
+from contracts.discussion import DiscussionState
+from contracts.discussion_events import (
     DISCUSSION_EVENTS,
     AttemptCut,
     AttemptFailed,
     AttemptStarted,
-    DiscussionState,
     TurnCancelled,
     TurnCompleted,
     TurnFailed,

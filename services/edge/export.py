@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from msgspec import UNSET, Struct
 
 from contracts.deliberation import ConsensusConcluded, DissentRecorded
-from contracts.discussion import Cost, Post, TurnState
+from contracts.discussion import Post, TurnState
 from contracts.modes import Purpose
+from contracts.prices import Cost
 from services.edge.answers import DiscussionAnswer, TurnAnswer
 
 FORMAT = "parley.discussion.v1"

@@ -16,7 +16,8 @@ from itertools import islice
 
 import msgspec
 
-from contracts.discussion import (
+from contracts.discussion import DiscussionState
+from contracts.discussion_events import (
     ASIDE,
     AttemptCut,
     AttemptFailed,
@@ -24,7 +25,6 @@ from contracts.discussion import (
     DiscussionCancelled,
     DiscussionCompleted,
     DiscussionFailed,
-    DiscussionState,
     TurnCancelled,
     TurnCompleted,
     TurnFailed,

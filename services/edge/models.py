@@ -11,7 +11,11 @@ from aiohttp import web
 from msgspec import Struct, structs
 from rapidfuzz import process
 
-from contracts.discussion import (
+from contracts.endpoints import CustomProvider, row_of
+from contracts.failures import NotFound, Refused, TimedOut, Unreachable
+from contracts.keys import EndpointView
+from contracts.providers import PROVIDERS, Provider
+from contracts.supply import (
     CatalogsRefreshed,
     ListModels,
     ListProviders,
@@ -21,10 +25,6 @@ from contracts.discussion import (
     RefreshModels,
     SetLimits,
 )
-from contracts.endpoints import CustomProvider, row_of
-from contracts.failures import NotFound, Refused, TimedOut, Unreachable
-from contracts.keys import EndpointView
-from contracts.providers import PROVIDERS, Provider
 from services.edge import endpoints
 from services.edge.asks import ask
 from services.edge.bodies import LimitsBody

@@ -11,19 +11,13 @@ import time
 
 from aiohttp import web
 
-from contracts.discussion import (
-    CancelDiscussion,
-    ListModels,
-    ModelList,
-    OpenDiscussion,
-    Opened,
-    TurnCompleted,
-    WantedParticipant,
-)
+from contracts.discussion import CancelDiscussion, OpenDiscussion, Opened, WantedParticipant
+from contracts.discussion_events import TurnCompleted
 from contracts.failures import Invalid, NotFound
 from contracts.keeping import DeleteDiscussion
 from contracts.keys import Done
 from contracts.modes import Mode, Options
+from contracts.supply import ListModels, ModelList
 from services.edge import sse
 from services.edge.asks import ask
 from services.edge.call import Call, plain

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from contracts.discussion import TurnCompleted
+from contracts.discussion_events import TurnCompleted
 from contracts.failures import Failure, FailureClass, Problem
 from contracts.stream import ChunkKind, Usage
 

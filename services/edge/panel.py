@@ -19,7 +19,8 @@ from contracts.deliberation import (
     RoundTallied,
     TurnOverdue,
 )
-from contracts.discussion import (
+from contracts.discussion import WantedParticipant
+from contracts.discussion_events import (
     DISCUSSION_EVENTS,
     DiscussionCompleted,
     DiscussionFailed,
@@ -30,7 +31,6 @@ from contracts.discussion import (
     TurnParked,
     TurnScheduled,
     TurnWaiting,
-    WantedParticipant,
 )
 from contracts.failures import Failure, Invalid, NotFound
 from contracts.modes import Mode, Purpose, Role

@@ -19,11 +19,11 @@ from asyncpg import Record
 from msgspec.structs import replace
 
 from contracts.attempts import ProbeResult
-from contracts.discussion import ProbeKey
 from contracts.failures import Conflict, Refused, TimedOut, Unreachable
 from contracts.keys import KeyState, KeyView
 from contracts.providers import Provider
 from contracts.subjects import command_subject
+from contracts.supply import ProbeKey
 from services.key_vault import addressbook
 from services.key_vault.aggregate import Accepted, Judge, NoAnswer, Recognise, Verdict
 from services.key_vault.at_rest import AtRestError

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 from playwright.async_api import Page
 
-from contracts.discussion import DiscussionEvent
+from contracts.discussion_events import DiscussionEvent
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -134,7 +134,7 @@ class Behind:
 
 @pytest.fixture(scope="session")
 def bad_lines(
-    tmp_path_factory: pytest.TempPathFactory, postgres: str
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Generator[tuple[RunningSystem, FaultProxy, FaultProxy, FaultProxy]]:
     folder = tmp_path_factory.mktemp("lines")
     home = Home(folder / "home")
@@ -143,8 +143,8 @@ def bad_lines(
         port = stack.enter_context(broker_of_the_operators(folder))
         nats = stack.enter_context(in_a_thread(("127.0.0.1", port)))
         provider = stack.enter_context(in_a_thread(of_url(provider_url)))
-        # With another name than the database that tests get copies of.
-        dsn = databases.at(postgres, "parley_behind_a_line")
+        # A server of its own: roles and their passwords belong to a server, not to a database.
+        dsn = databases.at(stack.enter_context(databases.server(folder / "postgres")), "parley")
         query = dict(parse_qsl(urlsplit(dsn).query))
         database = stack.enter_context(in_a_thread(Path(query["host"], ".s.PGSQL.5432")))
         system = stack.enter_context(

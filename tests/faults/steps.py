@@ -7,15 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from contracts.attempts import RunAttempt
-from contracts.discussion import (
-    AttemptStarted,
-    DiscussionState,
-    ListProviders,
-    ProviderList,
-    ProviderView,
-    SetLimits,
-)
+from contracts.discussion import DiscussionState
+from contracts.discussion_events import AttemptStarted
 from contracts.keys import KeySuspected, KeyVerified
+from contracts.supply import ListProviders, ProviderList, ProviderView, SetLimits
 from tests import invariants
 from tests.eventually import eventually
 from tests.house import House

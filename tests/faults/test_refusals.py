@@ -13,7 +13,8 @@ import pytest
 from msgspec.structs import replace
 
 from contracts.attempts import RunAttempt
-from contracts.discussion import AttemptFailed, AttemptStarted, DiscussionState, TurnCompleted
+from contracts.discussion import DiscussionState
+from contracts.discussion_events import AttemptFailed, AttemptStarted, TurnCompleted
 from contracts.failures import FailureClass
 from services.discussion.spending import MEMORY
 from services.discussion.wakeups import AT_ONCE

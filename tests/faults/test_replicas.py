@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from contracts.discussion import AttemptCut, AttemptStarted, DiscussionState, TurnCompleted
+from contracts.discussion import DiscussionState
+from contracts.discussion_events import AttemptCut, AttemptStarted, TurnCompleted
 from tests.brokers import Broker
 from tests.databases import Database
 from tests.eventually import eventually

@@ -34,6 +34,8 @@ from contracts.keys import Done
 from contracts.modes import Mode, Options
 from contracts.stream import Usage, UsageStatus
 from contracts.usage import AskUsage, Grouping, UsageReport
+from services.discussion import budgets
+from shared.database import Connection
 from tests.brokers import Broker
 from tests.databases import Database
 from tests.eventually import eventually
@@ -58,6 +60,8 @@ async def house(database: Database, broker: Broker) -> AsyncGenerator[House]:
         adapter.attempts.clear()
         yield made
 
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 SPENT_BEFORE = 30
 """Dollars, by the answer that proved the key."""
@@ -168,6 +172,54 @@ async def test_what_runs_is_held_and_what_it_cost_is_spent(house: House) -> None
 
     view = await stands(house)
     assert (view.held, view.spent) == (0, 2 * SPENT_BEFORE)
+
+
+class Meanwhile:
+    """A connection; after each of its statements something happens on another one."""
+
+    def __init__(self, conn: Connection, happen: Callable[[], Awaitable[None]]) -> None:
+        self._conn = conn
+        self._happen = happen
+
+    async def fetch(self, *said: Any) -> Any:
+        return await self._then(await self._conn.fetch(*said))
+
+    async def fetchrow(self, *said: Any) -> Any:
+        return await self._then(await self._conn.fetchrow(*said))
+
+    async def fetchval(self, *said: Any) -> Any:
+        return await self._then(await self._conn.fetchval(*said))
+
+    async def _then(self, found: Any) -> Any:
+        await self._happen()
+        return found
+
+
+async def test_what_ends_while_a_budget_is_looked_at_is_held_or_spent_and_never_neither(
+    house: House,
+) -> None:
+    may_end = asyncio.Event()
+    house.adapter.script = holding(may_end)
+    await allow(house, 5_000)
+    discussion = await house.open("riley-engstrom", parameters=LIKE_THIS)
+    await house.reaches(discussion, DiscussionState.RUNNING)
+    pool = await house.database.pool("discussion")
+
+    looked = 0
+
+    async def it_ends() -> None:
+        nonlocal looked
+        looked += 1
+        if looked == 2:  # the first statement finds the budget
+            may_end.set()
+            await house.reaches(discussion, DiscussionState.COMPLETED)
+
+    async with pool.acquire() as conn:
+        wanted = ListBudgets(workspace="default", scope=BudgetScope.WORKSPACE)
+        view = (await budgets.listing(Meanwhile(conn, it_ends), wanted, NOW)).items[0]  # type: ignore[arg-type]
+
+    assert looked >= 2
+    assert (view.spent, view.held > 0) in {(SPENT_BEFORE, True), (2 * SPENT_BEFORE, False)}
 
 
 async def test_two_at_once_take_turns_where_only_one_fits(house: House) -> None:

@@ -6,15 +6,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from contracts.attempts import KeyRef, LiveModel, ProbeResult
-from contracts.discussion import (
-    CatalogsRefreshed,
-    DiscussionState,
-    ListModels,
-    ModelList,
-    RefreshModels,
-)
+from contracts.discussion import DiscussionState
 from contracts.failures import Evidence, FailureClass
 from contracts.keys import KeyQuarantined
+from contracts.supply import CatalogsRefreshed, ListModels, ModelList, RefreshModels
 from tests.eventually import eventually
 from tests.house import KIMI, House
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest_asyncio
 
 from contracts.attempts import RunAttempt
-from contracts.discussion import DISCUSSION_EVENTS, DiscussionState
+from contracts.discussion import DiscussionState
+from contracts.discussion_events import DISCUSSION_EVENTS
 from contracts.stream import Usage, UsageStatus
 from contracts.subjects import chunk_subject
 from contracts.usage import Ending, UsageCorrected, UsageRecorded

@@ -12,6 +12,7 @@ import pytest
 from shared.database import (
     ChangedMigration,
     MissingRight,
+    TakenServer,
     connect,
     migrate,
     prepare,
@@ -104,12 +105,28 @@ async def test_a_wrong_password_opens_nothing(database: Database) -> None:
 
 async def test_a_password_may_be_changed_and_hold_anything(database: Database) -> None:
     odd = "ö'\"; DROP/@:%&?#"
+    await prepare(database.admin_dsn, PASSWORDS)
     try:
         await prepare(database.admin_dsn, {**PASSWORDS, "persona": odd})
         pool = await connect(service_dsn(database.admin_dsn, "persona", odd), "persona")
         await pool.close()
     finally:
         await prepare(database.admin_dsn, PASSWORDS)
+
+
+async def test_a_second_parley_on_a_server_does_not_shut_out_the_first(
+    database: Database, admin: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    await prepare(database.admin_dsn, PASSWORDS)
+    another = at(database.admin_dsn, "parley_another")
+    try:
+        with pytest.raises(TakenServer, match="a server of its own"):
+            await prepare(another, {**PASSWORDS, "persona": "its own"})
+
+        await (await asyncpg.connect(database.dsn("persona"))).close()
+        await prepare(another, PASSWORDS)
+    finally:
+        await admin.execute("DROP DATABASE IF EXISTS parley_another WITH (FORCE)")
 
 
 async def test_the_server_never_reads_a_password(
@@ -164,8 +181,9 @@ async def test_who_may_not_make_databases_is_told_so(lesser: str) -> None:
 
 
 async def test_who_may_not_change_a_role_is_told_so(
-    lesser: str, admin: asyncpg.Connection[asyncpg.Record]
+    lesser: str, database: Database, admin: asyncpg.Connection[asyncpg.Record]
 ) -> None:
+    await prepare(database.admin_dsn, PASSWORDS)
     await own_the_database(admin)
     await admin.execute("ALTER ROLE parley_lesser CREATEROLE")
     with pytest.raises(MissingRight, match="permission denied"):

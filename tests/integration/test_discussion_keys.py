@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from contracts.attempts import ProbeResult, RunAttempt
-from contracts.discussion import DiscussionState, ProbeKey
+from contracts.discussion import DiscussionState
 from contracts.failures import Invalid
 from contracts.keys import KeyAdded, KeyQuarantined, KeyState, KeyVerified, KeyView
 from contracts.subjects import command_subject
+from contracts.supply import ProbeKey
 from tests.eventually import eventually
 from tests.house import KIMI, WITHIN, House
 from tests.neighbours import Adapter, answer, error

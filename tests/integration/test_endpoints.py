@@ -10,10 +10,11 @@ import pytest
 import pytest_asyncio
 
 from contracts.attempts import LiveModel, ProbeResult, RunAttempt
-from contracts.discussion import DiscussionState, ListModels, ListProviders, ModelList, ProviderList
+from contracts.discussion import DiscussionState
 from contracts.endpoints import CustomProvider
 from contracts.failures import Invalid
 from contracts.keys import EndpointChanged
+from contracts.supply import ListModels, ListProviders, ModelList, ProviderList
 from tests.brokers import Broker
 from tests.databases import Database
 from tests.eventually import eventually

@@ -82,6 +82,23 @@ async def test_who_is_down_is_named_and_who_is_slow_is_not_waited_for(house: Hou
     assert late.state is TurnState.CANCELLED
 
 
+async def test_a_panel_whose_time_is_up_says_what_it_has(house: House) -> None:
+    limited = await convene(house, *HONEST[:3], "slow-d", options=Options(time_limit=60))
+
+    async def three_are_there() -> bool:
+        states = [turn.state for turn in (await house.view(limited)).turns]
+        return states.count(TurnState.COMPLETED) == 3 and TurnState.RUNNING in states
+
+    await eventually(three_are_there)
+    await house.later(timedelta(seconds=61))
+    view = await house.reaches(limited, *OVER)
+
+    assert view.stopped_by == "S5"
+    assert view.conclusion is not None
+    assert view.conclusion.outcome is Outcome.INSUFFICIENT
+    assert view.conclusion.text.count("idea") == 3
+
+
 async def test_a_panel_that_cannot_write_ballots_ends_truthfully(house: House) -> None:
     panel = await convene(house, *(f"unparsable-{idea}-abcd" for idea in "abcd"))
 

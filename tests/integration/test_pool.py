@@ -9,8 +9,9 @@ import msgspec
 import pytest_asyncio
 
 from contracts.attempts import RunAttempt
-from contracts.discussion import DiscussionState, ListProviders, ProviderList, SetLimits
-from contracts.discussion import ProviderView as View
+from contracts.discussion import DiscussionState
+from contracts.supply import ListProviders, ProviderList, SetLimits
+from contracts.supply import ProviderView as View
 from tests.eventually import eventually
 from tests.house import House
 from tests.neighbours import Adapter, answer, completed, error

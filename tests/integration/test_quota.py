@@ -8,10 +8,11 @@ import pytest
 import pytest_asyncio
 
 from contracts.attempts import ProbeResult, RunAttempt
-from contracts.discussion import DiscussionState, ProbeKey
+from contracts.discussion import DiscussionState
 from contracts.failures import Balance, Evidence, FailureClass
 from contracts.keys import KeyVerified
 from contracts.subjects import command_subject
+from contracts.supply import ProbeKey
 from tests.eventually import eventually
 from tests.house import WITHIN, House
 from tests.neighbours import Adapter, error

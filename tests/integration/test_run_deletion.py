@@ -8,7 +8,6 @@ import pytest_asyncio
 from contracts.attempts import RunAttempt
 from contracts.discussion import DiscussionList, DiscussionState, ListDiscussions
 from contracts.failures import Gone, NotFound
-from contracts.keeping import DeleteDiscussion
 from contracts.keys import Done
 from contracts.workflows import (
     CancelRun,
@@ -129,21 +128,6 @@ async def test_a_fork_keeps_what_is_its_own(house: House) -> None:
     assert (after.steps[0].kept, after.steps[0].text) == (True, "")
     assert after.steps[1].text == view.steps[1].text
     assert (await story(house, fork))[-1] == "RunCompleted"
-
-
-async def test_a_step_whose_discussion_is_deleted_has_failed_and_says_why(house: House) -> None:
-    async def hold(adapter: Adapter, command: RunAttempt) -> None:
-        await adapter.say(command, "Well")
-
-    house.adapter.script = hold
-    run = await start(house, "tea", {"guest": "Ada"})
-    await eventually(lambda: len(house.adapter.attempts) > 0)
-    (talk,) = await talks(house)
-
-    await house.ask("delete", DeleteDiscussion(workspace="default", discussion=talk), Done)
-
-    view = await reaches(house, run, RunState.FAILED)
-    assert view.steps[0].problem == "Its discussion has been deleted."
 
 
 async def test_only_who_has_it_can_delete_it(house: House) -> None:

@@ -15,17 +15,14 @@ from contracts.discussion import (
     Estimate,
     GetHistory,
     History,
-    ListProviders,
     OpenDiscussion,
-    ProviderList,
-    ProviderView,
     RetryTurn,
-    SetLimits,
     WantedParticipant,
 )
 from contracts.failures import Conflict, Failure, FailureClass, Invalid, NotFound
 from contracts.keys import Done
 from contracts.modes import Mode
+from contracts.supply import ListProviders, ProviderList, ProviderView, SetLimits
 from services.discussion.words import explain
 from tests.eventually import eventually
 from tests.house import KIMI, House

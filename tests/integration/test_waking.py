@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest_asyncio
 
 from contracts.attempts import LiveModel, ProbeResult, RunAttempt
-from contracts.discussion import DiscussionState, GetHistory, History, ListProviders, ProviderList
+from contracts.discussion import DiscussionState, GetHistory, History
 from contracts.keys import KeyRotated, KeyVerified
+from contracts.supply import ListProviders, ProviderList
 from tests.brokers import Broker
 from tests.databases import Database
 from tests.eventually import eventually

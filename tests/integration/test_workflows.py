@@ -11,6 +11,7 @@ import pytest_asyncio
 from contracts.attempts import RunAttempt
 from contracts.discussion import DiscussionList, DiscussionState, ListDiscussions
 from contracts.failures import Conflict, IdempotencyMismatch, Invalid, NotFound
+from contracts.keeping import DeleteDiscussion
 from contracts.keys import Done
 from contracts.workflow_events import Budget
 from contracts.workflows import (
@@ -34,7 +35,7 @@ from contracts.workflows import (
 from tests.eventually import eventually
 from tests.house import House
 from tests.neighbours import Adapter, completed, error
-from tests.runs import TEA, define, on_kimi, reaches, sensible, start, story
+from tests.runs import TEA, define, on_kimi, reaches, seen, sensible, start, story
 
 COMPARED = """\
 slug: compared
@@ -258,6 +259,26 @@ async def test_a_cancelled_run_takes_its_discussions_along(house: House) -> None
     view = await reaches(house, run, RunState.CANCELLED)
     await house.reaches(view.steps[0].discussion, DiscussionState.CANCELLED)
     assert (await story(house, run))[-1] == "RunCancelled"
+
+
+async def test_a_step_whose_discussion_is_deleted_fails_and_its_run_ends(house: House) -> None:
+    async def says_nothing(adapter: Adapter, command: RunAttempt) -> None:
+        await adapter.say(command, "Well")
+
+    house.adapter.script = says_nothing
+    await define(house, TEA)
+    run = await start(house, "tea", {"guest": "Ada"})
+
+    async def asked() -> bool:
+        return bool(house.adapter.attempts)
+
+    await eventually(asked)
+    (ideas, _) = (await seen(house, run)).steps
+    gone = DeleteDiscussion(workspace="default", discussion=ideas.discussion, by="ada")
+    await house.ask("delete", gone, Done)
+
+    view = await reaches(house, run, RunState.FAILED)
+    assert view.steps[0].problem == "Its discussion has been deleted."
 
 
 # --- Definitions -------------------------------------------------------------------------------

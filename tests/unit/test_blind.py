@@ -8,7 +8,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from contracts.discussion import DISCUSSION_EVENTS, DiscussionOpened, TurnFact, TurnParked
+from contracts.discussion_events import DISCUSSION_EVENTS, DiscussionOpened, TurnFact, TurnParked
 from contracts.event import Event, name_of
 from contracts.failures import Failure, FailureClass
 from contracts.modes import Mode, Options, Purpose, Role

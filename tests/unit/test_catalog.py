@@ -9,8 +9,8 @@ from decimal import Decimal
 import pytest
 
 from contracts.attempts import LiveModel
-from contracts.discussion import Price
 from contracts.failures import Invalid
+from contracts.prices import Price
 from contracts.providers import PROVIDERS
 from services.discussion.catalog import Catalog, default, listing, participant_facts, resolve
 

@@ -9,11 +9,7 @@ import pytest
 
 from contracts.attempts import Message
 from contracts.deliberation import TurnOverdue, WinnerPicked
-from contracts.discussion import (
-    DiscussionCompleted,
-    TurnCancelled,
-    TurnScheduled,
-)
+from contracts.discussion_events import DiscussionCompleted, TurnCancelled, TurnScheduled
 from contracts.modes import Mode, Options, Purpose, Role
 from services.discussion.aggregate import LosePatience, NothingToPick, Pick, Say
 from services.discussion.modes.table import Seat

@@ -10,10 +10,10 @@ import pytest
 from msgspec import json as msgspec_json
 from msgspec.structs import replace
 
-from contracts.discussion import (
+from contracts.discussion import DiscussionState
+from contracts.discussion_events import (
     AttemptFailed,
     AttemptStarted,
-    DiscussionState,
     TurnCompleted,
     TurnParked,
     TurnRestarted,

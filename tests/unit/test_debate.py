@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from contracts.attempts import Message
 from contracts.deliberation import StopDecided
-from contracts.discussion import (
+from contracts.discussion_events import (
     DiscussionCompleted,
     DiscussionFailed,
     DiscussionReopened,

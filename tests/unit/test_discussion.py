@@ -11,18 +11,17 @@ import msgspec
 import pytest
 
 from contracts.attempts import Parameters
-from contracts.discussion import (
+from contracts.discussion import DiscussionState, TurnState
+from contracts.discussion_events import (
     AttemptCut,
     AttemptFailed,
     AttemptStarted,
-    Cost,
     DiscussionCancelled,
     DiscussionCompleted,
     DiscussionEvent,
     DiscussionFailed,
     DiscussionOpened,
     DiscussionReopened,
-    DiscussionState,
     Participant,
     TurnCancelled,
     TurnCompleted,
@@ -31,11 +30,11 @@ from contracts.discussion import (
     TurnReopened,
     TurnRestarted,
     TurnScheduled,
-    TurnState,
     TurnWaiting,
 )
 from contracts.failures import Evidence, FailureClass
 from contracts.modes import Mode
+from contracts.prices import Cost
 from contracts.stream import ProviderError, StreamCompleted, Usage, UsageStatus
 from services.discussion import aggregate
 from services.discussion.aggregate import (

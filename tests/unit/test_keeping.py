@@ -10,25 +10,21 @@ from msgspec.structs import replace
 
 from contracts.attempts import Message, Parameters
 from contracts.deliberation import ConsensusConcluded, DissentRecorded, Outcome, Point
-from contracts.discussion import (
+from contracts.discussion import DiscussionState, DiscussionView, Post, TurnState, TurnView
+from contracts.discussion_events import (
     AttemptStarted,
-    Cost,
     DiscussionCancelled,
     DiscussionCompleted,
     DiscussionEvent,
     DiscussionOpened,
-    DiscussionState,
-    DiscussionView,
     Participant,
-    Post,
     TurnCancelled,
     TurnCompleted,
     TurnScheduled,
-    TurnState,
-    TurnView,
 )
 from contracts.keeping import DiscussionDeleted, DiscussionRenamed
 from contracts.modes import Mode, Options
+from contracts.prices import Cost
 from contracts.stream import StreamCompleted, Usage
 from services.discussion import aggregate
 from services.discussion.aggregate import (

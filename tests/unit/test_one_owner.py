@@ -227,7 +227,7 @@ def test_only_discussion_decides_whether_anything_is_tried_again() -> None:
     }
     assert {file for file in importing if not file.startswith(OWNER)} == set()
     deciders = where(ROOMS, lambda node: called(node) == "remedy")
-    assert deciders == {"services/discussion/aggregate.py _remedied"}
+    assert deciders == {"services/discussion/aggregate/endings.py _remedied"}
 
 
 # --- Every loop that waits has its reason ---------------------------------------------------

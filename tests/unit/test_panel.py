@@ -12,7 +12,7 @@ from contracts.deliberation import (
     PanelSealed,
     RoundTallied,
 )
-from contracts.discussion import DiscussionCompleted, TurnCompleted, TurnScheduled
+from contracts.discussion_events import DiscussionCompleted, TurnCompleted, TurnScheduled
 from contracts.modes import Options, Purpose
 from tests.sittings import FOUR, NOON, Sitting, stopped
 

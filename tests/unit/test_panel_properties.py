@@ -17,7 +17,7 @@ from contracts.deliberation import (
     RoundTallied,
     StopDecided,
 )
-from contracts.discussion import TERMINAL, DiscussionReopened
+from contracts.discussion_events import TERMINAL, DiscussionReopened
 from contracts.modes import Options, Purpose
 from services.discussion import aggregate
 from services.discussion.aggregate import Say

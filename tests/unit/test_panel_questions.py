@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -14,15 +15,16 @@ from contracts.deliberation import (
     Outcome,
     PanelSealed,
     RoundTallied,
+    TurnOverdue,
 )
-from contracts.discussion import DiscussionCompleted, DiscussionOpened, Participant
+from contracts.discussion_events import DiscussionCompleted, DiscussionOpened, Participant
 from contracts.modes import Options, Purpose
 from services.discussion import aggregate, prompting
 from services.discussion.aggregate import Cancel, CannotSay, Ended, Over, Retry, Say
 from services.discussion.modes.consensus import bounds
 from services.discussion.modes.table import Seat
 from services.discussion.views import view
-from tests.sittings import FOUR, Sitting, fails, stopped
+from tests.sittings import FOUR, NOON, Sitting, fails, stopped
 
 # --- Closed questions -------------------------------------------------------------------------
 
@@ -78,6 +80,20 @@ def test_what_is_said_after_the_end_is_answered_by_one_and_makes_no_second_resul
     assert "The common answer." in str(messages[1].content)
     assert "And on Sundays?" in str(messages[-1].content)
     assert len(sitting.of(ConsensusConcluded)) == 1
+    assert isinstance(sitting.log[-1], DiscussionCompleted)
+
+
+def test_who_is_asked_after_the_deadline_is_waited_for_all_the_same() -> None:
+    late = NOON + timedelta(minutes=5)
+    sitting = Sitting(FOUR, deadline=late)
+    sitting.play()
+    sitting.later(timedelta(hours=1))
+
+    sitting.tell(Say(message="m", text="And what of tea?", by="eve"))
+    sitting.go_on()
+
+    assert sitting.asked[-1][0].purpose is Purpose.ANSWER
+    assert not sitting.of(TurnOverdue)
     assert isinstance(sitting.log[-1], DiscussionCompleted)
 
 

@@ -12,7 +12,7 @@ from contracts.deliberation import (
     PositionKept,
     RoundTallied,
 )
-from contracts.discussion import TurnCancelled
+from contracts.discussion_events import TurnCancelled
 from contracts.modes import Options, Purpose
 from services.discussion import aggregate
 from services.discussion.aggregate import Conclude

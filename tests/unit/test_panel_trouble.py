@@ -11,7 +11,7 @@ from contracts.deliberation import (
     PanelSealed,
     RoundTallied,
 )
-from contracts.discussion import DiscussionFailed, TurnCancelled
+from contracts.discussion_events import DiscussionFailed, TurnCancelled
 from contracts.modes import Purpose
 from local.scripted.panel import Member
 from services.discussion import aggregate

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from contracts.discussion import Price
+from contracts.prices import Price
 from contracts.providers import PROVIDERS
 from contracts.stream import Usage, UsageStatus
 from services.discussion.pricing import cost, listed

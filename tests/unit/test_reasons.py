@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.discussion import AttemptFailed, TurnWaiting
+from contracts.discussion_events import AttemptFailed, TurnWaiting
 from contracts.failures import PARKING, Evidence, Failure, FailureClass
 from contracts.providers import Limits
 from services.discussion import admission, aftermath

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.discussion import AttemptCut, AttemptFailed
+from contracts.discussion_events import AttemptCut, AttemptFailed
 from contracts.prices import Price
 from contracts.stream import ProviderError, Usage, UsageStatus
 from contracts.usage import Ending

@@ -2,8 +2,14 @@ from __future__ import annotations
 
 import json
 
+import msgspec
+import pytest
+
+from contracts.discussion_events import DISCUSSION_EVENTS
+from contracts.stream import StreamChunk
 from local.api import Sent
 from local.viewing import Discussion
+from tests.contract_examples import golden_file
 
 
 def sent(name: str, **data: object) -> Sent:
@@ -23,6 +29,15 @@ def watching(*events: Sent) -> Discussion:
 
 def chunk(offset: int, text: str) -> Sent:
     return sent("StreamChunk", turn="t", attempt="a", kind="text", offset=offset, text=text)
+
+
+@pytest.mark.parametrize("fact", [*DISCUSSION_EVENTS.classes, StreamChunk])
+def test_whatever_happens_can_be_watched(fact: type[msgspec.Struct]) -> None:
+    discussion = watching()
+
+    discussion.see(Sent(fact.__name__, golden_file(fact).read_text()))
+
+    assert "t" in discussion.turns
 
 
 def test_text_is_put_together_by_its_offsets() -> None:

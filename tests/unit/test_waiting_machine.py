@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from contracts.attempts import Parameters
-from contracts.discussion import (
+from contracts.discussion_events import (
     AttemptCut,
     AttemptFailed,
     DiscussionCompleted,

@@ -300,3 +300,23 @@ def test_a_circle_is_found_exactly_where_there_is_one(order: dict[str, list[str]
 
 def test_every_mode_there_is_may_be_named() -> None:
     assert set(reading.MODES) >= {"single", "parallel"}
+
+
+def test_a_number_of_any_length_is_told_and_not_reckoned_with() -> None:
+    source = f"""\
+slug: tea
+title: Tea
+budget: {{ tokens: {"1" * 5000} }}
+steps: [{{ name: tea, personas: [riley-engstrom], prompt: Tea }}]
+"""
+    assert faults(source) == [(3, 19, "`tokens` is a whole number above 0.")]
+
+
+@pytest.mark.parametrize("number", ["FFFFFFFF", "00110000"])
+def test_a_character_beyond_all_characters_is_told_with_its_line(number: str) -> None:
+    source = f'slug: tea\ntitle: "Tea \\U{number}"\n'
+
+    ((line, column, message),) = faults(source)
+
+    assert (line, column) == (2, 13)
+    assert "character" in message

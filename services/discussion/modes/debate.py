@@ -11,7 +11,7 @@ import re
 
 from contracts.attempts import Message, Parameters
 from contracts.deliberation import StopDecided
-from contracts.discussion import DiscussionOpened
+from contracts.discussion_events import DiscussionOpened
 from contracts.modes import Purpose, Role
 from services.discussion.modes import telling
 from services.discussion.modes.table import (

@@ -7,7 +7,7 @@ reads all answers when they are there and says what they agree on, and never ble
 from __future__ import annotations
 
 from contracts.attempts import Message, Parameters
-from contracts.discussion import DiscussionOpened
+from contracts.discussion_events import DiscussionOpened
 from contracts.modes import Purpose, Role
 from services.discussion.modes import telling
 from services.discussion.modes.table import (

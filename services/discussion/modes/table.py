@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from contracts.attempts import Message, Parameters
 from contracts.deliberation import DiscussionFact, MessagePosted, ModeFact
-from contracts.discussion import DiscussionOpened
+from contracts.discussion_events import DiscussionOpened
 from contracts.modes import Purpose, Role
 
 F = TypeVar("F", bound=DiscussionFact)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from contracts.attempts import Message
-from contracts.discussion import DiscussionOpened
+from contracts.discussion_events import DiscussionOpened
 
 _MARK = re.compile(r"<(/?)(contribution|draft|answer|objection)\b", re.IGNORECASE)
 

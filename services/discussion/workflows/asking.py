@@ -13,7 +13,7 @@ from services.discussion.workflows import templates
 from services.discussion.workflows.results import Result
 
 _PARAMETERS = ("temperature", "top_p", "reasoning_effort")
-_WISHES = ("rounds", "closed", "revisions", "quorum", "patience")
+_WISHES = ("rounds", "closed", "revisions", "quorum", "patience", "time_limit")
 
 
 def needed(step: Step) -> set[str]:

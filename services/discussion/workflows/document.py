@@ -97,12 +97,25 @@ def read(source: str) -> tuple[Tree | None, list[Fault]]:
     except yaml.reader.ReaderError as error:
         line = source.count("\n", 0, error.position) + 1
         return None, [Fault(line, 1, "", "A character that may not stand here: remove it.")]
+    except (ValueError, OverflowError):
+        return None, [_beyond(source)]
     except RecursionError:
         return None, [Fault(1, 1, "", f"It is nested deeper than {DEEPEST} levels: flatten it.")]
     if found is None:
         return None, [Fault(1, 1, "", "It is empty: begin with `slug:`, `title:` and `steps:`.")]
     faults: list[Fault] = []
     return _Planting(faults.append).tree(found, "", 0), sorted(faults)
+
+
+_BEYOND = re.compile(r"\\U(?!000|0010)")
+
+
+def _beyond(source: str) -> Fault:
+    """PyYAML takes any number after a backslash and `U`, also where no character has it."""
+    found = _BEYOND.search(source)
+    start = found.start() if found else 0
+    line, column = source.count("\n", 0, start) + 1, start - source.rfind("\n", 0, start)
+    return Fault(line, column, "", "There is no character of this number: remove it.")
 
 
 def _unreadable(error: yaml.MarkedYAMLError) -> Fault:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 import asyncpg
 import msgspec
 import structlog
-from rapidfuzz import process as near
 
 from contracts.budgets import BudgetScope
-from contracts.discussion import DiscussionState, History, HistoryEntry
-from contracts.event import name_of
-from contracts.failures import Conflict, Gone, Invalid, NotFound
+from contracts.discussion import DiscussionState, History
+from contracts.failures import Conflict, Gone, Invalid
 from contracts.keys import Done
-from contracts.workflow_events import Definition, InputField, RunForked, RunStarted
+from contracts.workflow_events import Definition, RunForked, RunStarted
 from contracts.workflows import (
     AnswerGate,
     ArchiveWorkflow,
@@ -41,14 +40,13 @@ from contracts.workflows import (
     WorkflowList,
     WorkflowView,
 )
-from services.discussion import budgets
+from services.discussion import budgets, history, races
 from services.discussion.store import Store
 from services.discussion.workflows import (
     aggregate,
     definitions,
     library,
     members,
-    reading,
     results,
     views,
 )
@@ -64,18 +62,13 @@ from services.discussion.workflows.aggregate import (
 from services.discussion.workflows.definitions import Written, workflow_id
 from services.discussion.workflows.journal import Loaded, Runs
 from services.discussion.workflows.members import SQL
-from services.discussion.workflows.reading import Unsound
+from services.discussion.workflows.refusals import check_inputs, no_step, no_workflow, sound
 from shared.bus import Verb
 from shared.database import Connection
 from shared.idempotency import remember, remembered
 from shared.ids import fresh
-from shared.journal import WrongVersion
 
 MOST_LISTED = 200
-MOST_HISTORY = 1_000
-MOST_HISTORY_BYTES = 2 << 20
-LONGEST_INPUT = 50_000
-MOST_RACES = 5
 
 log = structlog.stdlib.get_logger("workflows")
 
@@ -109,7 +102,7 @@ class Workflows:
     async def seed(self, workspace: str) -> None:
         """Have the built-in workflows ready; those that somebody has changed stay as they are."""
         for source in library.built_ins():
-            written = Written(workspace=workspace, definition=_sound(source), source=source)
+            written = Written(workspace=workspace, definition=sound(source), source=source)
             await self._change(written.definition.slug, workspace, definitions.Seed(written))
 
     async def workflows(self, command: ListWorkflows) -> WorkflowList:
@@ -122,7 +115,7 @@ class Workflows:
             return await self._workflow(conn, command.workspace, command.workflow)
 
     async def define(self, command: DefineWorkflow) -> WorkflowView:
-        definition = _sound(command.source)
+        definition = sound(command.source)
         written = Written(
             workspace=command.workspace,
             definition=definition,
@@ -146,7 +139,7 @@ class Workflows:
     async def revise(self, command: ReviseWorkflow) -> WorkflowView:
         async with self._store.reading() as conn:
             present = await self._workflow(conn, command.workspace, command.workflow)
-        definition = _sound(command.source)
+        definition = sound(command.source)
         if definition.slug != present.slug:
             raise Invalid(
                 f"The definition is of {definition.slug!r}, and this workflow is {present.slug!r}.",
@@ -179,14 +172,11 @@ class Workflows:
         body_hmac: bytes = b"",
         gone: bool = False,
     ) -> WorkflowView:
-        for _ in range(MOST_RACES):
-            try:
-                return await self._changed(slug, workspace, command, key, body_hmac, gone=gone)
-            except (WrongVersion, asyncpg.DeadlockDetectedError):
-                continue
-            except definitions.NotDefined as missing:
-                raise _no_workflow(slug, []) from missing
-        raise Conflict("The workflow changed in that moment.", next_step="Try again.")
+        once = partial(self._changed, slug, workspace, command, key, body_hmac, gone=gone)
+        try:
+            return await races.settled(once, "workflow")
+        except definitions.NotDefined as missing:
+            raise no_workflow(slug, []) from missing
 
     async def _changed(
         self,
@@ -218,7 +208,7 @@ class Workflows:
             row = await conn.fetchrow(SQL["find_workflow"], workspace, wanted)
         if row is None:
             rows = await conn.fetch(SQL["list_workflows"], workspace)
-            raise _no_workflow(wanted, [cast("str", one["slug"]) for one in rows])
+            raise no_workflow(wanted, [cast("str", one["slug"]) for one in rows])
         return WorkflowView(
             id=row["workflow"],
             slug=row["slug"],
@@ -237,7 +227,7 @@ class Workflows:
             if (reply := await remembered(conn, key, command.body_hmac)) is not None:
                 return msgspec.json.decode(reply, type=RunAccepted)
             workflow = await self._workflow(conn, command.workspace, command.workflow)
-            _check_inputs(workflow.definition.inputs, command.inputs)
+            check_inputs(workflow.definition.inputs, command.inputs)
             started = RunStarted(
                 at=await self._store.clock(conn),
                 run=fresh(),
@@ -276,14 +266,14 @@ class Workflows:
             now = await self._store.clock(conn)
             before = origin.started
             inputs = before.inputs if command.inputs is None else command.inputs
-            _check_inputs(before.definition.inputs, inputs)
+            check_inputs(before.definition.inputs, inputs)
             started = msgspec.structs.replace(
                 before, at=now, run=fresh(), inputs=inputs, started_by=command.by
             )
             try:
                 kept = aggregate.kept(origin.state, command.step)
             except NoSuchStep as unknown:
-                raise _no_step(command.step, before.definition) from unknown
+                raise no_step(command.step, before.definition) from unknown
             forked = RunForked(
                 at=now, run=started.run, origin=command.run, step=command.step, kept=kept
             )
@@ -301,7 +291,7 @@ class Workflows:
         except NoSuchStep as unknown:
             async with self._store.reading() as conn:
                 loaded = await self._load(conn, command.workspace, command.run)
-            raise _no_step(command.step, loaded.started.definition) from unknown
+            raise no_step(command.step, loaded.started.definition) from unknown
         except NoSuchCandidate as unknown:
             there = ", ".join(map(str, unknown.among))
             raise Invalid(
@@ -343,19 +333,16 @@ class Workflows:
     async def _change_run(
         self, workspace: str, run: str, command: aggregate.Command, by: str
     ) -> None:
-        for _ in range(MOST_RACES):
-            try:
-                async with self._store.transaction() as conn:
-                    await self._runs.find(conn, workspace, run)
-                    # The wake-up before the run: who works on a run holds nothing when it rests.
-                    await members.wake(conn, run, workspace)
-                    loaded = await self._runs.hold(conn, run)
-                    events = await self._runs.decide(conn, loaded, command)
-                    await self._runs.append(conn, loaded, events, by=by)
-                return
-            except (WrongVersion, asyncpg.DeadlockDetectedError):
-                continue
-        raise Conflict("The run changed in that moment.", next_step="Try again.")
+        async def once() -> None:
+            async with self._store.transaction() as conn:
+                await self._runs.find(conn, workspace, run)
+                # The wake-up before the run: who works on a run holds nothing when it rests.
+                await members.wake(conn, run, workspace)
+                loaded = await self._runs.hold(conn, run)
+                events = await self._runs.decide(conn, loaded, command)
+                await self._runs.append(conn, loaded, events, by=by)
+
+        await races.settled(once, "run")
 
     async def _load(self, conn: Connection, workspace: str, run: str) -> Loaded:
         await self._runs.find(conn, workspace, run)
@@ -402,16 +389,10 @@ class Workflows:
         async with self._store.reading() as conn:
             row = await self._runs.find(conn, command.workspace, command.discussion)
             recorded = await self._runs.history(conn, command.discussion, max(0, command.after))
-        shown: list[HistoryEntry] = []
-        size = 0
-        for one in recorded[: max(1, min(command.limit, MOST_HISTORY))]:
-            size += len(msgspec.json.encode(one.event))
-            if shown and size > MOST_HISTORY_BYTES:
-                break
-            event = msgspec.to_builtins(one.event)
-            shown.append(HistoryEntry(version=one.version, event=event, name=name_of(one.event)))
         return History(
-            items=shown, version=row["version"], state=DiscussionState(RunState(row["state"]).value)
+            items=history.page(recorded, command.limit),
+            version=row["version"],
+            state=DiscussionState(RunState(row["state"]).value),
         )
 
 
@@ -449,78 +430,3 @@ def _line(row: asyncpg.Record) -> WorkflowLine:
         steps=[step.name for step in definition.steps],
         updated_at=row["updated_at"],
     )
-
-
-def _sound(source: str) -> Definition:
-    try:
-        return reading.read(source)
-    except Unsound as unsound:
-        count = len(unsound.faults)
-        first = unsound.faults[0]
-        raise Invalid(
-            f"There {'is one fault' if count == 1 else f'are {count} faults'} in the definition; "
-            f"the first is on line {first.line}, column {first.column}: {first.message}",
-            slug="unsound-workflow",
-            title="The workflow's definition is not sound",
-            errors=[
-                {
-                    "field": fault.path or "source",
-                    "line": str(fault.line),
-                    "column": str(fault.column),
-                    "message": f"line {fault.line}, column {fault.column}: {fault.message}",
-                }
-                for fault in unsound.faults[:100]
-            ],
-            next_step="Correct the lines that are named, then send it again.",
-        ) from unsound
-
-
-def _no_workflow(wanted: str, slugs: list[str]) -> NotFound:
-    nearest = [slug for slug, *_ in near.extract(wanted[:80], slugs, limit=3, score_cutoff=50)]
-    return NotFound(
-        f"There is no workflow called {wanted[:80]!r}.",
-        slug="unknown-workflow",
-        title="There is no such workflow",
-        nearest=nearest,
-        next_step="GET /api/v1/workflows lists them.",
-    )
-
-
-def _no_step(wanted: str, definition: Definition) -> NotFound:
-    names = [step.name for step in definition.steps]
-    return NotFound(
-        f"The run has no step {wanted[:80]!r}.",
-        slug="unknown-step",
-        title="There is no such step",
-        nearest=[name for name, *_ in near.extract(wanted[:80], names, limit=3)],
-        next_step="GET /api/v1/runs/{id} shows its steps.",
-    )
-
-
-def _check_inputs(wanted: list[InputField], given: dict[str, str]) -> None:
-    known = {field.name for field in wanted}
-    errors = [
-        {"field": f"inputs.{field.name}", "message": "is required: say something"}
-        for field in wanted
-        if field.required and not str(given.get(field.name, "")).strip()
-    ]
-    errors += [
-        {"field": f"inputs.{name[:80]}", "message": "is not an input of this workflow: remove it"}
-        for name in given
-        if name not in known
-    ]
-    errors += [
-        {
-            "field": f"inputs.{name}",
-            "message": f"has {LONGEST_INPUT:,} characters at most: shorten it",
-        }
-        for name, value in given.items()
-        if len(value) > LONGEST_INPUT
-    ]
-    if errors:
-        raise Invalid(
-            "The inputs do not fit the workflow.",
-            slug="workflow-inputs",
-            errors=errors,
-            next_step="GET /api/v1/workflows/{slug} shows what it asks for.",
-        )

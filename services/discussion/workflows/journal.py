@@ -9,7 +9,7 @@ from typing import cast
 import asyncpg
 import msgspec
 
-from contracts.discussion import DISCUSSION_EVENTS
+from contracts.discussion_events import DISCUSSION_EVENTS
 from contracts.event import Event
 from contracts.failures import Gone, NotFound
 from contracts.ids import is_id

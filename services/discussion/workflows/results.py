@@ -7,16 +7,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from contracts.discussion import (
-    AttemptCut,
-    AttemptFailed,
-    DiscussionEvent,
-    DiscussionState,
-    DiscussionView,
-    TurnCompleted,
-    TurnState,
-    TurnView,
-)
+from contracts.discussion import DiscussionState, DiscussionView, TurnState, TurnView
+from contracts.discussion_events import AttemptCut, AttemptFailed, DiscussionEvent, TurnCompleted
 from contracts.keeping import DiscussionDeleted
 from contracts.modes import Purpose
 from services.discussion.views import view

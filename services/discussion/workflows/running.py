@@ -15,12 +15,8 @@ from typing import Any, cast
 import structlog
 from msgspec.structs import replace
 
-from contracts.discussion import (
-    CancelDiscussion,
-    DiscussionOpened,
-    OpenDiscussion,
-    Opened,
-)
+from contracts.discussion import CancelDiscussion, OpenDiscussion, Opened
+from contracts.discussion_events import DiscussionOpened
 from contracts.failures import Internal, NotFound, Refused, Unavailable
 from contracts.keeping import DeleteDiscussion
 from contracts.workflow_events import JUDGE, RunDeleted, RunEvent, RunStarted, Step

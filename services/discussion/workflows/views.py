@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from contracts.discussion import Cost
+from contracts.prices import Cost
 from contracts.workflow_events import (
     JUDGE,
     GateAnswered,

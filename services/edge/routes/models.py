@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.discussion import CatalogsRefreshed, ModelList
+from contracts.supply import CatalogsRefreshed, ModelList
 from services.edge import models
 from services.edge.bodies import LimitsBody
 from services.edge.call import Route

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from contracts.discussion import ProbeKey
+from contracts.supply import ProbeKey
 from services.key_vault.identity import open_identity
 from services.key_vault.inbox import Inbox
 from services.key_vault.keks import Keks

@@ -9,7 +9,6 @@ import pytest
 from msgspec.structs import replace
 
 from contracts.attempts import ProbeResult
-from contracts.discussion import ProbeKey
 from contracts.failures import Balance, Conflict, IdempotencyMismatch, Invalid, NotFound
 from contracts.keys import (
     AddKey,
@@ -22,6 +21,7 @@ from contracts.keys import (
     ReportKey,
     VerifyKey,
 )
+from contracts.supply import ProbeKey
 from tests.strongroom import AWAY, GOOD, HERE, OTHER, REFUSED, SECRET, World
 
 

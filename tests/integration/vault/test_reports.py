@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from contracts.discussion import ProbeKey
 from contracts.keys import KeyState, KeyView, VerifyKey
+from contracts.supply import ProbeKey
 from services.key_vault.verification import Verification
 from shared.database import Pool
 from tests.strongroom import AWAY, GOOD, REFUSED, World, put_the_questions_now

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from contracts.discussion import ProbeKey
 from contracts.failures import Conflict, Invalid, Unavailable
 from contracts.keys import KeyState, KeyView
+from contracts.supply import ProbeKey
 from shared.database import Pool
 from shared.sealing import RecipientKey
 from tests.strongroom import AWAY, GOOD, OTHER, REFUSED, SECRET, World, lent

@@ -17,10 +17,10 @@ import pytest
 import pytest_asyncio
 
 from contracts.attempts import ProbeResult
-from contracts.discussion import ProbeKey
 from contracts.failures import Invalid
 from contracts.keys import AddKey, KeyLease, KeyList, KeyState, KeyView, LeaseKey, ListKeys
 from contracts.subjects import command_subject
+from contracts.supply import ProbeKey
 from shared import topology
 from shared.bus import Bus, Verb
 from shared.sealing import RecipientKey, seal, submission_info

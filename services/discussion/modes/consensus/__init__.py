@@ -8,7 +8,7 @@ only an argument changes a draft, and whoever stands against the result is on re
 from __future__ import annotations
 
 from contracts.attempts import Message, Parameters
-from contracts.discussion import DiscussionOpened
+from contracts.discussion_events import DiscussionOpened
 from contracts.modes import Purpose, Role
 from services.discussion.modes.consensus import bounds, course, prompts
 from services.discussion.modes.consensus.ending import ending

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace as copy
 
 from contracts.attempts import Parameters
-from contracts.discussion import DiscussionOpened
+from contracts.discussion_events import DiscussionOpened
 from contracts.modes import Purpose
 from contracts.providers import PROVIDERS, Model
 from contracts.wishes import judged
