@@ -154,6 +154,7 @@ class Answering:
                 log.warning("cannot answer now", subject=message.subject, why=type(error).__name__)
                 self._refuse(message, _away())
             except Exception as error:
+                # Whatever it was, who asked is told so, and not what an exception may say.
                 self._count_error(endpoint, error)
                 incident = secrets.token_hex(6)
                 log.exception("could not answer", subject=message.subject, incident=incident)

@@ -184,6 +184,7 @@ class Connection:
                 if inspect.isawaitable(outcome):
                     await outcome
             except Exception:
+                # One that fails must not keep the others from hearing of it.
                 log.exception("what should follow a reconnect has failed")
 
     # --- Hearing ----------------------------------------------------------------------------

@@ -286,6 +286,7 @@ class Consuming:
         try:
             await self._quarantine(delivery, error)
         except Exception:
+            # Whatever it was, the message is not lost: it comes again.
             log.exception("quarantine failed, the message stays", consumer=self._consumer)
             return False
         QUARANTINED.labels(self._consumer).inc()

@@ -106,6 +106,7 @@ class Service(Generic[S]):
             self.log.info("ready")
             await self._stopped.wait()
         except Exception as error:
+            # Whatever it was, what has begun is stopped in good order.
             self.log.exception("cannot start")
             self._failure = self._failure or error
             obstacle = error
@@ -125,6 +126,7 @@ class Service(Generic[S]):
         try:
             await asyncio.wait_for(farewell(), max(left, AT_LEAST.total_seconds()))
         except Exception:
+            # A part that cannot leave keeps none of the others.
             self.log.exception("did not stop cleanly", step=repr(farewell))
 
 

@@ -74,6 +74,7 @@ class Subscription:
         try:
             rest = self._callback(message)
         except Exception:
+            # Whatever it was, the next message is heard.
             log.exception("a listener failed", subject=self.subject)
             return
         if rest is not None:

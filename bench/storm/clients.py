@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -35,7 +36,7 @@ class Contestant(Protocol):
         ...
 
 
-class _Client:
+class _Client(ABC):
     """What the two have in common: each question is a loop of its own."""
 
     name = ""
@@ -47,13 +48,14 @@ class _Client:
         while not await self._answered(question):  # noqa: ASYNC110 - that is the point of it
             await asyncio.sleep(self._again)
 
+    @abstractmethod
     async def _answered(self, question: str) -> bool:
-        raise NotImplementedError
+        """Whether the question, asked once, has had a whole answer."""
 
-    async def expect_trouble(self, *, new_key: bool) -> None:
+    async def expect_trouble(self, *, new_key: bool) -> None:  # noqa: B027 - none need do anything
         """It makes no difference here."""
 
-    async def replace_key(self) -> None:
+    async def replace_key(self) -> None:  # noqa: B027 - see expect_trouble
         """The loops go on with whatever key there is."""
 
 

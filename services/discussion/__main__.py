@@ -17,6 +17,7 @@ from services.discussion.quota import Quota
 from services.discussion.refreshing import Refreshing
 from services.discussion.searching import Searching
 from services.discussion.settings import Settings
+from services.discussion.stopping import Stopping
 from services.discussion.store import SCHEMAS, Store
 from services.discussion.tidying import Tidying
 from services.discussion.turns import Turns
@@ -51,7 +52,7 @@ async def wire(service: Service[Settings]) -> None:
     interjections = Interjections(store)
     forgetting = Forgetting(store, bus)
     searching = Searching(store)
-    inbox = Inbox(store, bus, openings, interjections, forgetting, probes, refreshing)
+    inbox = Inbox(store, openings, interjections, forgetting, probes, refreshing)
     runs = Runs(store)
     workflows = Workflows(store, runs)
     wakeups = Wakeups(
@@ -67,6 +68,7 @@ async def wire(service: Service[Settings]) -> None:
             "tidy": tidying.due,
             "forget": forgetting.forget_due,
             "purge": forgetting.purge_due,
+            "stop": Stopping(store, bus).due,
             "note": searching.due,
             "run": Running(store, runs, openings, inbox.cancel, forgetting.delete).due,
         },

@@ -16,7 +16,6 @@ from contracts.subjects import CHUNKS, EVENTS, discussion_chunks
 from services.discussion import races
 from services.discussion.aggregate import Delete, Rename
 from services.discussion.sql import SQL
-from services.discussion.stopping import call_off
 from services.discussion.store import Store
 from services.discussion.wakeups import Wakeup, drop, postpone
 from shared.bus import Bus
@@ -43,10 +42,8 @@ class Forgetting:
         async with self._store.transaction() as conn:
             await self._store.find(conn, workspace, discussion)
             loaded = await self._store.hold(conn, discussion)
-            running = await conn.fetch(SQL["attempts_of_discussion"], discussion)
             await self._store.forget_words(conn, discussion)
             await self._store.change(conn, loaded, Delete(by=by), by=by)
-        await call_off(self._bus, running)
 
     async def rename(self, command: RenameDiscussion) -> Done:
         await races.settled(partial(self._rename, command))

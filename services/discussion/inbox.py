@@ -59,10 +59,9 @@ from services.discussion.probes import Probes
 from services.discussion.refreshing import Refreshing
 from services.discussion.sql import SQL
 from services.discussion.standing import standing
-from services.discussion.stopping import call_off
 from services.discussion.store import Store
 from services.discussion.views import view
-from shared.bus import Bus, Verb
+from shared.bus import Verb
 
 MOST_LISTED = 200
 
@@ -73,7 +72,6 @@ class Inbox:
     def __init__(
         self,
         store: Store,
-        bus: Bus,
         openings: Openings,
         interjections: Interjections,
         forgetting: Forgetting,
@@ -81,7 +79,6 @@ class Inbox:
         refreshing: Refreshing,
     ) -> None:
         self._store = store
-        self._bus = bus
         self._openings = openings
         self._interjections = interjections
         self._forgetting = forgetting
@@ -123,9 +120,7 @@ class Inbox:
         async with self._store.transaction() as conn:
             await self._store.find(conn, command.workspace, command.discussion)
             loaded = await self._store.hold(conn, command.discussion)
-            running = await conn.fetch(SQL["attempts_of_discussion"], command.discussion)
             await self._store.change(conn, loaded, Cancel(command.by), by=command.by)
-        await call_off(self._bus, running)
 
     async def retry(self, command: RetryTurn) -> Done:
         await races.settled(partial(self._retry, command))

@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from contracts.discussion_events import TERMINAL, DiscussionEvent, DiscussionOpened
+from contracts.discussion_events import (
+    TERMINAL,
+    DiscussionEvent,
+    DiscussionOpened,
+    DiscussionReopened,
+)
 from contracts.keeping import DiscussionDeleted, DiscussionRenamed
 from services.discussion.found import said_in
 from services.discussion.sql import SQL
@@ -35,6 +40,8 @@ async def note(
                 told = title.encode("utf-8", "replace")
                 search = title.lower().encode("utf-8", "replace")
                 await conn.execute(SQL["rename_discussion"], opened.discussion, told, search)
+            case DiscussionReopened():
+                await conn.execute(SQL["drop_wakeup"], "forget", opened.discussion)
             case DiscussionDeleted():
                 await conn.execute(SQL["forget_discussion"], opened.discussion)
                 await conn.execute(SQL["forget_said"], opened.discussion)

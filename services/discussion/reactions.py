@@ -85,10 +85,9 @@ class Reactions:
             match event:
                 case AttemptFailed() | AttemptCut() | TurnCompleted():
                     await self._attempt_ended(event, events)
-                case DiscussionCancelled():
-                    await self._all_attempts_ended()
                 case _:
                     pass
+        await self._give_up({each.turn for each in events if isinstance(each, TurnCancelled)})
         self.bills += await ledger.settle(self._conn, self._opened.discussion, events, self._now)
         for event in events:
             if not isinstance(event, ModeFact | KeepingFact):
@@ -288,13 +287,32 @@ class Reactions:
             msgspec.json.encode(report),
         )
 
-    async def _all_attempts_ended(self) -> None:
-        """A cancelled discussion gives its places back; in a fixed order, for the locks."""
-        for row in await self._conn.fetch(SQL["attempts_of_discussion"], self._opened.discussion):
-            ref = account_of(row)
-            account = await accounts.lock(self._conn, ref)
-            account = aftermath.given_up(account, row["attempt"], key=_key(row))
-            await self._free(row, ref, account)
+    async def _give_up(self, turns: set[str]) -> None:
+        """Nobody waits for these any more: their places are free, and who works for them is called
+        off. In a fixed order, for the locks.
+        """
+        if not turns:
+            return
+        rows = await self._conn.fetch(SQL["attempts_of_discussion"], self._opened.discussion)
+        for row in rows:
+            if row["turn"] in turns:
+                ref = account_of(row)
+                account = await accounts.lock(self._conn, ref)
+                account = aftermath.given_up(account, row["attempt"], key=_key(row))
+                await self._free(row, ref, account)
+                await self._call_off(row["attempt"])
+
+    async def _call_off(self, attempt: str) -> None:
+        await self._conn.execute(
+            SQL["set_wakeup"],
+            "stop",
+            attempt,
+            self._opened.workspace,
+            self._opened.discussion,
+            self._now,
+            "",
+            b"",
+        )
 
     async def _free(self, row: asyncpg.Record, ref: AccountRef, account: Account) -> None:
         await accounts.save(self._conn, ref, account)

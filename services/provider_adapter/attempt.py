@@ -168,6 +168,7 @@ class Attempt:
             await self._say()
             self._settle(failed)
         except Exception as error:
+            # Whatever it was, discussion must hear that the attempt has ended.
             log.exception("attempt failed by our own fault", attempt=self.request.attempt)
             ours = f"internal error: {type(error).__name__}"
             self._settle(Failed(FailureClass.UNKNOWN, ours, hint="internal"))

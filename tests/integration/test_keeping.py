@@ -15,6 +15,7 @@ from contracts.discussion import (
     GetHistory,
     History,
     ListDiscussions,
+    PostMessage,
 )
 from contracts.failures import Gone, NotFound
 from contracts.keeping import DeleteDiscussion, RenameDiscussion
@@ -154,6 +155,30 @@ async def test_what_is_not_to_be_kept_is_deleted_by_itself(house: House) -> None
     await eventually(gone)
     with pytest.raises(Gone):
         await house.view(discussion)
+
+
+async def test_what_goes_on_is_not_deleted_before_it_ends_again(house: House) -> None:
+    discussion = await house.open("riley-engstrom", keep_words=False)
+    await house.reaches(discussion, DiscussionState.COMPLETED)
+    house.adapter.script = never
+    more = PostMessage(workspace="default", discussion=discussion, text="And sugar?")
+    await house.ask("post", more, Done)
+    await house.knows("SELECT 1 FROM attempts")
+
+    assert await forgetting(house) == 0
+    house.adapter.script = None
+    await house.cancel(discussion)
+    assert await forgetting(house) == 1
+
+
+async def never(adapter: Adapter, command: RunAttempt) -> None:
+    """Takes it, and says nothing."""
+
+
+async def forgetting(house: House) -> int:
+    """Discussions that will be deleted by themselves."""
+    pool = await house.database.pool("discussion")
+    return await pool.fetchval("SELECT count(*) FROM wakeups WHERE kind = 'forget'")
 
 
 async def test_a_new_title_is_shown_and_found_and_the_end_stays_the_end(house: House) -> None:

@@ -99,6 +99,30 @@ async def test_a_panel_whose_time_is_up_says_what_it_has(house: House) -> None:
     assert view.conclusion.text.count("idea") == 3
 
 
+async def test_who_is_no_longer_needed_is_called_off_and_gives_its_place_back(
+    house: House,
+) -> None:
+    # Less than a lease: with no sign of life for longer, the attempt would be taken for dead.
+    panel = await convene(house, *HONEST[:3], "slow-d", options=Options(patience=20))
+
+    async def only_one_speaks() -> bool:
+        states = [turn.state for turn in (await house.view(panel)).turns]
+        return states.count(TurnState.COMPLETED) == 3 and TurnState.RUNNING in states
+
+    await eventually(only_one_speaks)
+    await house.later(timedelta(seconds=21))
+    view = await house.reaches(panel, *OVER)
+
+    (late,) = [turn for turn in view.turns if turn.overdue]
+
+    async def called_off() -> bool:
+        return late.attempt in house.adapter.cancelled
+
+    await eventually(called_off)
+    pool = await house.database.pool("discussion")
+    assert await pool.fetchval("SELECT count(*) FROM attempts") == 0
+
+
 async def test_a_panel_that_cannot_write_ballots_ends_truthfully(house: House) -> None:
     panel = await convene(house, *(f"unparsable-{idea}-abcd" for idea in "abcd"))
 

@@ -350,6 +350,12 @@ def test_a_judge_who_cannot_be_asked_leaves_it_to_a_person_too() -> None:
     ).then(person_asked("draft", 0, 1, 2, reason="No such model."))
 
 
+def test_who_finds_no_judge_while_another_has_found_one_looks_again() -> None:
+    late = Refuse(step="draft", candidate=JUDGE, problem="No such model.")
+    asked = run.given(*compared("judge"), *ALL, judge_asked("draft", 2, 0, 1))
+    asked.when(late).then_rejected(NotReady, step="draft")
+
+
 def test_the_only_one_that_completed_needs_no_gate() -> None:
     lost = [answered("draft", f"d{n}", n, completed=False) for n in (0, 2)]
     run.given(*compared("person"), *lost).when(Hear(discussion="d1", completed=True)).then(

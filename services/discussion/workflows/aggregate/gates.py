@@ -25,10 +25,16 @@ from services.discussion.workflows.aggregate.states import (
 )
 
 
-def judged(command: AskJudge, state: Going, now: datetime) -> list[RunEvent]:
-    progress = state.steps.get(command.step)
+def before_gate(state: Going, step: str) -> Progress:
+    """The step, unless somebody is asked already."""
+    progress = state.steps.get(step)
     if progress is None or not isinstance(progress.phase, Working):
-        raise NotReady(command.step)
+        raise NotReady(step)
+    return progress
+
+
+def judged(command: AskJudge, state: Going, now: datetime) -> list[RunEvent]:
+    before_gate(state, command.step)
     return [
         GateAsked(
             at=now,

@@ -60,7 +60,8 @@ def begun(command: Begin, state: Going, now: datetime) -> list[RunEvent]:
 
 def refused(command: Refuse, state: Going, now: datetime) -> list[RunEvent]:
     if command.candidate == JUDGE:
-        among = tuple(answer.candidate for answer in state.steps[command.step].completed())
+        progress = gates.before_gate(state, command.step)
+        among = tuple(answer.candidate for answer in progress.completed())
         return [gates.ask_person(state, command.step, among, now, reason=command.problem)]
     _wanted(state, command.step, command.candidate)
     return [
