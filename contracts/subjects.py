@@ -225,6 +225,7 @@ VERBS: Mapping[str, tuple[Verb, ...]] = {
         _verb("answer_gate", "edge"),
         _verb("cancel_run", "edge"),
         _verb("fork_run", "edge"),
+        _verb("delete_run", "edge"),
     ),
     "persona": (
         _verb("get", "edge", "discussion"),

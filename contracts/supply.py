@@ -111,6 +111,8 @@ class AccountView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     in_flight: int = 0
     in_line: int = 0
     """Turns that wait for this account in line."""
+    requests_in_minute: int = 0
+    """Made in the last minute; a look at the list of models is one too."""
     tokens_in_minute: int = 0
     """Reserved in the last minute."""
     tokens_in_day: int = 0

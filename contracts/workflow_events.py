@@ -268,6 +268,14 @@ class RunCancelled(_RunEvent, frozen=True, kw_only=True, tag="discussion.run_can
     cancelled_by: str = ""
 
 
+class RunDeleted(_RunEvent, frozen=True, kw_only=True, tag="discussion.run_deleted.v1"):
+    """What it was given is gone for good, and so is what its discussions said; what it cost stays.
+    Nothing comes after it.
+    """
+
+    deleted_by: str = ""
+
+
 RunEvent = (
     RunStarted
     | RunForked
@@ -281,6 +289,7 @@ RunEvent = (
     | RunCompleted
     | RunFailed
     | RunCancelled
+    | RunDeleted
 )
 
 WORKFLOW_CLASSES: tuple[type[Event], ...] = (
@@ -299,4 +308,5 @@ WORKFLOW_CLASSES: tuple[type[Event], ...] = (
     RunCompleted,
     RunFailed,
     RunCancelled,
+    RunDeleted,
 )

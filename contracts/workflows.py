@@ -256,6 +256,16 @@ class CancelRun(Struct, frozen=True, kw_only=True):
     by: str = ""
 
 
+class DeleteRun(Struct, frozen=True, kw_only=True):
+    """`delete_run`: its words go, and its discussions; what runs of it is cancelled first. Deleting
+    twice changes nothing and is no error. Answers Done.
+    """
+
+    workspace: str
+    run: str
+    by: str = ""
+
+
 class ForkRun(Struct, frozen=True, kw_only=True):
     """`fork_run`: a new run that keeps what came before `step`; answers RunAccepted."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from rich.text import Text
 from contracts.discussion import TurnView
 from local.api import Api
 from local.logbook import harmless
-from local.viewing import Discussion, Turn
+from local.telling import Watching
+from local.viewing import Discussion, Turn, in_words
 
 _NARROWEST = 30
 """Characters a column needs to be readable."""
@@ -33,6 +35,8 @@ class Question:
     personas: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     temperature: float | None = None
+    budget: str = ""
+    """USD that it may cost at most; empty: no bound of its own."""
 
     def body(self) -> dict[str, Any]:
         """As `POST /api/v1/discussions` takes it."""
@@ -43,7 +47,8 @@ class Question:
             for model in self.models or (None,)
         ]
         mode = "single" if len(pairs) == 1 else "parallel"
-        options = {} if self.temperature is None else {"temperature": self.temperature}
+        told = {"temperature": self.temperature, "budget": self.budget or None}
+        options = {name: value for name, value in told.items() if value is not None}
         return {"topic": self.topic, "mode": mode, "participants": pairs, "options": options}
 
 
@@ -51,6 +56,7 @@ _DEFAULT = "riley-engstrom"
 
 
 class _View(Protocol):
+    def tell(self, told: RenderableType) -> None: ...
     def show(self, discussion: Discussion) -> None: ...
     def close(self, discussion: Discussion) -> None: ...
 
@@ -67,11 +73,13 @@ async def ask(api: Api, question: Question, console: Console) -> int:
     name = str(opened["id"])
     if words := in_words(opened.get("estimate")):
         _tell(words)
-    discussion = Discussion()
+    watching = Watching(answers=False)
+    discussion = watching.discussion
     view = _view(console, len(body["participants"]))
     try:
         async for sent in api.events(name):
-            discussion.see(sent)
+            for told in watching.see(sent):
+                view.tell(told)
             view.show(discussion)
             if discussion.parked:
                 break
@@ -85,20 +93,6 @@ async def ask(api: Api, question: Question, console: Console) -> int:
     finally:
         view.close(discussion)
     return _verdict(discussion, name)
-
-
-WORTH_TELLING = 10
-"""Seconds; what is sooner there is soon seen."""
-
-
-def in_words(estimate: dict[str, Any] | None) -> str:
-    """How long it will take, where that is long."""
-    seconds = int((estimate or {}).get("seconds", 0))
-    if seconds <= WORTH_TELLING:
-        return ""
-    if seconds < 90:
-        return f"This will take about {seconds} seconds."
-    return f"This will take about {round(seconds / 60)} minutes: the account allows no more."
 
 
 def _verdict(discussion: Discussion, name: str) -> int:
@@ -123,60 +117,92 @@ def _tell(text: str) -> None:
 
 def _view(console: Console, participants: int) -> _View:
     if participants > 1 and console.is_terminal and console.width // participants >= _NARROWEST:
-        return _Columns(console)
+        return _Columns(console, participants)
     return _Running(console) if participants == 1 else _OneByOne(console)
 
 
 class _Running:
-    """One answer: its text as it comes."""
+    """One answer after the other: its text as it comes, and nothing but that to be piped on."""
 
     def __init__(self, console: Console) -> None:
         self._out = console.file
+        self._aside = Console(stderr=True)
+        self._turn = ""
         self._shown = ""
+        self._done: set[str] = set()
+
+    def tell(self, told: RenderableType) -> None:
+        self._aside.print(told)
 
     def show(self, discussion: Discussion) -> None:
         for turn in discussion.turns.values():
-            if turn.text.startswith(self._shown):
-                self._out.write(harmless(turn.text[len(self._shown) :]))
-            elif not self._shown.startswith(turn.text) or turn.state == "completed":
-                self._out.write(f"\n\n[{turn.note or 'corrected'}]\n\n{harmless(turn.text)}")
-            else:
+            if turn.id in self._done:
                 continue
-            self._shown = turn.text
-            self._out.flush()
+            if turn.id != self._turn:
+                self._write("\n\n" if self._shown else "")
+                self._turn, self._shown = turn.id, ""
+            self._go_on(turn)
+            if not turn.settled:
+                return  # who comes next is shown when this one has ended
+            self._done.add(turn.id)
+
+    def _go_on(self, turn: Turn) -> None:
+        if turn.text.startswith(self._shown):
+            self._write(harmless(turn.text[len(self._shown) :]))
+        elif not self._shown.startswith(turn.text) or turn.state == "completed":
+            self._write(f"\n\n[{turn.note or 'corrected'}]\n\n{harmless(turn.text)}")
+        else:
+            return
+        self._shown = turn.text
+
+    def _write(self, text: str) -> None:
+        self._out.write(text)
+        self._out.flush()
 
     def close(self, discussion: Discussion) -> None:
         self.show(discussion)
         if self._shown:
-            self._out.write("\n")
-            self._out.flush()
+            self._write("\n")
 
 
 class _OneByOne:
     """Several answers where there is no room for columns: each one when it is complete."""
 
     def __init__(self, console: Console) -> None:
-        self._out = console.file
+        self._console = console
         self._done: set[str] = set()
+
+    def tell(self, told: RenderableType) -> None:
+        self._console.print(told)
+        self._write("\n")
 
     def show(self, discussion: Discussion) -> None:
         for turn in discussion.turns.values():
             if turn.settled and turn.id not in self._done:
                 self._done.add(turn.id)
-                self._out.write(f"## {turn.persona} ({turn.model})\n\n{harmless(turn.text)}\n\n")
-                self._out.flush()
+                self._write(f"## {turn.persona} ({turn.model})\n\n{harmless(turn.text)}\n\n")
+
+    def _write(self, text: str) -> None:
+        self._console.file.write(text)
+        self._console.file.flush()
 
     def close(self, discussion: Discussion) -> None:
         self.show(discussion)
 
 
 class _Columns:
-    """Several answers side by side, live; at the end they stay on the screen, whole."""
+    """Several answers side by side, live, and below them those to what people said further; at the
+    end they stay on the screen, whole.
+    """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, many: int) -> None:
         self._console = console
+        self._many = many
         self._live = Live(console=console, refresh_per_second=12, transient=True)
         self._live.start()
+
+    def tell(self, told: RenderableType) -> None:
+        self._live.console.print(told)
 
     def show(self, discussion: Discussion) -> None:
         self._live.update(self._table(discussion, self._console.height - 4))
@@ -187,16 +213,15 @@ class _Columns:
 
     def _table(self, discussion: Discussion, height: int | None) -> RenderableType:
         turns = list(discussion.turns.values())
+        rows = [turns[at : at + self._many] for at in range(0, len(turns), self._many)]
         table = Table.grid(expand=True, padding=(0, 1))
-        for _ in turns:
+        for _ in range(self._many):
             table.add_column(ratio=1)
-        width = self._console.width // max(len(turns), 1) - 6
-        table.add_row(
-            *(
-                _panel(turn, _STYLES[place % len(_STYLES)], width, height)
-                for place, turn in enumerate(turns)
-            )
-        )
+        width = self._console.width // self._many - 6
+        each = None if height is None else max(height // max(len(rows), 1), 4)
+        for row in rows:
+            styled = zip(row, itertools.cycle(_STYLES))
+            table.add_row(*(_panel(turn, style, width, each) for turn, style in styled))
         return table
 
 

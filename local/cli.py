@@ -60,6 +60,8 @@ Models = Annotated[
     typer.Option("--model", "-m", help="On which model, e.g. kimi/kimi-k2.6; may be repeated."),
 ]
 
+Money = Annotated[str, typer.Option(help="US dollars that it may cost at most, e.g. 0.50.")]
+
 
 @app.callback()
 def _parley() -> None:
@@ -82,13 +84,14 @@ def ask(
     temperature: Annotated[
         float | None, typer.Option(help="From 0 to 2, where the model takes one.")
     ] = None,
+    budget: Money = "",
     url: Url = "",
 ) -> None:
     """Ask a question and watch the answers being written."""
     from local.ask import Question
     from local.ask import ask as put
 
-    question = Question(topic, tuple(persona or ()), tuple(model or ()), temperature)
+    question = Question(topic, tuple(persona or ()), tuple(model or ()), temperature, budget)
     sys.exit(_with_api(url, lambda api: put(api, question, Console())))
 
 
@@ -108,12 +111,21 @@ def discuss(
             help="The persona that moderates a debate, judges a comparison or chairs a consensus.",
         ),
     ] = "",
+    budget: Money = "",
     url: Url = "",
 ) -> None:
     """Let personas debate, compare models, or let a panel agree, and watch it happen."""
     from local.deliberation import deliberate, wish
 
-    body = wish(topic, mode, tuple(persona or ()), tuple(model or ()), rounds=rounds, other=other)
+    body = wish(
+        topic,
+        mode,
+        tuple(persona or ()),
+        tuple(model or ()),
+        rounds=rounds,
+        other=other,
+        budget=budget,
+    )
     sys.exit(_with_api(url, lambda api: deliberate(api, body, Console())))
 
 

@@ -10,6 +10,7 @@ from collections.abc import MutableMapping
 from contextlib import AsyncExitStack
 
 from rich.console import Console
+from rich.markup import escape
 
 from local.api import Api, Problem
 from local.ask import Question, ask
@@ -58,7 +59,7 @@ async def _show(api: Api, topic: str, console: Console, *, consensus: bool) -> i
     slugs = [str(item["slug"]) for item in (await api.get("/api/v1/personas"))["items"]]
     ordered = sorted(slugs, key=lambda slug: (slug not in _FIRST, slug))
     on = (local,) if local in models else ()
-    console.print(f"\n[bold]{topic}[/]")
+    console.print(f"\n[bold]{escape(topic)}[/]")
     if on:
         console.print("Answered by a tiny demonstration model on this machine.\n", style="dim")
     if consensus:

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import typer
 
 from local.api import Api
-from local.terminal import show, with_api
+from local.terminal import show, text_of, with_api
 
 app = typer.Typer(no_args_is_help=True, help="Who can take part in a discussion.")
 
@@ -63,7 +63,9 @@ def create(
 ) -> None:
     """Create a persona; its instructions come from a file or a pipe."""
     told = {"name": name, "title": title, "slug": slug, "model": model, "color": color}
-    body = {"prompt": _read(prompt_file)} | {key: value for key, value in told.items() if value}
+    body = {"prompt": text_of(prompt_file).strip()} | {
+        key: value for key, value in told.items() if value
+    }
     _tell(with_api(url, lambda api: api.post("/api/v1/personas", body)))
 
 
@@ -83,7 +85,7 @@ def revise(
     """Make its next version; what is not named stays. Running discussions keep to theirs."""
     changes = {"name": name, "title": title, "model": model, "color": color}
     if prompt_file:
-        changes["prompt"] = _read(prompt_file)
+        changes["prompt"] = text_of(prompt_file).strip()
     wanted = {key: value for key, value in changes.items() if value}
     if not wanted and not no_model:
         _remark("Nothing to change: name at least one of the options; see --help.")
@@ -114,7 +116,7 @@ def import_them(
 ) -> None:
     """Import personas, all or none; those that are there get their next version."""
     try:
-        document = json.loads(_read(file))
+        document = json.loads(text_of(file))
     except ValueError:
         _remark(f"{file} is no JSON: give a document as `parley personas export` writes it.")
         sys.exit(2)
@@ -191,16 +193,6 @@ def _settings(persona: dict[str, Any]) -> dict[str, Any]:
 
 def _path(slug: str) -> str:
     return f"/api/v1/personas/{quote(slug, safe='')}"
-
-
-def _read(file: str) -> str:
-    """The text of a file, or of standard input."""
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        _remark(f"{file} cannot be read: {error}.")
-        sys.exit(2)
-    return text.strip()
 
 
 def _tell(persona: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -39,6 +40,15 @@ def with_api(url: str, work: Callable[[Api], Awaitable[T]]) -> T:
             return await work(api)
 
     return told(run)
+
+
+def text_of(file: str) -> str:
+    """The text of a file, or of standard input."""
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        print(f"{file} cannot be read: {error}. Name a text file in UTF-8.", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
 
 
 def told(work: Callable[[], Awaitable[T]]) -> T:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -231,3 +232,17 @@ def _append(turn: Turn, said: _Said) -> None:
 
 def _until(when: datetime | None) -> str:
     return f" until {when.astimezone():%H:%M:%S}" if when is not None else ""
+
+
+WORTH_TELLING = 10
+"""Seconds; what is sooner there is soon seen."""
+
+
+def in_words(estimate: dict[str, Any] | None) -> str:
+    """How long it will take, where that is long."""
+    seconds = int((estimate or {}).get("seconds", 0))
+    if seconds <= WORTH_TELLING:
+        return ""
+    if seconds < 90:
+        return f"This will take about {seconds} seconds."
+    return f"This will take about {round(seconds / 60)} minutes: the account allows no more."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -11,7 +10,7 @@ import typer
 
 from local.api import Api, Problem
 from local.logbook import harmless
-from local.terminal import show, with_api
+from local.terminal import show, text_of, with_api
 
 app = typer.Typer(no_args_is_help=True, help="Named steps that go on by themselves.")
 
@@ -65,7 +64,7 @@ def add(
     url: Url = "",
 ) -> None:
     """Add a workflow. Whatever is wrong with it is told with its line and column."""
-    source = _read(file)
+    source = text_of(file)
 
     async def put(api: Api) -> dict[str, Any]:
         if not replace:
@@ -83,14 +82,6 @@ def _slug_in(source: str) -> str:
         if name.strip().strip('"') == "slug":
             return value.split(" #")[0].strip().strip("\"',")
     raise Problem("The file names no slug.", "", "Begin it with a line `slug: my-workflow`.")
-
-
-def _read(file: str) -> str:
-    try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        print(f"{file} cannot be read: {error}. Name a text file in UTF-8.", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
 
 
 @app.command("remove")
@@ -166,6 +157,12 @@ def cancel(run: Run, url: Url = "") -> None:
     with_api(url, lambda api: api.post(f"/api/v1/runs/{quote(run, safe='')}/cancel"))
 
 
+@app.command("delete")
+def delete(run: Run, url: Url = "") -> None:
+    """Delete a run and what its discussions said, for good; what still runs is cancelled first."""
+    with_api(url, lambda api: api.delete(f"/api/v1/runs/{quote(run, safe='')}"))
+
+
 @app.command("fork")
 def fork(run: Run, step: StepName, no_watch: NoWatch = False, url: Url = "") -> None:
     """Begin another run that does this step and what follows anew, and keeps the rest."""
@@ -189,7 +186,7 @@ def _inputs(told: list[str]) -> dict[str, str]:
         if not equals:
             print(f"{one!r} is not name=value.", file=sys.stderr)  # noqa: T201
             sys.exit(2)
-        found[name.strip()] = _read(value[1:]) if value.startswith("@") else value
+        found[name.strip()] = text_of(value[1:]) if value.startswith("@") else value
     return found
 
 

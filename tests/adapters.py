@@ -14,7 +14,15 @@ from typing import Any
 import msgspec
 from aiohttp.abc import AbstractResolver
 
-from contracts.attempts import Accepted, KeyRef, Message, Parameters, RunAttempt
+from contracts.attempts import (
+    Accepted,
+    KeyRef,
+    Message,
+    Parameters,
+    ProbeResult,
+    RunAttempt,
+    RunProbe,
+)
 from contracts.event import Event, name_of
 from contracts.failures import Conflict
 from contracts.keys import DescribeVault, KeyLease, LeaseKey, VaultIdentity
@@ -26,6 +34,7 @@ from services.provider_adapter.beat import Beat
 from services.provider_adapter.inbox import Inbox
 from services.provider_adapter.keys import Keyring
 from services.provider_adapter.outbox import Outbox
+from services.provider_adapter.patience import Patience
 from services.provider_adapter.running import Rules, Running
 from services.provider_adapter.ways import Ways
 from shared import sealing
@@ -40,6 +49,7 @@ WORKSPACE = "default"
 WITHIN = timedelta(seconds=5)
 OUTCOME = msgspec.json.Decoder(Outcome)
 CHUNK = msgspec.json.Decoder(StreamChunk)
+TICK = timedelta(milliseconds=20)
 
 
 @dataclass
@@ -242,3 +252,34 @@ async def _watch(made: House, broker: Broker, work: list[asyncio.Task[None]]) ->
     await edge.subscribe("parley.chunk.>", chunk)
     consuming = made.discussion.consume("OUTCOMES", "discussion-outcomes", outcome)
     work.append(asyncio.create_task(consuming))
+
+
+def impatient(**patience: float) -> Rules:
+    spans = {name: timedelta(seconds=value) for name, value in patience.items()}
+    return Rules(ordinary=Patience(**spans), look_every=TICK, farewell=timedelta(seconds=0.2))
+
+
+async def client_leaves(here: House) -> None:
+    """The provider sees that nobody listens any more."""
+
+    async def left() -> bool:
+        return here.provider.requests[0].ended in {"client left", "stall"}
+
+    await eventually(left)
+
+
+async def probe(here: House, **changes: Any) -> ProbeResult:
+    wish: dict[str, Any] = {
+        "workspace": WORKSPACE,
+        "request": "r1",
+        "provider": "kimi",
+        "endpoint": here.provider.base_url,
+        "key": KeyRef(key="k1", version=1),
+        "expires_at": datetime.now(UTC) + timedelta(seconds=10),
+    }
+    return await here.discussion.request(
+        command_subject("provider_adapter", "probe"),
+        RunProbe(**(wish | changes)),
+        ProbeResult,
+        within=WITHIN,
+    )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TypeVar
+from inspect import isawaitable
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 
-async def eventually(
-    fact: Callable[[], Awaitable[T]], *, within: timedelta = timedelta(seconds=10)
-) -> T:
+@overload
+async def eventually(fact: Callable[[], Awaitable[T]], *, within: timedelta = ...) -> T: ...
+@overload
+async def eventually(fact: Callable[[], T], *, within: timedelta = ...) -> T: ...
+async def eventually(fact: Callable[[], Any], *, within: timedelta = timedelta(seconds=10)) -> Any:
     """What `fact` answers as soon as it is true in Python's sense; AssertionError if it never is.
 
     An AssertionError that `fact` raises means "not yet"; the last one says why it never was.
@@ -22,7 +25,9 @@ async def eventually(
     while True:
         late = loop.time() > deadline
         try:
-            answer = await fact()
+            answer = fact()
+            if isawaitable(answer):
+                answer = await answer
         except AssertionError:
             if late:
                 raise

@@ -160,3 +160,30 @@ class running:  # noqa: N801 - read as a phrase: `async with running(...)`
         """
         self._service.stop()
         return await self._task
+
+
+PLACES = (
+    "texts.words",
+    "said.words",
+    "discussions.title",
+    "discussions.search",
+    "events.data",
+    "commands.reply",
+    "wakeups.payload",
+)
+"""Where discussion keeps what people and models write."""
+
+
+async def traces(house: House, word: str) -> set[str]:
+    """Wherever in discussion's database or on the bus the word still is."""
+    pool = await house.database.pool("discussion")
+    found: set[str] = set()
+    for place in PLACES:
+        table, column = place.split(".")
+        query = f"SELECT EXISTS (SELECT FROM {table} WHERE position($1 IN {column}) > 0)"
+        if await pool.fetchval(query, word.encode()):
+            found.add(place)
+    for stream in ("EVENTS", "CHUNKS", "OUTCOMES"):
+        if any(word.encode() in message.data for message in await house.broker.stored(stream)):
+            found.add(stream)
+    return found

@@ -88,6 +88,16 @@ class Adapter:
         self.cancelled.append(command.attempt)
         return Done()
 
+    def hold(self) -> list[RunAttempt]:
+        """From now on attempts are taken and not answered: those that are, as they come."""
+        held: list[RunAttempt] = []
+
+        async def take(_: Adapter, command: RunAttempt) -> None:
+            held.append(command)
+
+        self.script = take
+        return held
+
     async def say(self, command: RunAttempt, text: str, *, offset: int = 0) -> None:
         chunk = StreamChunk(
             turn=command.turn,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from contracts.attempts import LiveModel, ProbeResult, RunAttempt
@@ -30,7 +29,7 @@ async def speak(adapter: Adapter, command: RunAttempt) -> None:
         case "dead":
             await adapter.end(error(command, "request", evidence={"status": 400}))
         case "slow":
-            await asyncio.sleep(0)
+            pass
         case _:
             await adapter.end(completed(command, member(adapter, command)))
 

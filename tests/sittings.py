@@ -12,7 +12,7 @@ from functools import reduce
 from typing import TypeVar
 
 from contracts.attempts import Message, Parameters
-from contracts.deliberation import ConsensusConcluded, DiscussionFact
+from contracts.deliberation import ConsensusConcluded, DiscussionFact, StopDecided
 from contracts.discussion_events import (
     DiscussionEvent,
     DiscussionOpened,
@@ -47,6 +47,9 @@ F = TypeVar("F", bound=DiscussionFact)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PRICE = Decimal("0.01")
 """Of each request."""
+
+FOUR = ("plain-a-abcd", "plain-b-abcd", "plain-c-abcd", "plain-d-abcd")
+"""A panel whose members each have an idea of their own."""
 
 Fault = Callable[[Seat], str]
 """What becomes of a turn: "" it answers, "dead" it fails, "slow" it never answers in time, "poor"
@@ -225,3 +228,16 @@ POOR = Failure(
     next_step="Raise it.",
     retryable=True,
 )
+
+
+def stopped(sitting: Sitting) -> str:
+    (stop,) = sitting.of(StopDecided)
+    return stop.rule
+
+
+def fails(how: str, *participants: int, purpose: Purpose = Purpose.DRAFT, number: int = 1) -> Fault:
+    def fault(seat: Seat) -> str:
+        mine = seat.participant in participants and seat.purpose is purpose
+        return how if mine and seat.round == number else ""
+
+    return fault

@@ -70,7 +70,7 @@ async def wire(service: Service[Settings]) -> None:
             "purge": forgetting.purge_due,
             "stop": Stopping(store, bus).due,
             "note": searching.due,
-            "run": Running(store, runs, openings, inbox.cancel).due,
+            "run": Running(store, runs, openings, inbox.cancel, forgetting.delete).due,
         },
     )
     store.on_commit(wakeups.look)

@@ -122,6 +122,7 @@ def _account(
         learnt=account.learnt,
         in_flight=sum(1 for lease in account.leases if lease.expires_at > now),
         in_line=sum(lines.get(name, 0) for name in ref.lines),
+        requests_in_minute=sum(bucket.requests for bucket in spent.minute),
         tokens_in_minute=sum(bucket.tokens for bucket in spent.minute),
         tokens_in_day=spent.of_day,
         retries_left=None if retries >= allowance.MOST else round(retries, 2),

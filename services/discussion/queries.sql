@@ -69,7 +69,8 @@ SELECT EXISTS (SELECT FROM outbox JOIN events USING (position) WHERE stream = $1
 
 -- name: subjects_with_words
 -- That it is deleted stays to be read; all else of it goes from the bus.
-SELECT DISTINCT subject FROM events WHERE stream = $1 AND type <> 'discussion.deleted.v1'
+SELECT DISTINCT subject FROM events WHERE stream = $1
+  AND type NOT IN ('discussion.deleted.v1', 'discussion.run_deleted.v1')
 
 -- name: set_wakeup
 INSERT INTO wakeups (kind, subject, workspace, discussion, due_at, waits_for, payload)

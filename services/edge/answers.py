@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
-from msgspec.structs import replace
 
 from contracts.deliberation import (
     ConsensusConcluded,
@@ -29,6 +28,7 @@ from contracts.failures import Evidence, Failure, FailureClass
 from contracts.modes import Mode, Options, Purpose, Role
 from contracts.prices import Cost, Price
 from contracts.stream import Usage, UsageStatus
+from services.edge.blind import blind, unnamed
 
 
 class UsageAnswer(Struct, frozen=True, kw_only=True):
@@ -146,7 +146,8 @@ class OpenedAnswer(Struct, frozen=True, kw_only=True):
 
 def discussion(view: DiscussionView) -> DiscussionAnswer:
     """The discussion's view as it goes out."""
-    hidden = blind(view)
+    if blind(view):
+        view = unnamed(view)
     return DiscussionAnswer(
         id=view.id,
         state=view.state,
@@ -156,10 +157,8 @@ def discussion(view: DiscussionView) -> DiscussionAnswer:
         created_at=view.created_at,
         updated_at=view.updated_at,
         version=view.version,
-        participants=[masked(who, at) for at, who in enumerate(view.participants)]
-        if hidden
-        else view.participants,
-        turns=[unnamed(one) if hidden else turn(one) for one in view.turns],
+        participants=view.participants,
+        turns=[turn(one) for one in view.turns],
         options=view.options,
         posts=view.posts,
         picked=view.picked or UNSET,
@@ -168,40 +167,6 @@ def discussion(view: DiscussionView) -> DiscussionAnswer:
         conclusion=UNSET if view.conclusion is None else view.conclusion,
         dissents=view.dissents or UNSET,
         forked_from=UNSET if view.forked_from is None else view.forked_from,
-    )
-
-
-def blind(view: DiscussionView) -> bool:
-    """Names are hidden: nobody has picked the best answer yet."""
-    return view.mode is Mode.COMPARE and view.options.blind and not view.picked
-
-
-def masked(who: Participant, at: int) -> Participant:
-    """A participant whose name is hidden."""
-    if who.role is not Role.MEMBER:
-        return who
-    return Participant(model="hidden", name=f"Model {chr(ord('A') + at)}")
-
-
-def unnamed(view: TurnView) -> TurnAnswer:
-    """A turn without what tells who spoke: names, prices, and how fast it was."""
-    if view.role is not Role.MEMBER:
-        return turn(view)
-    who = masked(Participant(model=view.model), view.participant)
-    return turn(
-        replace(
-            view,
-            model=who.model,
-            persona="",
-            name=who.name,
-            color="",
-            cost=None,
-            price=None,
-            usage=Usage(),
-            first_token_ms=None,
-            duration_ms=None,
-            notes=[],
-        )
     )
 
 

@@ -14,10 +14,11 @@ from contracts.keys import Identity
 from services.edge import openapi, problems
 from services.edge.call import Call, Route
 from services.edge.docs import render
+from services.edge.matching import match
 from services.edge.openai import refuse
 from services.edge.openai_words import error_of
 from services.edge.problems import HeadersTooLarge
-from services.edge.routes import ROUTES, match
+from services.edge.routes import ROUTES
 from services.edge.session import check_host
 from services.edge.tools import Description, Tools
 from shared import trace

@@ -46,6 +46,7 @@ _WITHIN: Mapping[tuple[str, str], timedelta] = {
     ("discussion", "answer_gate"): CHANGE,
     ("discussion", "cancel_run"): CHANGE,
     ("discussion", "fork_run"): CHANGE,
+    ("discussion", "delete_run"): CHANGE,
     ("key_vault", "add"): VERIFY,
     ("key_vault", "verify"): VERIFY,
     ("key_vault", "rotate"): VERIFY,

@@ -98,8 +98,7 @@ async def cancel_one(call: Call) -> web.StreamResponse:
     command = CancelDiscussion(
         workspace=call.workspace, discussion=call.id("id", "discussion"), by=call.who.token
     )
-    await ask(call.tools.bus, "discussion", "cancel", command, Done)
-    return plain(answers.discussion(await _view(call)))
+    return await _done(call, "cancel", command)
 
 
 async def rename_one(call: Call) -> web.StreamResponse:
@@ -111,8 +110,7 @@ async def rename_one(call: Call) -> web.StreamResponse:
         title=body.title,
         by=call.who.token,
     )
-    await ask(call.tools.bus, "discussion", "rename", command, Done)
-    return plain(answers.discussion(await _view(call)))
+    return await _done(call, "rename", command)
 
 
 async def delete_one(call: Call) -> web.StreamResponse:
@@ -162,8 +160,7 @@ async def retry_turn(call: Call) -> web.StreamResponse:
         turn=call.id("turn", "turn"),
         by=call.who.token,
     )
-    await ask(call.tools.bus, "discussion", "retry", command, Done)
-    return plain(answers.discussion(await _view(call)))
+    return await _done(call, "retry", command)
 
 
 async def post_message(call: Call) -> web.StreamResponse:
@@ -177,8 +174,7 @@ async def post_message(call: Call) -> web.StreamResponse:
         idempotency_key=call.idempotency_key(),
         body_hmac=call.body_hmac(),
     )
-    await ask(call.tools.bus, "discussion", "post", command, Done)
-    return plain(answers.discussion(await _view(call)), status=201)
+    return await _done(call, "post", command, status=201)
 
 
 async def conclude_one(call: Call) -> web.StreamResponse:
@@ -186,8 +182,7 @@ async def conclude_one(call: Call) -> web.StreamResponse:
     command = ConcludeDiscussion(
         workspace=call.workspace, discussion=call.id("id", "discussion"), by=call.who.token
     )
-    await ask(call.tools.bus, "discussion", "conclude", command, Done)
-    return plain(answers.discussion(await _view(call)))
+    return await _done(call, "conclude", command)
 
 
 async def pick_winner(call: Call) -> web.StreamResponse:
@@ -199,8 +194,7 @@ async def pick_winner(call: Call) -> web.StreamResponse:
         turn=body.turn,
         by=call.who.token,
     )
-    await ask(call.tools.bus, "discussion", "pick", command, Done)
-    return plain(answers.discussion(await _view(call)))
+    return await _done(call, "pick", command)
 
 
 async def fork_one(call: Call) -> web.StreamResponse:
@@ -232,6 +226,12 @@ async def list_them(call: Call) -> web.StreamResponse:
     )
     found = await ask(call.tools.bus, "discussion", "list", command, DiscussionList)
     return plain(DiscussionsAnswer(items=found.items, next_cursor=found.next_cursor))
+
+
+async def _done(call: Call, verb: str, command: Struct, *, status: int = 200) -> web.StreamResponse:
+    """The discussion as it stands after what was asked for."""
+    await ask(call.tools.bus, "discussion", verb, command, Done)
+    return plain(answers.discussion(await _view(call)), status=status)
 
 
 async def _view(call: Call) -> DiscussionView:

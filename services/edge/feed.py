@@ -33,7 +33,8 @@ from contracts.discussion_events import (
 from contracts.event import name_of
 from contracts.keeping import DiscussionDeleted
 from contracts.stream import ChunkKind, StreamChunk
-from contracts.workflow_events import RunCancelled, RunCompleted, RunFailed
+from contracts.workflow_events import RunCancelled, RunCompleted, RunDeleted, RunFailed
+from services.edge.blind import Veil
 from services.edge.frames import event_frame, fact_frame, live_frame
 
 EARLY = 1 << 20
@@ -55,9 +56,9 @@ TERMINAL = {
     name_of(RunCancelled): DiscussionState.CANCELLED,
 }
 
-_ASIDE = frozenset(map(name_of, ASIDE))
+_ASIDE = frozenset(map(name_of, (*ASIDE, RunDeleted)))
 """They may come after the end, and change nothing of it."""
-_DELETED = name_of(DiscussionDeleted)
+_DELETED = frozenset(map(name_of, (DiscussionDeleted, RunDeleted)))
 _STARTS = name_of(AttemptStarted)
 _BREAKS_OFF = frozenset(map(name_of, (AttemptFailed, AttemptCut)))
 _ENDS_ATTEMPT = frozenset(map(name_of, (AttemptFailed, AttemptCut, TurnRestarted, TurnCompleted)))
@@ -74,7 +75,9 @@ class Fact:
     version: int
     name: str
     data: bytes
+    """All of it, for who follows within the edge."""
     frame: bytes
+    """What viewers are shown of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,8 @@ class Feed:
         self._log_bytes = 0
         self._forgotten = 0
         """Version up to which facts are no longer kept."""
-        self._later: dict[int, tuple[Fact, _Marks]] = {}
+        self._veil = Veil()
+        self._later: dict[int, tuple[str, bytes, _Marks]] = {}
         self._broken: dict[str, str] = {}
         """By turn: what it had said when its last attempt broke off."""
         self._running: dict[str, _Attempt] = {}
@@ -209,13 +213,18 @@ class Feed:
             return ()
         if version > self.version + 1 and len(self._later) >= AHEAD:
             return ()  # something is missing anyway, and will be read together with this
-        marks = _marks.decode(data)
-        fact = Fact(version, name, data, frame=fact_frame(version, name, data))
-        self._later[version] = (fact, marks)
+        self._later[version] = (name, data, _marks.decode(data))
         out: list[Output] = []
         while (following := self._later.pop(self.version + 1, None)) is not None:
-            out.extend(self._follow(*following))
+            named, told, marks = following
+            if self._veil.hear(named, told):
+                self._tell_anew()
+            out.extend(self._follow(self.shown(self.version + 1, named, told), marks))
         return out
+
+    def shown(self, version: int, name: str, data: bytes) -> Fact:
+        """One of the facts known here, as viewers may see it now."""
+        return Fact(version, name, data, fact_frame(version, name, self._veil.over(name, data)))
 
     def chunk(self, chunk: StreamChunk, payload: bytes) -> Sequence[Output]:
         """Take in a piece of live text; what can be given out now."""
@@ -289,7 +298,7 @@ class Feed:
         self._keep(fact)
         if fact.name not in _ASIDE:
             self.state = TERMINAL.get(fact.name)
-        self.deleted = self.deleted or fact.name == _DELETED
+        self.deleted = self.deleted or fact.name in _DELETED
         yield fact
         if fact.name in _BREAKS_OFF:
             self._broken[marks.turn] = marks.text
@@ -309,6 +318,11 @@ class Feed:
         if self.state is not None:
             for attempt in list(self._running):
                 self._end(attempt)
+
+    def _tell_anew(self) -> None:
+        """What may be seen of the facts is not what it was."""
+        self._log = deque(self.shown(one.version, one.name, one.data) for one in self._log)
+        self._log_bytes = sum(len(fact.frame) for fact in self._log)
 
     def _keep(self, fact: Fact) -> None:
         self._log.append(fact)

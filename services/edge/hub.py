@@ -29,7 +29,6 @@ from contracts.subjects import (
 )
 from services.edge.batch import Batch
 from services.edge.feed import Fact, Feed, Output
-from services.edge.frames import fact_frame
 from services.edge.outlet import Ending
 from shared.bus import Bus, Subscription
 from shared.message import Message
@@ -137,10 +136,9 @@ class Hub:
         while not self.feed.holds(after):
             history = await self._history(after)
             page = [
-                Fact(entry.version, entry.name, data, fact_frame(entry.version, entry.name, data))
+                self.feed.shown(entry.version, entry.name, msgspec.json.encode(entry.event))
                 for entry in history.items
                 if entry.version <= self.feed.forgotten
-                for data in (msgspec.json.encode(entry.event),)
             ]
             if not page:
                 raise NotFound("The discussion has been deleted.")

@@ -1,4 +1,4 @@
-"""Runs of workflows over HTTP: list, read, follow, choose at a gate, cancel, fork."""
+"""Runs of workflows over HTTP: list, read, follow, choose at a gate, cancel, fork, delete."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contracts.keys import Done
 from contracts.workflows import (
     AnswerGate,
     CancelRun,
+    DeleteRun,
     ForkRun,
     GetRun,
     ListRuns,
@@ -77,6 +78,14 @@ async def cancel_one(call: Call) -> web.StreamResponse:
     command = CancelRun(workspace=call.workspace, run=call.id("id", "run"), by=call.who.token)
     await ask(call.tools.bus, "discussion", "cancel_run", command, Done)
     return plain(await _view(call))
+
+
+async def delete_one(call: Call) -> web.StreamResponse:
+    """Delete what it was given and what its discussions said, for good."""
+    command = DeleteRun(workspace=call.workspace, run=call.id("id", "run"), by=call.who.token)
+    await ask(call.tools.bus, "discussion", "delete_run", command, Done)
+    call.tools.hubs.forget(call.workspace, command.run)
+    return web.Response(status=204)
 
 
 async def fork_one(call: Call) -> web.StreamResponse:

@@ -24,11 +24,12 @@ FROM personas
 WHERE workspace = $1 AND slug = $2
 
 -- name: list_personas
+-- In the order in which pages are cut, whatever language an outside database sorts in.
 SELECT slug, persona, version, name, title, prompt, model, color, built_in, updated_at,
        archived
 FROM personas
 WHERE workspace = $1 AND archived = $2
-ORDER BY slug
+ORDER BY slug COLLATE "C"
 
 -- name: forget_personas
 DELETE FROM personas

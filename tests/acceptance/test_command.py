@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from local.home import CHECKOUT
+from shared.ids import fresh
+from tests.eventually import eventually
 from tests.systems import Client, RunningSystem
 
 NOBODY_LISTENS = "http://127.0.0.1:9"
@@ -85,6 +88,40 @@ async def test_ask_says_aside_what_was_left_out(running_system: RunningSystem) -
 
     assert (asked.status, asked.said) == (0, "Warm.\n")
     assert "temperature was left out: kimi-" in asked.remarks
+
+
+async def test_ask_goes_on_with_what_people_say_meanwhile(
+    running_system: RunningSystem, client: Client
+) -> None:
+    word = f"w{fresh()[-12:]}"
+    asking = asyncio.create_task(
+        parley(running_system, "ask", f"[[rate: 15 ; many: 30]] {word}", "-p", "riley-engstrom")
+    )
+
+    async def begun() -> str:
+        _, listed = await client.ask("GET", f"/api/v1/discussions?q={word}")
+        return listed["items"][0]["id"] if listed["items"] else ""
+
+    discussion = await eventually(begun, within=timedelta(seconds=30))
+    path = f"/api/v1/discussions/{discussion}/messages"
+    status, _ = await client.ask("POST", path, {"text": "[[text: And sugar.]]"})
+    assert status == 201
+    asked = await asking
+
+    first, second = (await client.read(discussion))["turns"]
+    assert asked.status == 0, asked.remarks
+    assert asked.said == f"{first['text']}\n\n{second['text']}\n"
+    assert "From the room: [[text: And sugar.]]" in asked.remarks
+
+
+async def test_ask_spends_no_more_than_it_may(running_system: RunningSystem) -> None:
+    asked = await parley(running_system, "ask", "[[text: Dear.]]", "--budget", "0")
+    wrong = await parley(running_system, "ask", "[[text: Dear.]]", "--budget", "much")
+
+    assert (asked.status, asked.said) == (1, "")
+    assert "budget" in asked.remarks
+    assert wrong.status == 1
+    assert "budget" in wrong.remarks
 
 
 async def test_ask_puts_several_answers_under_their_names(running_system: RunningSystem) -> None:

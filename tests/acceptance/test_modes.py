@@ -60,6 +60,7 @@ async def test_a_blind_comparison_hides_who_said_what_until_the_pick(client: Cli
     )
     hidden = await ended(client, compared)
     assert [turn["model"] for turn in hidden["turns"]][:2] == ["hidden", "hidden"]
+    assert await models_told(client, compared) == ["hidden", "hidden", KIMI]
     assert hidden["turns"][2]["purpose"] == "judgement"
 
     turn = hidden["turns"][1]["id"]
@@ -68,6 +69,21 @@ async def test_a_blind_comparison_hides_who_said_what_until_the_pick(client: Cli
     assert status == 200
     assert told["picked"] == turn
     assert {turn["model"] for turn in told["turns"]} == {KIMI}
+    assert await models_told(client, compared) == [KIMI] * 3
+
+
+async def models_told(client: Client, discussion: str) -> list[str]:
+    """What somebody reads who follows it from the beginning; each fact tells the same of a turn."""
+    reader = client.system.reader(discussion)
+    await reader.follow(client.http)
+    called = [fact.data["model"] for fact in reader.facts if fact.name == "TurnScheduled"]
+    ended = {
+        fact.data["turn"]: fact.data["model"]
+        for fact in reader.facts
+        if fact.name == "TurnCompleted"
+    }
+    assert sorted(ended.values()) == sorted(called)
+    return called
 
 
 async def test_a_turn_is_asked_again_of_somebody_else(client: Client) -> None:

@@ -193,6 +193,38 @@ async def test_the_launch_is_planned_from_the_command_line(client: Client, tmp_p
     run = err.split("Run ")[1].split()[0]
     status, out, err = await parley("choose", run, "draft", "1")
     assert (status, out.strip()) == (0, "A draft."), err
+    assert (await parley("delete", run))[0] == 0
+    _, out, _ = await parley("runs")
+    assert run not in out
+    status, _, err = await parley("watch", run)
+    assert status == 1
+    assert "was deleted" in err
+
+
+async def test_a_run_is_deleted_with_its_discussions(client: Client) -> None:
+    await define(client, TEA)
+    run = await start(client, "tea-over-http", {"guest": "Ada"})
+    view = await reaches(client, run, "completed")
+    path = f"/api/v1/runs/{run}"
+
+    for _ in range(2):
+        status, _ = await client.ask("DELETE", path)
+        assert status == 204
+
+    status, problem = await client.ask("GET", path)
+    assert (status, problem["type"].rpartition(":")[2]) == (410, "run-deleted")
+    assert problem["next_step"]
+
+    async def its_discussions_are_gone() -> bool:
+        said = [
+            await client.ask("GET", f"/api/v1/discussions/{step['discussion']}")
+            for step in view["steps"]
+        ]
+        return {status for status, _ in said} == {410}
+
+    await eventually(its_discussions_are_gone)
+    reader = Reader(f"{client.system.url}{path}/events", client.system.headers)
+    assert await reader.follow(client.http) == 410
 
 
 async def test_a_step_may_be_a_consensus(client: Client) -> None:

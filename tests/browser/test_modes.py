@@ -13,18 +13,20 @@ from contracts.deliberation import DissentRecorded
 from contracts.modes import Options
 from tests.browser import verdicts
 from tests.browser.conftest import Watched
-from tests.browser.stage import Stage, Told
-from tests.browser.test_page import (
+from tests.browser.hands import (
     MORGAN,
     RILEY,
     ask,
     column,
     finished,
+    fits,
     is_accessible,
+    phone,
     sign_in,
     told,
     words,
 )
+from tests.browser.stage import Stage, Told
 from tests.sittings import Sitting
 from tests.systems import RunningSystem
 
@@ -215,6 +217,25 @@ async def test_what_is_over_goes_on_with_a_message(
     watched.behaved()
 
 
+async def test_who_watches_can_speak_while_everybody_answers(
+    watched: Watched, running_system: RunningSystem
+) -> None:
+    page = watched.page
+    await sign_in(page, running_system)
+    discussion = await ask(page, SLOW)
+
+    await expect(page.locator(".say .hint")).to_contain_text("everybody answers this too")
+    await page.get_by_label("Say something to them").fill("[[text: And then sugar.]]")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.locator(".post")).to_contain_text("And then sugar.")
+    await expect(page.locator(".group").nth(1).locator(".column")).to_have_count(2)
+    await finished(page)
+
+    view = await told(page, discussion)
+    assert [turn["text"] for turn in view["turns"][2:]] == ["And then sugar."] * 2
+    watched.behaved()
+
+
 # --- A panel ----------------------------------------------------------------------------------
 
 
@@ -280,6 +301,8 @@ async def test_a_panel_under_way_says_where_it_stands(page: Page, stage: Stage) 
     await expect(page.locator(".panel-now")).to_have_text("Everybody drafts alone: 1 of 2 done.")
     await expect(page.locator(".process")).to_have_attribute("open", "")
     await expect(page.get_by_role("region", name="Outcome")).to_be_hidden()
+    await expect(page.locator(".say .hint")).to_contain_text("nothing can be said to them now")
+    await expect(page.get_by_role("button", name="Send")).to_be_hidden()
 
 
 @pytest.mark.parametrize(
@@ -350,22 +373,13 @@ async def test_a_panel_comes_to_its_end_before_ones_eyes(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_a_panel_fits_a_phone(chromium: Browser, stage: Stage, scheme: Any) -> None:
-    context = await chromium.new_context(
-        viewport={"width": 390, "height": 800},
-        is_mobile=True,
-        has_touch=True,
-        color_scheme=scheme,
-        reduced_motion="reduce",
-    )
-    page = await context.new_page()
-    await shown(page, stage, verdicts.consensus)
-    await page.locator(".process > summary").tap()
-    await expect(page.get_by_role("region", name="The count")).to_be_visible()
+    async with phone(chromium, scheme) as page:
+        await shown(page, stage, verdicts.consensus)
+        await page.locator(".process > summary").tap()
+        await expect(page.get_by_role("region", name="The count")).to_be_visible()
 
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    assert not await page.evaluate(wide)
-    await is_accessible(page, "a panel on a phone")
-    await context.close()
+        assert await fits(page)
+        await is_accessible(page, "a panel on a phone")
 
 
 async def test_a_discussion_is_played_once_more_without_asking_a_provider(

@@ -6,11 +6,23 @@ import re
 from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Locator, Page, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from shared.ids import fresh
 from tests.browser.conftest import Watched
+from tests.browser.hands import (
+    MORGAN,
+    RILEY,
+    ask,
+    column,
+    finished,
+    fits,
+    is_accessible,
+    phone,
+    sign_in,
+    told,
+    words,
+)
 from tests.browser.line import Line
 from tests.systems import RunningSystem
 
@@ -18,43 +30,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 expect.set_options(timeout=15_000)
 
-RILEY, MORGAN = "Riley Engstrom", "Morgan Castellano"
 LONG = "[[rate: 30 ; many: 120]]"
 SHORT = "[[text: Milk first. ; many: 20]]"
-
-
-def column(page: Page, name: str) -> Locator:
-    """What one persona says."""
-    return page.get_by_role("region", name=name)
-
-
-def words(text: str) -> str:
-    return " ".join(text.split())
-
-
-async def sign_in(page: Page, system: RunningSystem) -> None:
-    await page.goto(f"{system.url}/#token={system.token}")
-    await expect(page.get_by_role("heading", name="What shall they discuss?")).to_be_visible()
-
-
-async def ask(page: Page, topic: str) -> str:
-    """Ask, and see it begin: the discussion's id."""
-    await page.get_by_label("Your question").fill(topic)
-    await page.get_by_role("button", name="Ask").click()
-    await expect(page.locator(".column").first).to_be_visible()
-    match = re.search(r"#/d/([0-9a-f-]{36})$", page.url)
-    assert match is not None, page.url
-    return match[1]
-
-
-async def told(page: Page, discussion: str) -> dict[str, Any]:
-    """What GET says."""
-    answer = await page.request.get(f"{page.url.partition('#')[0]}api/v1/discussions/{discussion}")
-    return await answer.json()
-
-
-async def finished(page: Page) -> None:
-    await expect(page.locator(".discussion .state")).to_have_text("answered", timeout=30_000)
 
 
 async def shows_the_truth(page: Page, discussion: str) -> None:
@@ -391,31 +368,21 @@ async def test_the_page_is_accessible(
     await context.close()
 
 
-async def is_accessible(page: Page, where: str) -> None:
-    found = await Axe().run(page)  # pyright: ignore[reportUnknownMemberType]
-    assert found.violations_count == 0, f"{where}: {found.generate_report()}"
-
-
 async def test_a_phone_has_it_all(chromium: Browser, running_system: RunningSystem) -> None:
-    context: BrowserContext = await chromium.new_context(
-        viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True
-    )
-    page = await context.new_page()
-    watched = Watched(page, running_system.url)
-    await sign_in(page, running_system)
-    await ask(page, SHORT)
-    await finished(page)
+    async with phone(chromium) as page:
+        watched = Watched(page, running_system.url)
+        await sign_in(page, running_system)
+        await ask(page, SHORT)
+        await finished(page)
 
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    assert not await page.evaluate(wide)
-    await page.get_by_role("navigation", name="Answers").get_by_text(MORGAN).tap()
-    await expect(column(page, MORGAN).locator(".answer")).to_be_in_viewport()
-    await page.get_by_role("button", name="Discussions").tap()
-    await expect(page.get_by_role("link", name="Keys and providers")).to_be_in_viewport()
-    await page.keyboard.press("Escape")
-    await expect(page.get_by_role("link", name="Keys and providers")).not_to_be_in_viewport()
-    watched.behaved()
-    await context.close()
+        assert await fits(page)
+        await page.get_by_role("navigation", name="Answers").get_by_text(MORGAN).tap()
+        await expect(column(page, MORGAN).locator(".answer")).to_be_in_viewport()
+        await page.get_by_role("button", name="Discussions").tap()
+        await expect(page.get_by_role("link", name="Keys and providers")).to_be_in_viewport()
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("link", name="Keys and providers")).not_to_be_in_viewport()
+        watched.behaved()
 
 
 async def test_a_discussion_is_found_renamed_exported_and_deleted(

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, expect
 
 from shared.ids import fresh
 from tests.browser.conftest import Watched
-from tests.browser.test_page import is_accessible, sign_in
+from tests.browser.hands import fits, is_accessible, phone, sign_in
 from tests.systems import RunningSystem
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -127,24 +127,15 @@ async def test_what_is_refused_says_why_and_keeps_what_was_written(
 async def test_it_fits_a_phone(
     chromium: Browser, running_system: RunningSystem, tmp_path: Path, scheme: str
 ) -> None:
-    context = await chromium.new_context(
-        viewport={"width": 360, "height": 740},
-        is_mobile=True,
-        has_touch=True,
-        color_scheme="dark" if scheme == "dark" else "light",
-        reduced_motion="reduce",
-    )
-    page = await context.new_page()
-    await sign_in(page, running_system)
-    await page.get_by_role("button", name="Discussions").tap()
-    await page.get_by_role("link", name="Personas").tap()
-    await imported(page, tmp_path, f"Wolstonecraft {fresh()[-12:]}{'x' * 30}")
-    riley = page.locator("article").filter(has_text="Riley Engstrom")
-    await riley.get_by_text("Instructions").tap()
-    await riley.get_by_role("button", name="Revise").tap()
+    async with phone(chromium, scheme) as page:
+        await sign_in(page, running_system)
+        await page.get_by_role("button", name="Discussions").tap()
+        await page.get_by_role("link", name="Personas").tap()
+        await imported(page, tmp_path, f"Wolstonecraft {fresh()[-12:]}{'x' * 30}")
+        riley = page.locator("article").filter(has_text="Riley Engstrom")
+        await riley.get_by_text("Instructions").tap()
+        await riley.get_by_role("button", name="Revise").tap()
 
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    assert not await page.evaluate(wide)
-    await is_accessible(page, f"personas, {scheme}")
-    await pictured(page, f"personas-phone-{scheme}")
-    await context.close()
+        assert await fits(page)
+        await is_accessible(page, f"personas, {scheme}")
+        await pictured(page, f"personas-phone-{scheme}")

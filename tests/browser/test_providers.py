@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.hands import fits, is_accessible, phone
 from tests.browser.stage import Stage
 from tests.systems import RunningSystem
 
@@ -42,6 +42,7 @@ def kimi() -> dict[str, Any]:
                 "limits": limits,
                 "learnt": {"concurrency": 1},
                 "in_flight": 1,
+                "requests_in_minute": 91,
                 "tokens_in_minute": 470_123,
                 "not_before": at(60),
                 "breakers": [{"state": "open", "until": at(3600)}],
@@ -78,6 +79,7 @@ async def test_it_says_what_waits_what_is_closed_and_until_when(page: Page, stag
 
     await expect(first).to_contain_text("1 being answered · 29 waiting")
     await expect(first).to_contain_text("470,123 of 500,000")
+    await expect(first).to_contain_text("91 of 100")
     await expect(first).to_contain_text("Answers at once learnt from its answers")
     await expect(first).to_contain_text(re.compile(r"next request to this account goes out in \d+"))
     await expect(first).to_contain_text("Left in peace after failures")
@@ -149,17 +151,9 @@ async def test_limits_are_changed_and_taken_back(page: Page, running_system: Run
 async def test_it_is_accessible_and_fits_a_phone(
     chromium: Browser, stage: Stage, scheme: Any
 ) -> None:
-    context = await chromium.new_context(
-        color_scheme=scheme,
-        reduced_motion="reduce",
-        viewport={"width": 360, "height": 740},
-    )
-    page = await context.new_page()
-    await open_page(page, stage)
-    await page.get_by_text("Change the limits").first.click()
+    async with phone(chromium, scheme) as page:
+        await open_page(page, stage)
+        await page.get_by_text("Change the limits").first.click()
 
-    found = await Axe().run(page)  # pyright: ignore[reportUnknownMemberType]
-    assert found.violations_count == 0, found.generate_report()
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    assert not await page.evaluate(wide)
-    await context.close()
+        await is_accessible(page, "providers")
+        assert await fits(page)

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import Watched
-from tests.browser.test_page import is_accessible, sign_in
+from tests.browser.hands import fits, is_accessible, phone, sign_in
 from tests.systems import RunningSystem
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -123,21 +123,12 @@ async def test_the_only_owner_is_not_shut_out(page: Page, running_system: Runnin
 async def test_it_fits_a_phone(
     chromium: Browser, running_system: RunningSystem, scheme: str
 ) -> None:
-    context = await chromium.new_context(
-        viewport={"width": 360, "height": 740},
-        is_mobile=True,
-        has_touch=True,
-        color_scheme="dark" if scheme == "dark" else "light",
-        reduced_motion="reduce",
-    )
-    page = await context.new_page()
-    await sign_in(page, running_system)
-    await page.get_by_role("button", name="Discussions").tap()
-    await page.get_by_role("link", name="Access tokens").tap()
-    await issued(page, "Somebody with a very long name and a telephone in " + scheme, "admin")
+    async with phone(chromium, scheme) as page:
+        await sign_in(page, running_system)
+        await page.get_by_role("button", name="Discussions").tap()
+        await page.get_by_role("link", name="Access tokens").tap()
+        await issued(page, "Somebody with a very long name and a telephone in " + scheme, "admin")
 
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    assert not await page.evaluate(wide)
-    await expect(page.get_by_role("button", name="Copy the token")).to_be_in_viewport()
-    await is_accessible(page, f"tokens, {scheme}")
-    await context.close()
+        assert await fits(page)
+        await expect(page.get_by_role("button", name="Copy the token")).to_be_in_viewport()
+        await is_accessible(page, f"tokens, {scheme}")

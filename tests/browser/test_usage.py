@@ -6,9 +6,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.hands import fits, is_accessible, phone
 from tests.browser.stage import Stage
 from tests.systems import Client, RunningSystem
 
@@ -94,28 +94,22 @@ async def test_usage_and_budgets_on_a_phone(
         reader = running_system.reader(await Client(running_system, http).open("[[text: Tea.]]"))
         while reader.ended is None:
             await reader.follow(http)
-    context = await chromium.new_context(
-        color_scheme=scheme, reduced_motion="reduce", viewport={"width": 360, "height": 740}
-    )
-    page = await context.new_page()
-    await page.goto(f"{running_system.url}/#token={running_system.token}")
-    await expect(page.get_by_label("Your question")).to_be_visible()
-    await page.goto(f"{running_system.url}/#/usage")
-    await page.get_by_label("By").select_option("model")
-    table = page.get_by_role("table")
-    await expect(table.get_by_role("row", name="kimi/")).not_to_have_count(0)
+    async with phone(chromium, scheme) as page:
+        await page.goto(f"{running_system.url}/#token={running_system.token}")
+        await expect(page.get_by_label("Your question")).to_be_visible()
+        await page.goto(f"{running_system.url}/#/usage")
+        await page.get_by_label("By").select_option("model")
+        table = page.get_by_role("table")
+        await expect(table.get_by_role("row", name="kimi/")).not_to_have_count(0)
 
-    await page.get_by_label("US dollars").fill("5000")
-    await page.get_by_label("For", exact=True).select_option("day")
-    await page.get_by_role("button", name="Set this budget").click()
-    card = page.locator("[data-budget=workspace]")
-    await expect(card).to_contain_text("$5,000.00 a day")
-    await expect(card).to_contain_text("left")
+        await page.get_by_label("US dollars").fill("5000")
+        await page.get_by_label("For", exact=True).select_option("day")
+        await page.get_by_role("button", name="Set this budget").click()
+        card = page.locator("[data-budget=workspace]")
+        await expect(card).to_contain_text("$5,000.00 a day")
+        await expect(card).to_contain_text("left")
 
-    found = await Axe().run(page)  # pyright: ignore[reportUnknownMemberType]
-    assert found.violations_count == 0, found.generate_report()
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    assert not await page.evaluate(wide)
-    await card.get_by_role("button", name="Remove").click()
-    await expect(card).to_have_count(0)
-    await context.close()
+        await is_accessible(page, "usage")
+        assert await fits(page)
+        await card.get_by_role("button", name="Remove").click()
+        await expect(card).to_have_count(0)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import Watched
+from tests.browser.hands import fits, is_accessible, phone
 from tests.systems import Client, RunningSystem
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -59,11 +58,6 @@ async def enter(page: Page, system: RunningSystem) -> None:
     await expect(page.get_by_role("heading", name="Workflows", level=1)).to_be_visible()
 
 
-async def accessible(page: Page) -> None:
-    found = await Axe().run(page)  # pyright: ignore[reportUnknownMemberType]
-    assert found.violations_count == 0, found.generate_report()
-
-
 async def test_a_run_from_its_inputs_to_a_choice_to_its_end(
     watched: Watched, running_system: RunningSystem, tmp_path: Path
 ) -> None:
@@ -73,7 +67,7 @@ async def test_a_run_from_its_inputs_to_a_choice_to_its_end(
     card = page.get_by_role("article", name="Tea for a guest")
     await card.get_by_text("Start it").click()
     await card.get_by_label("guest").fill("Ada")
-    await accessible(page)
+    await is_accessible(page, "workflows")
     await page.screenshot(path=tmp_path / "workflows.png", full_page=True)
     await card.get_by_role("button", name="Start the run").click()
 
@@ -81,7 +75,7 @@ async def test_a_run_from_its_inputs_to_a_choice_to_its_end(
     first = page.get_by_role("listitem", name="The invitation")
     await expect(first).to_contain_text("waits for your choice")
     await expect(first).to_contain_text("Which of them is warmer?")
-    await accessible(page)
+    await is_accessible(page, "workflows")
     await page.screenshot(path=tmp_path / "choice.png", full_page=True)
     choice = first.get_by_role("button", name=re.compile(r"^Choose .*\(2\)"))
     await choice.focus()
@@ -91,8 +85,14 @@ async def test_a_run_from_its_inputs_to_a_choice_to_its_end(
     await expect(last).to_contain_text("Sent.")
     await expect(first).to_contain_text("A person has chosen.")
     await expect(page.get_by_role("main")).to_contain_text("done")
-    await accessible(page)
+    await is_accessible(page, "workflows")
     await page.screenshot(path=tmp_path / "done.png", full_page=True)
+
+    await page.get_by_role("button", name="Delete").click()
+    await is_accessible(page, "a run that is to be deleted")
+    await page.screenshot(path=tmp_path / "deleting.png", full_page=True)
+    await page.get_by_role("button", name="Delete for good").click()
+    await expect(page).to_have_url(re.compile("#/workflows"))
     watched.behaved()
 
 
@@ -109,16 +109,14 @@ async def test_a_definition_is_corrected_where_it_is_wrong(
     await fault.click()
     selected = await text.evaluate("el => el.value.slice(el.selectionStart, el.selectionEnd)")
     assert selected.startswith("subjekt")
-    await accessible(page)
+    await is_accessible(page, "workflows")
 
 
 async def test_it_fits_a_phone(
     chromium: Browser, running_system: RunningSystem, tmp_path: Path
 ) -> None:
     await defined(running_system, COMPARED.replace("page-test", "phone-test"))
-    context = await chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
-    try:
-        page = await context.new_page()
+    async with phone(chromium) as page:
         await page.goto(f"{running_system.url}/#token={running_system.token}")
         await expect(page.get_by_role("button", name="Discussions")).to_be_visible()
         await page.goto(f"{running_system.url}/#/workflows")
@@ -129,14 +127,7 @@ async def test_it_fits_a_phone(
         first = page.get_by_role("listitem", name="The invitation")
         await expect(first).to_contain_text("waits for your choice")
         await page.screenshot(path=tmp_path / "phone.png", full_page=True)
-        assert await wide(page) <= 390
-    finally:
-        await context.close()
-
-
-async def wide(page: Page) -> int:
-    width: Any = await page.evaluate("document.documentElement.scrollWidth")
-    return int(width)
+        assert await fits(page)
 
 
 async def test_a_reload_finds_the_run_as_it_stands(

@@ -95,7 +95,7 @@ async def test_without_room_on_the_brokers_disk_nothing_is_lost(
         else:
             assert status in {503, 504}, answer
             explained(answer)
-        await asyncio.sleep(2)
+        await asyncio.sleep(2)  # room to ask again, for whoever would: it is counted below
     assert accepted, "the journal has room"
     for discussion in accepted:
         found = await state_of(client, discussion)

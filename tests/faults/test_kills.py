@@ -200,7 +200,7 @@ async def test_something_dies_every_two_seconds(
             length = dice.randint(5, 80)
             topic = f"[[rate: 20 ; many: {length}]] {seconds} s, number {number} of {who}."
             accepted[await opened(client, topic, within=4 * SOON)] = length
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # the pace of asking
 
     async def kill_again_and_again() -> None:
         while loop.time() < end:
@@ -210,7 +210,7 @@ async def test_something_dies_every_two_seconds(
             if pid:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            await asyncio.sleep(2)
+            await asyncio.sleep(2)  # the pace of dying, as the test's name has it
 
     await asyncio.gather(*map(ask_again_and_again, range(4)), kill_again_and_again())
 

@@ -65,7 +65,7 @@ async def test_a_broker_whose_connections_break_all_the_time(behind: Behind) -> 
         await until_speaking(behind.client, discussion)
         for _ in range(4):
             await behind.nats.cut()
-            await asyncio.sleep(0.7)
+            await asyncio.sleep(0.7)  # the fault's own pace, not a wait for a fact
 
         await whole(behind, topic, discussion)
         assert (await viewer).names()[-1] == "DiscussionCompleted"
@@ -108,7 +108,7 @@ async def test_without_the_database_nothing_new_is_taken_and_nothing_old_is_lost
             status, problem = await behind.client.ask("GET", "/api/v1/discussions")
             assert status in AWAY, problem
             explained(problem)
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(seconds)  # this is the fault itself
             assert await requests_of(behind.client, "many: 60") == requests, "no permit, no request"
 
         await whole(behind, before, discussion)

@@ -6,10 +6,9 @@ done; or, where the database gives the transaction up, not even the facts are th
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -104,10 +103,9 @@ async def finished(house: House, talk: str) -> DiscussionView:
     """Time passes until it is over: what died is looked after, and tried again."""
     for _ in range(20):
         await passes(house, LEASED)
-        for _ in range(20):
-            if await over(house, talk):
-                return await house.view(talk)
-            await asyncio.sleep(0.05)
+        with suppress(AssertionError):  # not yet: more time has to pass
+            await eventually(lambda: over(house, talk), within=timedelta(seconds=1))
+            return await house.view(talk)
     raise AssertionError(await house.view(talk))
 
 

@@ -151,14 +151,14 @@ async def test_nothing_grows_and_everything_ends(client: Client, dice: random.Ra
     async def trouble() -> None:
         """Something is frozen twice a minute, and now and then something dies."""
         while loop.time() < end:
-            await asyncio.sleep(30)
+            await asyncio.sleep(30)  # twice a minute
             program = dice.choice([*SERVICES, "nats-server", "postgres"])
             pid = await pid_of(client.system, program)
             if dice.random() < 0.1:
                 os.kill(pid, signal.SIGKILL)
                 continue
             os.kill(pid, signal.SIGSTOP)
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # frozen so long: the fault itself
             os.kill(pid, signal.SIGCONT)
 
     measuring = asyncio.create_task(meters.sample())

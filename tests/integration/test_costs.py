@@ -17,21 +17,17 @@ from contracts.usage import Ending, UsageCorrected, UsageRecorded
 from services.discussion import ledger
 from shared.journal import Journal
 from tests import invariants
-from tests.brokers import Broker
-from tests.databases import Database
 from tests.eventually import eventually
-from tests.house import House, running
-from tests.neighbours import Adapter, answer, completed, error, neighbours
+from tests.house import House
+from tests.neighbours import Adapter, answer, completed, error
 
 
 @pytest_asyncio.fixture
-async def house(database: Database, broker: Broker) -> AsyncGenerator[House]:
-    adapter, vault = await neighbours(broker)
-    async with running(database, broker):
-        made = House(await broker.bus("edge"), adapter, vault, database, broker)
-        yield made
-        async with (await database.pool("discussion")).acquire() as conn:
-            invariants.hold(await invariants.books(conn))
+async def house(house: House) -> AsyncGenerator[House]:
+    """Whose books are right in the end."""
+    yield house
+    async with (await house.database.pool("discussion")).acquire() as conn:
+        invariants.hold(await invariants.books(conn))
 
 
 async def bills(house: House, discussion: str) -> list[UsageRecorded | UsageCorrected]:

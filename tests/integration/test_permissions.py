@@ -100,6 +100,7 @@ REQUESTS: Mapping[str, set[str]] = {
     "discussion.answer_gate": {EDGE},
     "discussion.cancel_run": {EDGE},
     "discussion.fork_run": {EDGE},
+    "discussion.delete_run": {EDGE},
     "discussion.probe": {VAULT},
     "persona.get": {EDGE, DISCUSSION},
     "persona.list": {EDGE},

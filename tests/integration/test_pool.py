@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 from functools import partial
 
@@ -13,23 +12,18 @@ from contracts.attempts import RunAttempt
 from contracts.discussion import DiscussionState
 from contracts.supply import ListProviders, ProviderList, SetLimits
 from contracts.supply import ProviderView as View
-from tests.brokers import Broker
-from tests.databases import Database
 from tests.eventually import eventually
-from tests.house import House, running
-from tests.neighbours import Adapter, answer, completed, error, neighbours
+from tests.house import House
+from tests.neighbours import Adapter, answer, completed, error
 
 
 @pytest_asyncio.fixture
-async def house(database: Database, broker: Broker) -> AsyncGenerator[House]:
+async def house(house: House) -> House:
     """With one key, k1, that has proven itself."""
-    adapter, vault = await neighbours(broker)
-    async with running(database, broker):
-        made = House(await broker.bus("edge"), adapter, vault, database, broker)
-        await made.kimi_works()
-        await made.reaches(await made.open("riley-engstrom"), DiscussionState.COMPLETED)
-        adapter.attempts.clear()
-        yield made
+    await house.kimi_works()
+    await house.reaches(await house.open("riley-engstrom"), DiscussionState.COMPLETED)
+    house.adapter.attempts.clear()
+    return house
 
 
 async def second_key(house: House, *, pool: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,11 +13,9 @@ from contracts.failures import Balance, Evidence, FailureClass
 from contracts.keys import KeyVerified
 from contracts.subjects import command_subject
 from contracts.supply import ProbeKey
-from tests.brokers import Broker
-from tests.databases import Database
 from tests.eventually import eventually
-from tests.house import WITHIN, House, running
-from tests.neighbours import Adapter, error, neighbours
+from tests.house import WITHIN, House
+from tests.neighbours import Adapter, error
 
 EMPTY = Balance(amount="0.00", currency="USD", enough=False)
 FULL = Balance(amount="20.00", currency="USD", enough=True)
@@ -26,14 +23,11 @@ QUARTER = timedelta(minutes=15)
 
 
 @pytest_asyncio.fixture
-async def house(database: Database, broker: Broker) -> AsyncGenerator[House]:
+async def house(house: House) -> House:
     """With one key that works."""
-    adapter, vault = await neighbours(broker)
-    async with running(database, broker):
-        made = House(await broker.bus("edge"), adapter, vault, database, broker)
-        await made.kimi_works()
-        adapter.probes.clear()
-        yield made
+    await house.kimi_works()
+    house.adapter.probes.clear()
+    return house
 
 
 @pytest.fixture

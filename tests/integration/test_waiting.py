@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 from functools import partial
 
@@ -25,20 +24,16 @@ from contracts.keys import Done
 from contracts.modes import Mode
 from contracts.supply import ListProviders, ProviderList, ProviderView, SetLimits
 from services.discussion.words import explain
-from tests.brokers import Broker
-from tests.databases import Database
 from tests.eventually import eventually
-from tests.house import KIMI, House, running
-from tests.neighbours import Adapter, answer, error, neighbours
+from tests.house import KIMI, House
+from tests.neighbours import Adapter, answer, error
 
 
 @pytest_asyncio.fixture
-async def house(database: Database, broker: Broker) -> AsyncGenerator[House]:
-    adapter, vault = await neighbours(broker)
-    async with running(database, broker):
-        made = House(await broker.bus("edge"), adapter, vault, database, broker)
-        await made.kimi_works()
-        yield made
+async def house(house: House) -> House:
+    """With a key that works."""
+    await house.kimi_works()
+    return house
 
 
 async def kimi(house: House) -> ProviderView:
@@ -137,6 +132,18 @@ async def test_limits_set_while_the_house_runs_hold_from_the_next_request_on(hou
     assert not (await kimi(house)).set_here
 
 
+async def test_of_an_account_it_is_told_what_it_was_asked_in_the_last_minute(house: House) -> None:
+    looked = 1  # at the list of models, when the key was verified
+    for number in range(1, 4):
+        await house.reaches(await house.open("riley-engstrom"), DiscussionState.COMPLETED)
+        (account,) = (await kimi(house)).accounts
+        assert account.requests_in_minute == looked + number
+    await house.later(timedelta(minutes=2))
+    (account,) = (await kimi(house)).accounts
+    assert account.requests_in_minute == 0
+    assert account.limits["rpm"] == 100
+
+
 @pytest.mark.parametrize(
     ("provider", "limits", "refusal"),
     [
@@ -169,21 +176,16 @@ async def test_what_can_never_fit_fails_at_once_and_is_not_sent(house: House) ->
 
 async def test_nobody_pushes_in(house: House) -> None:
     await limit(house, concurrency=1)
-    held: list[RunAttempt] = []
-
-    async def hold(adapter: Adapter, command: RunAttempt) -> None:
-        held.append(command)
-
-    house.adapter.script = hold
+    held = house.adapter.hold()
     talks = [await house.open("riley-engstrom")]
-    await eventually(lambda: _truth(len(held) == 1))
+    await eventually(lambda: len(held) == 1)
     for _ in range(5):
         talks.append(await house.open("riley-engstrom"))
         await house.reaches(talks[-1], DiscussionState.WAITING)
     assert (await kimi(house)).accounts[-1].in_line == 5
 
     for number, talk in enumerate(talks):
-        await eventually(lambda number=number: _truth(len(held) == number + 1))
+        await eventually(lambda number=number: len(held) == number + 1)
         assert held[number].discussion == talk
         await answer(house.adapter, held[number])
 
@@ -193,14 +195,9 @@ async def test_nobody_pushes_in(house: House) -> None:
 
 async def test_whoever_leaves_the_line_lets_the_others_move_up(house: House) -> None:
     await limit(house, concurrency=1)
-    held: list[RunAttempt] = []
-
-    async def hold(adapter: Adapter, command: RunAttempt) -> None:
-        held.append(command)
-
-    house.adapter.script = hold
+    held = house.adapter.hold()
     first = await house.open("riley-engstrom")
-    await eventually(lambda: _truth(len(held) == 1))
+    await eventually(lambda: len(held) == 1)
     second = await house.open("riley-engstrom")
     await house.reaches(second, DiscussionState.WAITING)
     third = await house.open("riley-engstrom")
@@ -210,7 +207,7 @@ async def test_whoever_leaves_the_line_lets_the_others_move_up(house: House) -> 
     await answer(house.adapter, held[0])
     await house.reaches(first, DiscussionState.COMPLETED)
 
-    await eventually(lambda: _truth(len(held) == 2))
+    await eventually(lambda: len(held) == 2)
     assert held[1].discussion == third
 
 
@@ -218,14 +215,9 @@ async def test_whoever_finds_a_closed_gate_lets_the_others_move_up(house: House)
     """A model that is gone says nothing of another one, whose turns stand in the same line."""
     await prove_the_key(house)
     await limit(house, concurrency=1)
-    held: list[RunAttempt] = []
-
-    async def hold(adapter: Adapter, command: RunAttempt) -> None:
-        held.append(command)
-
-    house.adapter.script = hold
+    held = house.adapter.hold()
     gone = [await house.open("riley-engstrom", model="kimi/kimi-k3")]
-    await eventually(lambda: _truth(len(held) == 1))
+    await eventually(lambda: len(held) == 1)
     gone += [await house.open("riley-engstrom", model="kimi/kimi-k3") for _ in range(3)]
     there = [await house.open("riley-engstrom") for _ in range(2)]
     for talk in [*gone[1:], *there]:
@@ -235,7 +227,7 @@ async def test_whoever_finds_a_closed_gate_lets_the_others_move_up(house: House)
 
     for talk in gone:
         await house.reaches(talk, DiscussionState.PARKED)
-    await eventually(lambda: _truth(len(held) == 2))
+    await eventually(lambda: len(held) == 2)
     assert held[1].discussion == there[0]
 
 
@@ -243,56 +235,42 @@ async def test_whoever_is_let_in_calls_the_next_at_once(house: House) -> None:
     """All that is free is taken as soon as it is: nobody waits for somebody else's answer."""
     await prove_the_key(house)
     await limit(house, concurrency=1)
-    held: list[RunAttempt] = []
-
-    async def hold(adapter: Adapter, command: RunAttempt) -> None:
-        held.append(command)
-
-    house.adapter.script = hold
+    held = house.adapter.hold()
     talks = [await house.open("riley-engstrom")]
-    await eventually(lambda: _truth(len(held) == 1))
+    await eventually(lambda: len(held) == 1)
     for _ in range(4):
         talks.append(await house.open("riley-engstrom"))
         await house.reaches(talks[-1], DiscussionState.WAITING)
 
     await limit(house, concurrency=4)
 
-    await eventually(lambda: _truth(len(held) == 4))
+    await eventually(lambda: len(held) == 4)
     assert [command.discussion for command in held] == talks[:4]
 
 
 async def test_a_turn_that_is_tried_again_keeps_its_place(house: House) -> None:
     await prove_the_key(house)
     await limit(house, concurrency=1)
-    held: list[RunAttempt] = []
-
-    async def hold(adapter: Adapter, command: RunAttempt) -> None:
-        held.append(command)
-
-    house.adapter.script = hold
+    held = house.adapter.hold()
     oldest = await house.open("riley-engstrom")
-    await eventually(lambda: _truth(len(held) == 1))
+    await eventually(lambda: len(held) == 1)
     younger = [await house.open("riley-engstrom") for _ in range(2)]
     for talk in younger:
         await house.reaches(talk, DiscussionState.WAITING)
 
     await house.adapter.end(error(held[0], "transient", evidence={"status": 500}))
-    await eventually(lambda: _truth(len(held) == 2))
+    await eventually(lambda: len(held) == 2)
     await house.reaches(oldest, DiscussionState.WAITING)
     await house.later(timedelta(seconds=30))
     await eventually(lambda: _in_line(house, 2))
     await answer(house.adapter, held[1])
 
-    await eventually(lambda: _truth(len(held) == 3))
+    await eventually(lambda: len(held) == 3)
     assert [command.discussion for command in held] == [oldest, younger[0], oldest]
 
 
 async def _in_line(house: House, many: int) -> bool:
     return (await kimi(house)).accounts[-1].in_line == many
-
-
-async def _truth(value: object) -> bool:
-    return bool(value)
 
 
 async def test_a_turn_that_was_given_up_can_be_tried_again(house: House) -> None:
@@ -333,7 +311,7 @@ async def test_who_insists_goes_to_see_and_frees_the_way_for_all(house: House) -
     second = await house.open("riley-engstrom")
     await house.reaches(second, DiscussionState.PARKED)
     await retry(house, first, parked.turns[0].id)
-    await eventually(lambda: _truth(len(house.adapter.attempts) == 2))
+    await eventually(lambda: len(house.adapter.attempts) == 2)
     await house.reaches(first, DiscussionState.PARKED)
     house.adapter.script = None
 

@@ -4,7 +4,7 @@ should the gate close again, they are parked again without a storm.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest_asyncio
@@ -24,12 +24,10 @@ WAITERS = 6
 
 
 @pytest_asyncio.fixture
-async def house(database: Database, broker: Broker) -> AsyncGenerator[House]:
-    adapter, vault = await neighbours(broker)
-    async with running(database, broker):
-        made = House(await broker.bus("edge"), adapter, vault, database, broker)
-        await made.kimi_works()
-        yield made
+async def house(house: House) -> House:
+    """With a key that works."""
+    await house.kimi_works()
+    return house
 
 
 def failing(class_: str, **more: object) -> Callable[[Adapter, RunAttempt], Awaitable[None]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncGenerator
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -13,15 +12,14 @@ import pytest
 import pytest_asyncio
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from contracts.attempts import KeyRef, ProbeResult, RunProbe
+from contracts.attempts import ProbeResult
 from contracts.endpoints import CustomProvider
 from contracts.failures import FailureClass
-from contracts.subjects import command_subject
 from local.scripted.server import ScriptedProvider
 from services.provider_adapter import ways
 from services.provider_adapter.session import open_session
 from services.provider_adapter.ways import CheckedResolver, NotPublic, Ways
-from tests.adapters import WITHIN, WORKSPACE, House, house
+from tests.adapters import House, house, probe
 from tests.brokers import Broker
 
 HOME = "https://llm.acme.example/v1"
@@ -67,23 +65,8 @@ async def here(broker: Broker, names: Names) -> AsyncGenerator[House]:
         yield made
 
 
-async def probe(here: House, **changes: Any) -> ProbeResult:
-    request = here.request()
-    wish: dict[str, Any] = {
-        "workspace": WORKSPACE,
-        "request": "r1",
-        "provider": "acme",
-        "endpoint": HOME,
-        "key": KeyRef(key="k1", version=1),
-        "expires_at": request.expires_at,
-        "custom": ACME,
-    }
-    return await here.discussion.request(
-        command_subject("provider_adapter", "probe"),
-        RunProbe(**(wish | changes)),
-        ProbeResult,
-        within=WITHIN,
-    )
+async def look(here: House, endpoint: str = HOME) -> ProbeResult:
+    return await probe(here, provider="acme", endpoint=endpoint, custom=ACME)
 
 
 async def test_a_name_that_leads_home_is_refused_when_it_is_connected_to(
@@ -100,7 +83,7 @@ async def test_a_name_that_leads_home_is_refused_when_it_is_connected_to(
 
 
 async def test_a_look_is_held_to_the_same(here: House) -> None:
-    result = await probe(here)
+    result = await look(here)
 
     assert (result.failure, result.hint, result.sent) == (FailureClass.REQUEST, "address", False)
     assert "leads to 127.0.0.1" in result.evidence.message
@@ -117,7 +100,7 @@ async def test_an_address_that_could_not_be_added_is_not_gone_to_either(
     error = await here.error_of(asked)
 
     assert (error.class_, error.hint, error.sent) == (FailureClass.REQUEST, "address", False)
-    assert (await probe(here, endpoint=address)).hint == "address"
+    assert (await look(here, address)).hint == "address"
     assert here.vault.leases == []  # the key was not even asked for
 
 

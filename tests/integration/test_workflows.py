@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncGenerator, Mapping
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -12,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from contracts.attempts import RunAttempt
-from contracts.discussion import DiscussionList, DiscussionState, History, ListDiscussions
+from contracts.discussion import DiscussionList, DiscussionState, ListDiscussions
 from contracts.failures import Conflict, IdempotencyMismatch, Invalid, NotFound
 from contracts.keeping import DeleteDiscussion
 from contracts.keys import Done
@@ -21,10 +18,8 @@ from contracts.workflows import (
     AnswerGate,
     ArchiveWorkflow,
     CancelRun,
-    DefineWorkflow,
     ForkRun,
     GetRun,
-    GetRunHistory,
     GetWorkflow,
     ListRuns,
     ListWorkflows,
@@ -33,32 +28,14 @@ from contracts.workflows import (
     RunList,
     RunState,
     RunView,
-    StartRun,
     StepState,
     WorkflowList,
     WorkflowView,
 )
-from tests.brokers import Broker
-from tests.databases import Database
 from tests.eventually import eventually
-from tests.house import House, running
-from tests.neighbours import Adapter, completed, error, neighbours
-
-TEA = """\
-slug: tea
-title: Tea
-inputs:
-  - guest
-  - {name: hour, default: four}
-steps:
-  - name: ideas
-    personas: [riley-engstrom, morgan-castellano]
-    prompt: "IDEAS for {{ inputs.guest }} at {{ inputs.hour }}"
-  - name: plan
-    personas: [riley-engstrom]
-    after: [ideas]
-    prompt: "PLAN from: {{ steps.ideas.text }}"
-"""
+from tests.house import House
+from tests.neighbours import Adapter, completed, error
+from tests.runs import TEA, define, on_kimi, reaches, seen, sensible, start, story
 
 COMPARED = """\
 slug: compared
@@ -81,74 +58,12 @@ def compared(*gate: str) -> str:
     return COMPARED.replace("GATE", "\n      ".join(gate))
 
 
-async def sensible(adapter: Adapter, command: RunAttempt) -> None:
-    """Answers with what it was asked, so that a test can see what reached it."""
-    asked = str(command.messages[-1].content)
-    if "Judge which of them" in asked:
-        letter = re.search(r"\[([A-H]) begins \w+\]\nkimi-k3", asked)
-        text = f"The newer one.\nCHOICE: {letter[1] if letter else '?'}"
-    else:
-        text = f"{command.model} on <{asked}>"
-    await adapter.end(completed(command, text))
-
-
 @pytest_asyncio.fixture
-async def house(database: Database, broker: Broker) -> AsyncGenerator[House]:
-    adapter, vault = await neighbours(broker)
-    adapter.script = sensible
-    async with running(database, broker):
-        edge = await broker.bus("edge")
-        made = House(edge, adapter, vault, database, broker)
-        await made.kimi_works()
-        yield made
-
-
-async def define(house: House, source: str, **more: Any) -> WorkflowView:
-    command = DefineWorkflow(workspace="default", source=on_kimi(source), **more)
-    return await house.ask("define_workflow", command, WorkflowView)
-
-
-def on_kimi(source: str) -> str:
-    """Personas on the one model that the neighbours have."""
-    return re.sub(
-        r"personas: \[([^\]]*)\]",
-        lambda found: (
-            "participants: ["
-            + ", ".join(
-                f"{{persona: {one.strip()}, model: kimi/kimi-k2.6}}" for one in found[1].split(",")
-            )
-            + "]"
-        ),
-        source,
-    )
-
-
-async def start(
-    house: House, slug: str, inputs: Mapping[str, str] | None = None, **more: Any
-) -> str:
-    command = StartRun(workspace="default", workflow=slug, inputs=dict(inputs or {}), **more)
-    return (await house.ask("start_run", command, RunAccepted)).run
-
-
-async def seen(house: House, run: str) -> RunView:
-    return await house.ask("get_run", GetRun(workspace="default", run=run), RunView)
-
-
-async def reaches(house: House, run: str, *states: RunState) -> RunView:
-    async def there() -> RunView | None:
-        view = await seen(house, run)
-        return view if view.state in states else None
-
-    found = await eventually(there, within=timedelta(seconds=30))
-    assert found is not None
-    return found
-
-
-async def story(house: House, run: str) -> list[str]:
-    asked = GetRunHistory(workspace="default", discussion=run)
-    history = await house.ask("run_history", asked, History)
-    assert [entry.version for entry in history.items] == list(range(1, history.version + 1))
-    return [entry.name for entry in history.items]
+async def house(house: House) -> House:
+    """With a key that works."""
+    house.adapter.script = sensible
+    await house.kimi_works()
+    return house
 
 
 # --- Runs ------------------------------------------------------------------------------------

@@ -150,7 +150,7 @@ def test_no_request_follows_a_redirect() -> None:
 
 def test_the_client_that_speaks_to_providers_is_kept_from_repeating() -> None:
     """aiohttp sends a GET again after its connection broke; one middleware keeps it from that
-    (tests/integration/test_adapter.py shows that it does), and there is no other."""
+    (tests/integration/adapter/test_once.py shows that it does), and there is no other."""
     sessions = {
         file: {word.arg: ast.unparse(word.value) for word in node.keywords}
         for file, tree in sources("services")

@@ -14,8 +14,9 @@ from contracts.keys import Role
 from services.edge import openapi
 from services.edge.app import describe
 from services.edge.docs import render
+from services.edge.matching import match
 from services.edge.problems import MethodNotAllowed
-from services.edge.routes import ROUTES, match
+from services.edge.routes import ROUTES
 
 OPEN = {
     "POST /api/v1/session",

@@ -21,6 +21,7 @@ from contracts.workflow_events import (
     KeptStep,
     RunCancelled,
     RunCompleted,
+    RunDeleted,
     RunEvent,
     RunFailed,
     RunForked,
@@ -41,6 +42,7 @@ from services.discussion.workflows.aggregate import (
     Cancel,
     Choose,
     Command,
+    Delete,
     Going,
     Hear,
     NobodyIsAsked,
@@ -376,6 +378,17 @@ def test_a_cancelled_run_hears_of_nobody_any_more() -> None:
     over.when(Begin(step="plan", discussion="d2")).then_rejected(NotReady)
     assert todo(aggregate.replay([TWO, cancelled])) == []
     assert process.open_discussions(over.state) == ["d1"]
+
+
+def test_a_run_is_deleted_once_and_what_runs_is_cancelled_first() -> None:
+    cancelled = RunCancelled(at=NOON, run="r", cancelled_by="ada")
+    deleted = RunDeleted(at=NOON, run="r", deleted_by="ada")
+    run.given(TWO, begun("ideas", "d1")).when(Delete("ada")).then(cancelled, deleted)
+    run.given(TWO, begun("ideas", "d1"), cancelled).when(Delete("ada")).then(deleted)
+    gone = run.given(TWO, begun("ideas", "d1"), cancelled, deleted)
+    gone.when(Delete("bob")).then_nothing()
+    gone.when(Cancel("bob")).then_nothing()
+    assert process.discussions(gone.state) == ["d1"]
 
 
 # --- Forks -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -13,7 +14,7 @@ import structlog
 
 from contracts.budgets import BudgetScope
 from contracts.discussion import DiscussionState, History
-from contracts.failures import Conflict, Invalid, NotFound
+from contracts.failures import Conflict, Gone, Invalid
 from contracts.keys import Done
 from contracts.workflow_events import Definition, RunForked, RunStarted
 from contracts.workflows import (
@@ -21,6 +22,7 @@ from contracts.workflows import (
     ArchiveWorkflow,
     CancelRun,
     DefineWorkflow,
+    DeleteRun,
     ForkRun,
     GetRun,
     GetRunHistory,
@@ -51,6 +53,7 @@ from services.discussion.workflows import (
 from services.discussion.workflows.aggregate import (
     Cancel,
     Choose,
+    Delete,
     NobodyIsAsked,
     NoSuchCandidate,
     NoSuchStep,
@@ -90,6 +93,7 @@ class Workflows:
             Verb("run_history", GetRunHistory, self.history),
             Verb("answer_gate", AnswerGate, self.choose),
             Verb("cancel_run", CancelRun, self.cancel),
+            Verb("delete_run", DeleteRun, self.delete),
             Verb("fork_run", ForkRun, self.fork),
         ]
 
@@ -319,12 +323,19 @@ class Workflows:
         await self._change_run(command.workspace, command.run, Cancel(command.by), command.by)
         return Done()
 
+    async def delete(self, command: DeleteRun) -> Done:
+        """Its discussions are deleted by whoever works on the run, which is woken for that."""
+        with suppress(Gone):
+            wish = Delete(command.by)
+            await self._change_run(command.workspace, command.run, wish, command.by)
+        return Done()
+
     async def _change_run(
         self, workspace: str, run: str, command: aggregate.Command, by: str
     ) -> None:
         async def once() -> None:
             async with self._store.transaction() as conn:
-                await self._known(conn, workspace, run)
+                await self._runs.find(conn, workspace, run)
                 # The wake-up before the run: who works on a run holds nothing when it rests.
                 await members.wake(conn, run, workspace)
                 loaded = await self._runs.hold(conn, run)
@@ -333,14 +344,8 @@ class Workflows:
 
         await races.settled(once)
 
-    async def _known(self, conn: Connection, workspace: str, run: str) -> None:
-        if not await self._runs.is_known(conn, workspace, run):
-            raise NotFound(
-                "There is no run with this id.", next_step="GET /api/v1/runs lists them."
-            )
-
     async def _load(self, conn: Connection, workspace: str, run: str) -> Loaded:
-        await self._known(conn, workspace, run)
+        await self._runs.find(conn, workspace, run)
         return await self._runs.load(conn, run)
 
     # --- Reading runs -----------------------------------------------------------------------------
@@ -382,9 +387,7 @@ class Workflows:
 
     async def history(self, command: GetRunHistory) -> History:
         async with self._store.reading() as conn:
-            await self._known(conn, command.workspace, command.discussion)
-            row = await conn.fetchrow(SQL["find_run"], command.discussion, command.workspace)
-            assert row is not None
+            row = await self._runs.find(conn, command.workspace, command.discussion)
             recorded = await self._runs.history(conn, command.discussion, max(0, command.after))
         return History(
             items=history.page(recorded, command.limit),

@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import asyncpg
 import msgspec
 
 from contracts.discussion_events import DISCUSSION_EVENTS
 from contracts.event import Event
+from contracts.failures import Gone, NotFound
 from contracts.ids import is_id
-from contracts.workflow_events import RunEvent, RunStarted, WorkflowArchived, WorkflowEvent
+from contracts.workflow_events import (
+    RunDeleted,
+    RunEvent,
+    RunStarted,
+    WorkflowArchived,
+    WorkflowEvent,
+)
 from contracts.workflows import RunState
 from services.discussion.sql import SQL as DISCUSSION_SQL
 from services.discussion.store import Store
@@ -95,6 +103,8 @@ class Runs:
             loaded.version + len(events),
             events[-1].at,
         )
+        if isinstance(events[-1], RunDeleted):
+            await self._forget(conn, first, events[-1])
         await self._journal.append(
             conn,
             loaded.id,
@@ -104,8 +114,30 @@ class Runs:
             meta={"by": by} if by else None,
         )
 
-    async def is_known(self, conn: Connection, workspace: str, run: str) -> bool:
-        return is_id(run) and await conn.fetchrow(SQL["find_run"], run, workspace) is not None
+    async def _forget(self, conn: Connection, started: RunStarted, deleted: RunDeleted) -> None:
+        """What it was given goes, here and once all of it is there, on the bus too."""
+        await self._journal.forget_words(conn, started.run)
+        await conn.execute(SQL["forget_run"], started.run)
+        purge = ("purge", started.run, started.workspace, started.run, deleted.at, "", b"")
+        await conn.execute(DISCUSSION_SQL["set_wakeup"], *purge)
+
+    async def find(self, conn: Connection, workspace: str, run: str) -> asyncpg.Record:
+        """Its line in the list; NotFound where the workspace has no such run, Gone where it was
+        deleted.
+        """
+        row = await conn.fetchrow(SQL["find_run"], run, workspace) if is_id(run) else None
+        if row is None:
+            raise NotFound(
+                "There is no run with this id.", next_step="GET /api/v1/runs lists them."
+            )
+        if row["state"] == "deleted":
+            raise Gone(
+                "This run was deleted, and with it what its discussions said.",
+                slug="run-deleted",
+                title="This run was deleted",
+                next_step="GET /api/v1/runs lists those there are.",
+            )
+        return row
 
     # --- Workflows ------------------------------------------------------------------------------
 

@@ -71,6 +71,18 @@ def open_discussions(state: Run) -> list[str]:
     ]
 
 
+def discussions(state: Run) -> list[str]:
+    """All that it has opened, those of its judges among them."""
+    if isinstance(state, NotStarted):
+        return []
+    return [
+        candidate.discussion
+        for progress in state.steps.values()
+        for candidate in progress.candidates.values()
+        if candidate.discussion
+    ]
+
+
 def spent(state: Run, step: str | None = None) -> Spent:
     """What the run, or one step, has cost; what still runs counts with what is reserved for it."""
     if isinstance(state, NotStarted):

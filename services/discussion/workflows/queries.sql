@@ -28,9 +28,14 @@ ON CONFLICT (run) DO UPDATE
 -- name: find_run
 SELECT state, version FROM runs WHERE run = $1 AND workspace = $2
 
+-- name: forget_run
+-- The line stays, to be told from one that never was.
+UPDATE runs SET state = 'deleted', title = '' WHERE run = $1
+
 -- name: list_runs
 SELECT run, workflow, slug, title, state, created_at, updated_at FROM runs
 WHERE workspace = $1
+  AND state <> 'deleted'
   AND ($2 = '' OR slug = $2 OR workflow = $2)
   AND ($3 = '' OR state = $3)
   AND ($4 = '' OR run < $4)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from contracts.discussion import DiscussionState, DiscussionView, TurnState, TurnView
 from contracts.discussion_events import AttemptCut, AttemptFailed, DiscussionEvent, TurnCompleted
+from contracts.keeping import DiscussionDeleted
 from contracts.modes import Purpose
 from services.discussion.views import view
 from services.discussion.workflows.budgets import Spent
@@ -47,6 +48,7 @@ GONE = Result(
     spent=Spent(),
     seconds=0.0,
     problem=DELETED,
+    next_step="Fork the run at this step to do it again.",
 )
 
 BALLOTS = frozenset({Purpose.REVIEW, Purpose.REPAIR})
@@ -56,9 +58,9 @@ ENDED = frozenset({DiscussionState.COMPLETED, DiscussionState.FAILED, Discussion
 
 
 def result(facts: Sequence[DiscussionEvent]) -> Result:
-    """What the discussion with these facts has come to so far; without any it was deleted."""
-    if not facts:
-        return GONE
+    """What the discussion with these facts has come to; of one that was deleted, what it cost."""
+    if not facts or isinstance(facts[-1], DiscussionDeleted):
+        return replace(GONE, spent=spent(facts))
     seen = view(facts)
     answered = [
         turn

@@ -9,6 +9,7 @@ once.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import structlog
@@ -17,7 +18,8 @@ from msgspec.structs import replace
 from contracts.discussion import CancelDiscussion, OpenDiscussion, Opened
 from contracts.discussion_events import DiscussionOpened
 from contracts.failures import Internal, NotFound, Refused, Unavailable
-from contracts.workflow_events import JUDGE, RunStarted, Step
+from contracts.keeping import DeleteDiscussion
+from contracts.workflow_events import JUDGE, RunDeleted, RunEvent, RunStarted, Step
 from services.discussion.openings import Openings
 from services.discussion.store import Store
 from services.discussion.wakeups import Overtaken, Wakeup
@@ -44,6 +46,9 @@ from services.discussion.workflows.results import Result
 from services.discussion.workflows.templates import CannotRender, is_true, render
 from shared.database import Connection
 
+DELETED = "deleted"
+"""As the list of discussions has it."""
+
 
 class Running:
     """Handler of `run` wake-ups."""
@@ -54,11 +59,13 @@ class Running:
         runs: Runs,
         openings: Openings,
         cancel: Callable[[CancelDiscussion], Awaitable[object]],
+        delete: Callable[[DeleteDiscussion], Awaitable[object]],
     ) -> None:
         self._store = store
         self._runs = runs
         self._openings = openings
         self._cancel = cancel
+        self._delete = delete
         self._log = structlog.stdlib.get_logger("runs")
 
     async def due(self, wakeup: Wakeup) -> None:
@@ -77,6 +84,9 @@ class Running:
             ended = await self._ended(conn, loaded)
         match loaded.state:
             case NotStarted():
+                return False
+            case Over(deleted=True) as state:
+                await self._forget(state, loaded.facts[-1])
                 return False
             case Over(cancelled=cancelled):
                 if cancelled:
@@ -105,25 +115,9 @@ class Running:
         rows = await conn.fetch(SQL["states_of_discussions"], waiting)
         states = {cast("str", row["discussion"]): cast("str", row["state"]) for row in rows}
         for discussion in waiting:
-            match states.get(discussion, "deleted"):
-                case "deleted":
-                    return [await self._lost(conn, discussion)]
-                case state if state in results.ENDED:
-                    return [await self._heard(conn, loaded, discussion)]
-                case _:
-                    pass
+            if states.get(discussion, DELETED) in {DELETED, *results.ENDED}:
+                return [await self._heard(conn, loaded, discussion)]
         return []
-
-    async def _lost(self, conn: Connection, discussion: str) -> Hear:
-        """What was said in it is gone; what it has cost is not."""
-        facts = (await self._store.load(conn, discussion)).facts
-        return Hear(
-            discussion=discussion,
-            completed=False,
-            spent=results.spent(facts),
-            problem=results.DELETED,
-            next_step="Fork the run at this step to do it again.",
-        )
 
     async def _heard(self, conn: Connection, loaded: Loaded, discussion: str) -> Hear:
         found = await self._result(conn, discussion)
@@ -155,6 +149,17 @@ class Running:
                 await self._cancel(command)
             except NotFound:
                 continue  # it was deleted meanwhile
+
+    async def _forget(self, state: Over, deleted: RunEvent) -> None:
+        """The discussions of a deleted run are deleted too; those that it has kept of another run
+        are that one's.
+        """
+        assert isinstance(deleted, RunDeleted)
+        workspace, by = state.started.workspace, deleted.deleted_by
+        for discussion in process.discussions(state):
+            command = DeleteDiscussion(workspace=workspace, discussion=discussion, by=by)
+            with suppress(NotFound):
+                await self._delete(command)
 
     # --- What comes next ------------------------------------------------------------------------
 

@@ -134,6 +134,7 @@ async function show() {
         document.title = `${title.slice(0, 80)} · Parley`;
       },
       forked: (id) => (location.hash = `#/r/${id}`),
+      deleted: () => (location.hash = "#/workflows"),
     });
     view = opened;
     await opened.open();

@@ -105,7 +105,8 @@ export class Transcript {
 
   /** Nobody is to know who said what, until somebody has picked the best. */
   get blind() {
-    return this.mode === "compare" && Boolean(this.options.blind) && !this.picked;
+    // Where nobody has answered there is nothing to pick from, and nothing is hidden.
+    return this.mode === "compare" && Boolean(this.options.blind) && !this.picked && this.state !== "failed";
   }
 
   /** How people call a participant; those who would be called alike are numbered. */

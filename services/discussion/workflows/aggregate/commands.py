@@ -80,4 +80,9 @@ class Cancel:
     by: str = ""
 
 
-Command = Start | Begin | Skip | Refuse | AskJudge | Hear | Choose | Cancel
+@dataclass(frozen=True, slots=True)
+class Delete:
+    by: str = ""
+
+
+Command = Start | Begin | Skip | Refuse | AskJudge | Hear | Choose | Cancel | Delete

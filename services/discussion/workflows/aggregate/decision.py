@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import reduce
 
-from contracts.workflow_events import RunCancelled, RunEvent, StepSkipped
+from contracts.workflow_events import RunCancelled, RunDeleted, RunEvent, StepSkipped
 from services.discussion.workflows.aggregate import gates, steps
 from services.discussion.workflows.aggregate.commands import (
     AskJudge,
@@ -13,6 +13,7 @@ from services.discussion.workflows.aggregate.commands import (
     Cancel,
     Choose,
     Command,
+    Delete,
     Hear,
     Refuse,
     Skip,
@@ -58,9 +59,14 @@ def _first(command: Command, state: Run, now: datetime) -> list[RunEvent]:  # no
             return gates.chosen(command, state, now)
         case Cancel(by), Going():
             return [RunCancelled(at=now, run=state.id, cancelled_by=by)]
+        case Delete(by), Going():
+            cancelled = RunCancelled(at=now, run=state.id, cancelled_by=by)
+            return [cancelled, RunDeleted(at=now, run=state.id, deleted_by=by)]
+        case Delete(by), Over(deleted=False):
+            return [RunDeleted(at=now, run=state.started.run, deleted_by=by)]
         case (Begin() | Skip() | Refuse() | AskJudge()) as early, _:
             raise NotReady(early.step)
         case Choose(step=step), NotStarted():
             raise NoSuchStep(step)
-        case ((Hear() | Cancel()), _):
+        case ((Hear() | Cancel() | Delete()), _):
             return []  # it is over: who is late changes nothing

@@ -14,6 +14,7 @@ from contracts.workflow_events import (
     KeptStep,
     RunCancelled,
     RunCompleted,
+    RunDeleted,
     RunEvent,
     RunFailed,
     RunForked,
@@ -47,6 +48,9 @@ def evolve(state: Run, event: RunEvent) -> Run:  # noqa: C901, PLR0912 - one cas
     """The state after one more fact."""
     if isinstance(event, RunStarted):
         return Going(event)
+    if isinstance(event, RunDeleted):
+        assert isinstance(state, Over), "what runs is cancelled first"
+        return replace(state, deleted=True)
     assert isinstance(state, Going), f"{type(event).__name__} in {type(state).__name__}"
     match event:
         case RunForked(kept=kept):

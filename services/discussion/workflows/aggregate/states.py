@@ -92,6 +92,7 @@ class Over:
     started: RunStarted
     steps: Mapping[str, Progress] = field(default_factory=dict[str, Progress])
     cancelled: bool = False
+    deleted: bool = False
 
 
 Run = NotStarted | Going | Over

@@ -154,7 +154,7 @@ export class DiscussionView {
       this.#board.draw(known);
       if (!this.tools.reads) this.say.draw(known);
     }
-    if (known.picked && known.participants.some((who) => who.model === "hidden")) void this.#reveal();
+    if (!known.blind && known.participants.some((who) => who.model === "hidden")) void this.#reveal();
     this.told({ title: known.title || known.topic, state: known.state });
     this.#tick();
   }
@@ -204,7 +204,7 @@ export class DiscussionView {
     this.#draw();
   }
 
-  /** Somebody has picked: who they all were can be known now. */
+  /** Nothing is hidden any more: who they all were can be known now. */
   async #reveal() {
     if (this.#asking) return;
     this.#asking = true;

@@ -167,7 +167,7 @@ class Card {
     const limits = account.limits ?? {};
     const learnt = account.learnt ?? {};
     const used = {
-      rpm: account.requests_in_minute, tpm: account.tokens_in_minute, tpd: account.tokens_in_day,
+      rpm: account.requests_in_minute ?? 0, tpm: account.tokens_in_minute ?? 0, tpd: account.tokens_in_day ?? 0,
       concurrency: account.in_flight ?? 0,
     };
     const rows = Object.keys(LIMITS).filter((kind) => limits[kind] !== undefined || learnt[kind] !== undefined || used[kind]);
@@ -180,12 +180,11 @@ class Card {
         h("thead", { class: "unseen" }, h("tr", {}, ["Limit", "Share in use", "In use"].map((head) => h("th", { scope: "col" }, head)))),
         h("tbody", {}, rows.map((kind) => {
           const limit = limits[kind];
-          const known = used[kind] !== undefined;
           const from = limit === undefined ? "" : learnt[kind] === limit ? "learnt from its answers" : source;
           return h("tr", {},
             h("th", { scope: "row" }, LIMITS[kind], " ", h("span", { class: "hint" }, from)),
-            h("td", { class: "meter" }, known && limit ? meter(used[kind] / limit) : null),
-            h("td", {}, known ? `${number(used[kind])} of ` : "", limit === undefined ? "any number" : number(limit)));
+            h("td", { class: "meter" }, limit ? meter(used[kind] / limit) : null),
+            h("td", {}, `${number(used[kind])} of `, limit === undefined ? "any number" : number(limit)));
         }))),
       account.retries_left === undefined || account.retries_left === null ? null
         : h("p", { class: "hint" }, `Much has failed lately: ${plural(Math.floor(account.retries_left), "further try", "further tries")} at once, then they are spread out.`));

@@ -1,15 +1,16 @@
 // One run: its steps as they stand, live, and a choice where somebody is asked for one.
 
-import { fresh, get, post } from "/pages/api.js";
+import { call, fresh, get, post } from "/pages/api.js";
 import { announce, h, icon, say } from "/pages/dom.js";
 import { Drawing } from "/pages/markdown.js";
+import { confirmation } from "/pages/views/keys.js";
 import { problemBox } from "/pages/views/problem.js";
 import { RUN_STATES } from "/pages/views/workflows.js";
 import { ago, money, number, took } from "/pages/words.js";
 
 const FACTS = [
   "RunStarted", "RunForked", "StepStarted", "StepAnswered", "GateAsked", "GateAnswered", "StepCompleted",
-  "StepSkipped", "StepFailed", "RunCompleted", "RunFailed", "RunCancelled",
+  "StepSkipped", "StepFailed", "RunCompleted", "RunFailed", "RunCancelled", "RunDeleted",
 ];
 const STEP_STATES = {
   pending: "to come", running: "being discussed", choosing: "a judge reads", waiting: "waits for your choice",
@@ -25,21 +26,23 @@ export class RunView {
   #drawn = new Map(); // step → what it was drawn from
   #cards = new Map();
 
-  constructor(place, id, { told, forked }) {
+  constructor(place, id, { told, forked, deleted }) {
     this.place = place;
     this.address = `/api/v1/runs/${encodeURIComponent(id)}`;
     this.told = told;
     this.forked = forked;
+    this.deleted = deleted;
     this.state = "";
     this.heading = h("h1", { tabindex: "-1" }, "…");
     this.meta = h("p", { class: "meta" });
-    this.actions = h("div", { class: "actions" });
+    this.stop = h("div", { class: "actions" });
+    this.away = h("button", { class: "quiet", type: "button", onclick: () => this.#askDeletion() }, icon("close"), "Delete");
     this.answer = h("div", { "aria-live": "polite" });
     this.inputs = h("div", { class: "workflow" });
     this.steps = h("ol", { class: "steps", "aria-label": "Steps" });
     place.replaceChildren(h("section", { class: "centred stack" },
       h("header", { class: "stack" }, h("p", {}, h("a", { href: "#/workflows" }, "Workflows")), this.heading,
-        h("div", { class: "discussion-bar" }, this.meta, this.actions), this.inputs),
+        h("div", { class: "discussion-bar" }, this.meta, h("div", { class: "actions" }, this.stop, this.away)), this.inputs),
       this.answer, this.steps));
     this.seen = () => (document.visibilityState === "visible" ? this.#follow() : this.#hush());
     document.addEventListener("visibilitychange", this.seen);
@@ -111,7 +114,7 @@ export class RunView {
       run.tokens ? h("span", {}, `${number(run.tokens)} tokens`) : "",
       run.cost && run.tokens ? h("span", {}, money(run.cost)) : "",
       run.forked_from ? h("a", { href: `#/r/${run.forked_from}` }, `forked at ${run.forked_at.replaceAll("_", " ")}`) : "");
-    this.actions.replaceChildren(...(ENDED.has(run.state) ? [] : [
+    this.stop.replaceChildren(...(ENDED.has(run.state) ? [] : [
       h("button", { class: "quiet", type: "button", onclick: () => void this.#do(() => post(`${this.address}/cancel`)) }, icon("stop"), "Stop the run"),
     ]));
     this.#tellInputs(run.inputs ?? {});
@@ -195,6 +198,27 @@ export class RunView {
       this.answer.replaceChildren(problemBox(problem));
       this.answer.scrollIntoView({ block: "nearest" });
     }
+  }
+
+  #askDeletion() {
+    this.answer.replaceChildren(confirmation(
+      "Delete this run for good? What it was given and what its discussions said cannot be brought back; what it cost stays in the accounts. If it still runs, it is stopped.",
+      "Delete for good",
+      () => {
+        this.answer.replaceChildren();
+        this.away.focus();
+      },
+      async () => {
+        this.#hush(); // that it is deleted would be told here too
+        try {
+          await call("DELETE", this.address);
+          announce("The run is deleted.");
+          this.deleted();
+        } catch (problem) {
+          this.answer.replaceChildren(problemBox(problem));
+          this.#follow();
+        }
+      }));
   }
 
   async #fork(step) {

@@ -34,19 +34,22 @@ export class SayBox {
   }
 
   draw(known) {
-    const debates = known.mode === "debate" && !known.terminal;
-    this.element.hidden = !(known.terminal || debates) || !known.turns.size;
+    const running = !known.terminal;
+    const debates = known.mode === "debate" && running;
+    const sealed = known.mode === "consensus" && running && !known.conclusion;
+    this.element.hidden = !known.turns.size;
     this.element.classList.toggle("sticky", debates);
+    this.form.hidden = sealed;
     const stopped = known.stops.at(-1)?.rule === "by hand";
     this.end.hidden = !debates || stopped;
-    const words = debates ? "Say something to them" : "Go on with it";
+    const words = !running ? "Go on with it" : known.mode === "single" ? "Say something more" : "Say something to them";
     if (this.label.textContent !== words) {
       this.label.textContent = words;
-      this.area.placeholder = debates ? "Say something to them…" : "Go on: ask further…";
+      this.area.placeholder = running ? `${words}…` : "Go on: ask further…";
     }
-    this.hint.textContent = debates
-      ? (stopped ? "It ends after this speaker; what you say opens one more round." : "Whoever speaks next has heard it.")
-      : HINTS[known.mode] ?? "";
+    this.hint.textContent = sealed ? SEALED
+      : debates && stopped ? "It ends after this speaker; what you say opens one more round."
+        : (running ? MEANWHILE : AFTERWARDS)[known.mode] ?? "";
   }
 
   async #send(what, body) {
@@ -73,7 +76,18 @@ export class SayBox {
   }
 }
 
-const HINTS = {
+const SEALED = "The members work apart from each other until they have voted, so nothing can be said to them now. Once it has ended you can go on with it here.";
+
+/** What becomes of a message while they speak. */
+const MEANWHILE = {
+  single: "It is answered after what is being said.",
+  parallel: "Once everybody has answered, everybody answers this too.",
+  compare: "Once all have answered, every model answers this too.",
+  debate: "Whoever speaks next has heard it.",
+};
+
+/** What becomes of it once they have ended. */
+const AFTERWARDS = {
   single: "It is answered by the same persona, which remembers what was said.",
   parallel: "Everybody answers once more, each on their own.",
   compare: "Every model answers once more, on the ground of its own answer.",
