@@ -60,10 +60,21 @@ class Api:
     async def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         return await self._ask("PUT", path, body)
 
+    async def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return await self._ask("PATCH", path, body)
+
     async def delete(self, path: str) -> dict[str, Any]:
         return await self._ask("DELETE", path, None)
 
+    async def text(self, path: str) -> str:
+        """A document as it is."""
+        return await self._told("GET", path, None)
+
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+        text = await self._told(method, path, body)
+        return json.loads(text) if text else {}
+
+    async def _told(self, method: str, path: str, body: Mapping[str, Any] | None) -> str:
         try:
             async with self._http.request(
                 method, self._url + path, json=body, headers=self._headers, allow_redirects=False
@@ -73,7 +84,7 @@ class Api:
             raise self._absent(error) from error
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             raise _problem(answer.status, text)
-        return json.loads(text) if text else {}
+        return text
 
     async def events(self, discussion: str, of: str = "discussions") -> AsyncIterator[Sent]:
         """Everything that happens in it until its end, through any number of lost connections.

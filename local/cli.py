@@ -16,7 +16,7 @@ from rich.console import Console
 
 from contracts.modes import Mode
 from contracts.providers import PROVIDERS
-from local import persona_commands, workflow_commands
+from local import discussion_commands, persona_commands, workflow_commands
 from local.home import Home
 from local.terminal import show as _show
 from local.terminal import told as _told
@@ -28,6 +28,7 @@ tokens = typer.Typer(no_args_is_help=True, help="Who may come in, and as what.")
 endpoints = typer.Typer(
     no_args_is_help=True, help="OpenAI-compatible endpoints beside the built-in providers."
 )
+app.add_typer(discussion_commands.app, name="discussions")
 app.add_typer(keys, name="keys")
 providers = typer.Typer(
     invoke_without_command=True, help="What each provider may be asked, and what waits for it."

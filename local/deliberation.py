@@ -53,16 +53,24 @@ async def deliberate(api: Api, body: dict[str, Any], console: Console) -> int:
     opened = await api.post("/api/v1/discussions", body)
     if words := in_words(opened.get("estimate")):
         console.print(escape(words), style="dim")
+    return await watch(api, str(opened["id"]), console)
+
+
+async def watch(api: Api, discussion: str, console: Console, *, known: int = 0) -> int:
+    """To its end, or to where nothing goes on by itself; what happened up to the version `known` is
+    not told again. The exit status.
+    """
     watching = Watching()
     with Live(console=console, refresh_per_second=8, transient=True) as live:
-        async for sent in api.events(str(opened["id"])):
+        async for sent in api.events(discussion):
             for told in watching.see(sent):
-                live.console.print(told)
+                if not sent.id or int(sent.id) > known:
+                    live.console.print(told)
             live.update(watching.running())
             if watching.discussion.parked:
                 break
     if watching.concluded or watching.discussion.state == "completed":
         return 0
     state = "parked" if watching.discussion.parked else watching.discussion.state
-    print(f"The discussion {opened['id']} is {state}.", file=sys.stderr)  # noqa: T201
+    print(f"The discussion {discussion} is {state}.", file=sys.stderr)  # noqa: T201
     return 1

@@ -235,3 +235,41 @@ async def test_a_persona_goes_through_its_life_on_the_command_line(
     assert (imported.status, "unchanged" in imported.said) == (0, True), imported.remarks
     assert unread.status == 2
     await personas("archive", "mary-shelley")
+
+
+async def test_a_discussion_is_found_read_replayed_gone_on_with_and_deleted(
+    running_system: RunningSystem, client: Client
+) -> None:
+    word = f"w{fresh()}"
+    await parley(running_system, "ask", f"[[text: Bread.]] {word}", "-p", "riley-engstrom")
+    listed = await parley(running_system, "discussions", "list", word)
+    discussion = listed.said.splitlines()[1].split()[0]
+
+    shown = await parley(running_system, "discussions", "show", discussion)
+    replayed = await parley(running_system, "discussions", "replay", discussion, "--speed", "1000")
+    forked = await parley(
+        running_system, "discussions", "fork", discussion, "1", "-p", "morgan-castellano"
+    )
+    said = await parley(running_system, "discussions", "say", discussion, "[[text: Cake.]]")
+
+    assert f"# [[text: Bread.]] {word}" in shown.said
+    assert "Riley Engstrom answers" in replayed.said
+    assert "Morgan Castellano answers" in forked.said, forked.remarks
+    assert "Cake." in said.said, said.remarks
+    assert "Bread." not in said.said, "what was known is not told again"
+    for words in (("rename", discussion, "Of bread"), ("delete", discussion)):
+        done = await parley(running_system, "discussions", *words)
+        assert (done.status, done.remarks) == (0, "")
+    status, _ = await client.ask("GET", f"/api/v1/discussions/{discussion}")
+    assert status in {404, 410}
+
+
+async def test_a_discussion_that_is_not_there_is_said_not_to_be(
+    running_system: RunningSystem,
+) -> None:
+    for words in (("show",), ("watch",), ("replay",), ("cancel",), ("fork", "1")):
+        told = await parley(running_system, "discussions", words[0], fresh(), *words[1:])
+
+        assert told.status == 1, words
+        assert "Traceback" not in told.remarks
+        assert told.remarks.strip(), words
