@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared import service as living
 from shared.service import Service
@@ -29,7 +30,10 @@ async def test_all_farewells_together_have_one_span_of_time(
             service.on_stop(hangs)
         service.stop()
 
-    async with asyncio.timeout(10):
-        assert await Service("tea", ServiceSettings()).run(wire) == 0
+    # Captured: to draw thirty tracebacks would take longer than what is looked at.
+    with capture_logs() as said:
+        async with asyncio.timeout(10):
+            assert await Service("tea", ServiceSettings()).run(wire) == 0
 
+    assert sum(line["event"] == "did not stop cleanly" for line in said) == 30
     assert asked == list(reversed(range(30))), "each was asked, the last registered first"
