@@ -12,13 +12,10 @@ from rich.console import Console
 
 from local.api import Api, Problem
 from local.logbook import harmless
-from local.terminal import show, with_api
+from local.terminal import Url, show, with_api
 
 app = typer.Typer(no_args_is_help=True, help="What was asked and said, and how to go on with it.")
 
-Url = Annotated[
-    str, typer.Option(envvar="PARLEY_URL", help="Where Parley is; found by itself if it is here.")
-]
 Id = Annotated[str, typer.Argument(help="Its id, as `parley discussions list` shows it.")]
 TurnName = Annotated[
     str, typer.Argument(help="A turn: its number, counted from 1, or its id, persona or model.")

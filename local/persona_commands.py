@@ -11,15 +11,12 @@ from urllib.parse import quote, urlencode
 import typer
 
 from local.api import Api
-from local.terminal import show, text_of, with_api
+from local.terminal import Url, show, text_of, with_api
 
 app = typer.Typer(no_args_is_help=True, help="Who can take part in a discussion.")
 
 COLUMNS = ("slug", "name", "title", "version", "model", "note")
 
-Url = Annotated[
-    str, typer.Option(envvar="PARLEY_URL", help="Where Parley is; found by itself if it is here.")
-]
 Slug = Annotated[str, typer.Argument(help="As `parley personas list` shows it.")]
 Name = Annotated[str, typer.Option(help="As people read it.")]
 Title = Annotated[str, typer.Option(help="What they do, in a few words.")]

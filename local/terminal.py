@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -16,6 +17,10 @@ from local.api import Api, Problem
 from local.home import Home
 
 T = TypeVar("T")
+
+Url = Annotated[
+    str, typer.Option(envvar="PARLEY_URL", help="Where Parley is; found by itself if it is here.")
+]
 
 
 def show(columns: tuple[str, ...], items: list[dict[str, Any]]) -> None:

@@ -10,13 +10,10 @@ import typer
 
 from local.api import Api, Problem
 from local.logbook import harmless
-from local.terminal import show, text_of, with_api
+from local.terminal import Url, show, text_of, with_api
 
 app = typer.Typer(no_args_is_help=True, help="Named steps that go on by themselves.")
 
-Url = Annotated[
-    str, typer.Option(envvar="PARLEY_URL", help="Where Parley is; found by itself if it is here.")
-]
 Slug = Annotated[str, typer.Argument(help="As `parley workflows list` shows it.")]
 Run = Annotated[str, typer.Argument(help="Its id, as `parley workflows runs` shows it.")]
 StepName = Annotated[str, typer.Argument(help="The step's name.")]
