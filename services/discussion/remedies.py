@@ -26,6 +26,10 @@ MOST_REFUSED = 4
 """Requests of one turn that an account may refuse for its rate. Going to see for all costs a turn
 none of its tries, but where nobody else waits it would go for ever."""
 
+MOST_SEEN = 24
+"""Requests of one turn that goes to see for all whether its provider is back: an hour and a half of
+rests where nobody else waits. What its provider always fails over would be asked for ever."""
+
 MOST_OF: dict[FailureClass, int] = {
     # Perhaps it was done and charged: once more, never twice.
     FailureClass.AMBIGUOUS: 2,
@@ -98,7 +102,8 @@ def remedy(trouble: Trouble, *, dice: Dice) -> Remedy:
         trouble.trial and trouble.class_ in SEEN_FOR_ALL and trouble.hint != "cancelled"
     ):
         hint = asked_for(trouble.evidence) if trouble.sent else None
-        if trouble.class_ is FailureClass.THROTTLED and trouble.requests >= MOST_REFUSED:
+        most = MOST_REFUSED if trouble.class_ is FailureClass.THROTTLED else MOST_SEEN
+        if trouble.sent and trouble.requests >= most:
             return GiveUp()
         wait = next_wait(SNOOZE, failures=trouble.same_class, hint=hint, dice=dice)
         return Wait(wait, keep=trouble.goes_on)

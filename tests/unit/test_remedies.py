@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from contracts.failures import Evidence, FailureClass
 from services.discussion.backoff import ORDINARY, THROTTLED, next_wait
-from services.discussion.remedies import MOST_FAILURES, GiveUp, Park, Trouble, Wait, remedy
+from services.discussion.remedies import (
+    MOST_FAILURES,
+    MOST_SEEN,
+    GiveUp,
+    Park,
+    Trouble,
+    Wait,
+    remedy,
+)
 
 KIMI = "kimi/kimi-k2.6"
 
@@ -105,6 +113,17 @@ def test_who_goes_to_see_for_all_is_none_the_poorer_for_what_it_found() -> None:
     )
 
     assert remedy(trouble, dice=lambda: 0.0) == Wait(timedelta(seconds=7))
+
+
+def test_a_question_that_its_provider_always_fails_over_is_given_up_some_day() -> None:
+    def seen(requests: int) -> object:
+        return remedy(
+            Trouble(class_=FailureClass.OVERLOADED, model=KIMI, requests=requests, trial=True),
+            dice=lambda: 0.5,
+        )
+
+    assert isinstance(seen(MOST_SEEN - 1), Wait)
+    assert seen(MOST_SEEN) == GiveUp()
 
 
 def test_a_turn_that_an_account_refuses_again_and_again_is_given_up() -> None:
