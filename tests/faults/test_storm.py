@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -148,38 +149,25 @@ async def test_never_101_in_any_minute_whoever_asks(storm: Storm) -> None:
     assert busiest([request.at for request in asked]) <= RPM
 
 
-DRILL = """
-text: Fine. ; wait: 500ms
----
-like: server-error
----
-text: Well. ; wait: 200ms
----
-text: This breaks off ; cut
----
-text: So it is.
----
-drop
----
-text: Yes.
----
-like: overloaded
----
-text: No.
----
-error: 429 rate_limit_reached_error retry-after=2 too many requests, please try again later
-"""
-"""Faults of every kind between answers; each behaviour once, then all is well."""
+STUMBLES = (
+    "like: server-error",
+    "text: This breaks off ; cut",
+    "drop",
+    "like: overloaded",
+    "error: 429 rate_limit_reached_error retry-after=2 too many requests, please try again later",
+)
+DRILL = "\n---\n".join(chain.from_iterable((fault, *["text: Tea."] * 8) for fault in STUMBLES))
+"""Faults of every kind, answers between them: who is tried again does not meet the next one."""
 
 
 async def test_a_drill_of_faults_costs_few_requests_more(storm: Storm) -> None:
     """A hundred and twenty-five turns, single faults among them, and half a minute of 503."""
-    script = f"{DRILL}---\n" + "text: Tea.\n---\n" * 30
-    await storm.provider.tell(f"{script}{DRILL}---\ntext: Coffee.\n")
+    await storm.provider.tell(f"{DRILL}\n---\ntext: Coffee.\n")
     discussions = await storm.ask(
         [f"Tea or coffee? ({number})" for number in range(25)], participants=PANEL
     )
-    await storm.reach(discussions, "completed", least=8)
+    # By then the stumbles are over: three in one turn are more than a turn is given.
+    await storm.reach(discussions, "completed", least=12)
     await storm.provider.breaks(FAULT["503"])
     await storm.passes(30)
     await storm.provider.is_mended(script="text: Coffee.")
@@ -187,7 +175,7 @@ async def test_a_drill_of_faults_costs_few_requests_more(storm: Storm) -> None:
 
     turns = [turn for each in found for turn in each["turns"]]
     assert len(turns) == 125
-    assert {turn["state"] for turn in turns} == {"completed"}
+    assert [turn for turn in turns if turn["state"] != "completed"] == []
     asked = [request for request in await storm.asked() if request.chat]
     assert len(asked) == sum(turn["attempts"] for turn in turns)
     assert len(asked) <= 1.2 * len(turns)

@@ -219,7 +219,7 @@ async def test_what_a_reader_saw_is_the_journal_over_any_history_of_reconnects(
         journals: dict[str, list[tuple[str, Any]]] = {}
         for discussion in discussions:
             whole = client.system.reader(discussion)
-            await whole.follow(http)
+            assert (await whole.follow(http), whole.ended is not None) == (200, True)
             journals[whole.address] = [(fact.name, fact.data) for fact in whole.facts]
 
     for reader in readers:
