@@ -35,8 +35,8 @@ PACE = 1.0
 """Seconds between two discussions."""
 
 SELDOM = 0.1
-"""Of all questions. Two of the seven misfortunes never end well: with many more of them the provider
-would be failing by any measure, and most of the time would go by in waiting for it."""
+"""Of all questions. Two of the seven misfortunes never end well: with many more of them a provider
+would be failing by any measure, and the time would go by in waiting for it."""
 
 PLAIN = "[[rate: 60 ; many: {length}]]"
 MISFORTUNES = [
