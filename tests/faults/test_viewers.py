@@ -219,7 +219,9 @@ async def test_what_a_reader_saw_is_the_journal_over_any_history_of_reconnects(
         journals: dict[str, list[tuple[str, Any]]] = {}
         for discussion in discussions:
             whole = client.system.reader(discussion)
-            assert (await whole.follow(http), whole.ended is not None) == (200, True)
+            async with asyncio.timeout(60):
+                while whole.ended is None:  # so many came that the edge may ask for patience
+                    await whole.follow(http)
             journals[whole.address] = [(fact.name, fact.data) for fact in whole.facts]
 
     for reader in readers:
