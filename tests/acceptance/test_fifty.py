@@ -87,7 +87,7 @@ async def test_fifty_discussions_of_every_mode_end_and_none_is_starved(client: C
     assert outcomes == {"consensus": 10}, "the same panel, the same question"
     turns = waits(told)
     assert len(turns) == sum(len(each["turns"]) for each in found)
-    assert most_overtaken(turns) <= AT_ONCE
+    assert most_overtaken(turns) <= 2 * AT_ONCE, "those on the way, and a place that fell free"
     assert await answers_of_provider(client) == {200: len(turns)}, "each asked once, none refused"
 
 

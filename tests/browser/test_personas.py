@@ -83,6 +83,7 @@ async def test_a_persona_is_made_with_the_keyboard_revised_archived_and_brought_
     await made.get_by_role("button", name="Archive").click()
     await expect(made.get_by_role("button", name="Keep it")).to_be_focused()
     await made.get_by_role("button", name="Archive", exact=True).click()
+    await expect(page.locator("article[data-archived]").filter(has_text=name)).to_be_attached()
     await page.get_by_text("in the archive").click()
     await page.get_by_role("button", name=f"Bring back: {name}").click()
     await expect(made).to_contain_text("version 3")

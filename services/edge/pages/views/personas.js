@@ -34,9 +34,10 @@ export async function personas(place, { models, writes, changed }) {
     try {
       const [there, away] = await Promise.all([get("/api/v1/personas"), get("/api/v1/personas?archived=true")]);
       const archived = away?.items ?? [];
+      const open = list.querySelector("details")?.open; // what somebody has opened stays open
       list.replaceChildren(
         ...(there?.items ?? []).map((persona) => card(persona, { models, writes, reload })),
-        ...(archived.length ? [h("details", { class: "ended-tokens" },
+        ...(archived.length ? [h("details", { class: "ended-tokens", open },
           h("summary", {}, `${plural(archived.length, "persona")} in the archive`),
           h("div", { class: "stack" }, archived.map((persona) => archivedCard(persona, { writes, reload }))))] : []));
     } catch (problem) {

@@ -51,8 +51,9 @@ export async function tokens(place, { manages, left }) {
       const names = new Map(found.map((token) => [token.id, token.label || token.role]));
       const card = (token) => tokenCard(token, { mine: token.id === me.token, by: names.get(token.issued_by) ?? "", reload: show, left });
       const [valid, ended] = [found.filter((token) => token.state === "valid"), found.filter((token) => token.state !== "valid")];
+      const open = list.querySelector("details")?.open; // what somebody has opened stays open
       list.replaceChildren(...valid.map(card), ...(ended.length
-        ? [h("details", { class: "ended-tokens" }, h("summary", {}, `${plural(ended.length, "token")} that ended`), h("div", { class: "stack" }, ended.map(card)))]
+        ? [h("details", { class: "ended-tokens", open }, h("summary", {}, `${plural(ended.length, "token")} that ended`), h("div", { class: "stack" }, ended.map(card)))]
         : []));
     } catch (problem) {
       list.replaceChildren(problemBox(problem));
