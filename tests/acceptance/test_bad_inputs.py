@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -139,28 +138,19 @@ async def test_malformed_json(running_system: RunningSystem) -> None:
         assert said["detail"]
 
 
-async def test_a_body_of_ten_megabytes(client: Client) -> None:
+async def test_a_body_of_ten_megabytes(running_system: RunningSystem) -> None:
     body = json.dumps({**ASKED, "topic": "x" * (10 << 20)}).encode()
-    async with client.http.post(
-        f"{client.system.url}/api/v1/discussions",
-        data=io.BytesIO(body),
-        headers={**client.system.headers, "Content-Type": JSON},
-    ) as answer:
-        assert answer.status == 413
-        assert json.loads(await answer.text())["type"] == "urn:parley:problem:too-large"
+    length = f"Content-Length: {len(body)}"
+    request = post(running_system, body, f"Content-Type: {JSON}", length)
+    said = await refused(running_system, request, 413)
+    assert said["type"] == "urn:parley:problem:too-large"
 
 
-async def test_a_body_that_does_not_say_how_large_it_is(client: Client) -> None:
-    async def endless() -> Any:
-        for _ in range(160):
-            yield b"x" * 65536
-
-    async with client.http.post(
-        f"{client.system.url}/api/v1/discussions",
-        data=endless(),
-        headers={**client.system.headers, "Content-Type": JSON},
-    ) as answer:
-        assert answer.status == 413
+async def test_a_body_that_does_not_say_how_large_it_is(running_system: RunningSystem) -> None:
+    endless = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    chunked = f"Content-Type: {JSON}", "Transfer-Encoding: chunked"
+    said = await refused(running_system, post(running_system, endless * 160, *chunked), 413)
+    assert said["type"] == "urn:parley:problem:too-large"
 
 
 async def test_a_missing_route_and_a_wrong_method(client: Client) -> None:

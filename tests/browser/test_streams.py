@@ -27,8 +27,8 @@ FAILURE = {
 }
 WAITING = {"turn": "t", "reason": "rate", "not_before": "2100-01-01T00:00:00Z"}
 _AGAIN = re.compile(r"again in (?:(\d+):)?(\d+)")
-SPEECH = "[[rate: 10 ; many: 900]]"
-"""A minute and a half of text."""
+SPEECH = "[[rate: 10 ; many: 6000]]"
+"""Ten minutes of text: it is called off before."""
 
 
 async def streams_of(page: Page, system: RunningSystem) -> int:
@@ -78,7 +78,10 @@ async def test_seven_tabs_of_seven_discussions_share_one_stream_and_can_still_as
     for page, _ in tabs:
         await expect(page.locator(".answer")).to_contain_text("word1")
 
-    assert await streams_of(first, running_system) == 1
+    async def open_are(count: int) -> bool:
+        return await streams_of(first, running_system) == count
+
+    await eventually(lambda: open_are(1))
     for page, discussion in tabs:
         view: Any = await page.evaluate(
             "async (id) => (await fetch(`/api/v1/discussions/${id}`)).json()", discussion
@@ -91,11 +94,7 @@ async def test_seven_tabs_of_seven_discussions_share_one_stream_and_can_still_as
         )
     for page, _ in tabs:
         await expect(page.locator(".discussion .state")).to_have_text("cancelled")
-
-    async def none() -> bool:
-        return await streams_of(first, running_system) == 0
-
-    await eventually(none)
+    await eventually(lambda: open_are(0))
 
 
 async def test_a_browser_that_comes_back_after_the_end_is_told_204_and_gives_up(
