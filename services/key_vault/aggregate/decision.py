@@ -1,19 +1,11 @@
-"""The keys that a workspace has for one provider: which may be used, and what became of the others.
-
-All keys of one provider live in one ring, since they decide about each other: a key that turns out
-good replaces the ones before it, and a bad one never takes a good one's place.
-"""
+"""Each command in each state, and what follows from it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from datetime import datetime
-from functools import reduce
-from types import MappingProxyType
-from typing import Any, assert_never
+from typing import Any
 
-from contracts.failures import Balance, Evidence
 from contracts.keys import (
     KeyAccountSeen,
     KeyActivated,
@@ -30,261 +22,33 @@ from contracts.keys import (
     KeySuspected,
     KeyVerified,
 )
-
-Staying = (
-    KeyAdded
-    | KeyVerified
-    | KeyNotVerified
-    | KeyActivated
-    | KeyAccountSeen
-    | KeyProven
-    | KeyRotated
-    | KeyNotRotated
-    | KeySuspected
-    | KeyQuarantined
-    | KeyDisabled
-    | KeyEnabled
-    | KeyRevoked
+from services.key_vault.aggregate.commands import (
+    Add,
+    Command,
+    Disable,
+    Enable,
+    Judge,
+    Prune,
+    Recognise,
+    Report,
+    Revoke,
+    Rotate,
+    Strand,
 )
-"""After these the key is still in the ring."""
-
-RingEvent = Staying | KeyRemoved
-
-# --- What was found out about a key ---------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The provider took it."""
-
-    models: int = 0
-    balance: Balance | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Denied:
-    """The provider said in its own words that this key is not good."""
-
-    reason: str
-    next_step: str
-    evidence: Evidence = Evidence()
-
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """The provider could not be asked, or what it said is not about the key."""
-
-    reason: str
-    next_step: str
-    evidence: Evidence = Evidence()
-
-
-Verdict = Accepted | Denied | NoAnswer
-
-# --- Commands -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Add:
-    key: str
-    region: str
-    endpoint: str
-    fingerprint: str
-    label: str = ""
-    by: str = ""
-    keep_others: bool = False
-    pool: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recognise:
-    """The provider has named the account of this version of the key."""
-
-    key: str
-    version: int
-    account: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
-    """A probe has asked the provider about this version of the key."""
-
-    key: str
-    version: int
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """An attempt was made with this version of the key."""
-
-    key: str
-    version: int
-    attempt: str
-    verdict: Accepted | Denied
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rotate:
-    """A new secret was tried; `version` is the one it becomes if the provider took it."""
-
-    key: str
-    version: int
-    fingerprint: str
-    verdict: Verdict
-    endpoint: str = ""
-    """Where it was tried, and what it is bound to from now on; empty: where the key is bound to."""
-    account: str = ""
-    """Whose it is, if the provider said so; taken for the former one's until it does."""
-    by: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Strand:
-    """The provider is at another address than the one that this key is for, or gone."""
-
-    key: str
-    reason: str
-    next_step: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disable:
-    key: str
-    by: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enable:
-    key: str
-    by: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revoke:
-    key: str
-    by: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prune:
-    """Away with what is of no more use: refused, replaced and revoked keys."""
-
-    by: str = ""
-
-
-Command = Add | Recognise | Judge | Report | Rotate | Strand | Disable | Enable | Revoke | Prune
-
-# --- State: only what a decision needs ------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What stays while a key goes from state to state."""
-
-    key: str
-    version: int
-    endpoint: str
-    fingerprint: str
-    account: str = ""
-    """The account whose limits it uses; its own id as long as nobody has named it."""
-    keep_others: bool = False
-    used: bool = False
-    """It has been active before."""
-    proven: bool = False
-    """This version has completed an attempt; that it could list models does not count."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    record: Record
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Active:
-    record: Record
-
-
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    record: Record
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    record: Record
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Disabled:
-    record: Record
-    replaced_by: str = ""
-    """The key in whose favour; empty: by hand."""
-
-
-@dataclass(frozen=True, slots=True)
-class Revoked:
-    record: Record
-
-
-Key = Pending | Active | Suspect | Quarantined | Disabled | Revoked
-
-
-def _no_keys() -> Mapping[str, Key]:
-    return MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRing:
-    workspace: str
-    provider: str
-    keys: Mapping[str, Key] = field(default_factory=_no_keys)
-    """In the order in which they were added."""
-
-
-# --- Rejections -----------------------------------------------------------------------------
-
-
-class Rejected(Exception):
-    """The command makes no sense in this state; nothing happened."""
-
-
-class AlreadyHere(Rejected):
-    """The same key for the same endpoint is in the ring already."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(f"it is here already, as {key}")
-        self.key = key
-
-
-class NoSuchKey(Rejected):
-    """The ring has no key of this name."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(f"there is no key {key}")
-        self.key = key
-
-
-class NotAsItIs(Rejected):
-    """That cannot be done with a key in this state."""
-
-    def __init__(self, key: Key) -> None:
-        super().__init__(f"it is {type(key).__name__.lower()}")
-        self.key = key.record.key
-        self.state = type(key)
-
-
-class Overtaken(Rejected):
-    """A later secret was faster: the key has a newer version already."""
-
-    def __init__(self, version: int) -> None:
-        super().__init__(f"it is at version {version} already")
-        self.version = version
-
-
-# --- Decide ---------------------------------------------------------------------------------
+from services.key_vault.aggregate.evolution import RingEvent
+from services.key_vault.aggregate.rejections import AlreadyHere, NoSuchKey, NotAsItIs, Overtaken
+from services.key_vault.aggregate.states import (
+    Active,
+    Disabled,
+    Key,
+    KeyRing,
+    Pending,
+    Quarantined,
+    Record,
+    Revoked,
+    Suspect,
+)
+from services.key_vault.aggregate.verdicts import Accepted, Denied, NoAnswer, Verdict
 
 
 def decide(command: Command, ring: KeyRing, *, now: datetime) -> Sequence[RingEvent]:
@@ -506,69 +270,3 @@ def _about(ring: KeyRing, record: Record, now: datetime) -> dict[str, Any]:
         "version": record.version,
         "endpoint": record.endpoint,
     }
-
-
-# --- Evolve ---------------------------------------------------------------------------------
-
-
-def evolve(ring: KeyRing, event: RingEvent) -> KeyRing:
-    keys = {**ring.keys}
-    if isinstance(event, KeyRemoved):
-        del keys[event.key]
-    else:
-        keys[event.key] = _next(ring, event)
-    return replace(ring, keys=MappingProxyType(keys))
-
-
-def _next(ring: KeyRing, event: Staying) -> Key:  # noqa: C901, PLR0912 - one case for each fact
-    if isinstance(event, KeyAdded):
-        return Pending(
-            Record(
-                key=event.key,
-                version=event.version,
-                endpoint=event.endpoint,
-                fingerprint=event.fingerprint,
-                account=event.key,
-                keep_others=event.keep_others or event.pool,
-            )
-        )
-    key = ring.keys[event.key]
-    record = key.record
-    match event:
-        case KeyVerified() | KeyNotRotated():
-            return key
-        case KeyNotVerified(reason=reason):
-            return Pending(record, reason) if isinstance(key, Pending) else key
-        case KeyActivated(account=account):
-            return Active(replace(record, used=True, account=account or record.account))
-        case KeyAccountSeen(account=account):
-            return replace(key, record=replace(record, account=account))
-        case KeyProven():
-            return replace(key, record=replace(record, proven=True))
-        case KeyRotated(version=version, fingerprint=fingerprint, endpoint=endpoint):
-            return Active(
-                replace(
-                    record,
-                    version=version,
-                    fingerprint=fingerprint,
-                    endpoint=endpoint,
-                    used=True,
-                    proven=False,
-                )
-            )
-        case KeySuspected():
-            return Suspect(record)
-        case KeyQuarantined(reason=reason):
-            return Quarantined(record, reason)
-        case KeyDisabled(replaced_by=newer):
-            return Disabled(record, newer)
-        case KeyEnabled():
-            return Pending(record)
-        case KeyRevoked():
-            return Revoked(record)
-        case _:
-            assert_never(event)
-
-
-def replay(ring: KeyRing, events: Sequence[RingEvent]) -> KeyRing:
-    return reduce(evolve, events, ring)
