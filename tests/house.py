@@ -30,7 +30,7 @@ from shared.service import Service
 from tests.brokers import Broker
 from tests.databases import Database
 from tests.eventually import eventually
-from tests.neighbours import Adapter, Vault
+from tests.neighbours import ENDPOINT, Adapter, Vault
 
 WITHIN = timedelta(seconds=10)
 KIMI = "kimi/kimi-k2.6"
@@ -105,7 +105,7 @@ class House:
             ProbeKey(
                 workspace="default",
                 provider="kimi",
-                endpoint="https://api.test/v1",
+                endpoint=ENDPOINT,
                 key="k1",
                 version=1,
             ),

@@ -47,6 +47,7 @@ from shared.ids import fresh
 from tests.brokers import Broker
 
 WORKSPACE = "default"
+ENDPOINT = "https://api.test/v1"
 MODELS = ["kimi-k2.6", "kimi-k3"]
 PERSONAS = {"riley-engstrom": "Riley Engstrom", "morgan-castellano": "Morgan Castellano"}
 
@@ -155,6 +156,26 @@ async def answer(adapter: Adapter, command: RunAttempt) -> None:
     await adapter.end(completed(command, text))
 
 
+def of_key(
+    kind: Callable[..., Event],
+    key: str,
+    *,
+    version: int = 1,
+    at: datetime | None = None,
+    **rest: object,
+) -> Event:
+    """A fact about a key of the one endpoint that the neighbours know."""
+    return kind(
+        at=at or datetime.now(UTC),
+        workspace=WORKSPACE,
+        key=key,
+        version=version,
+        provider="kimi",
+        endpoint=ENDPOINT,
+        **rest,
+    )
+
+
 @dataclass
 class Vault:
     """key_vault, as far as discussion can tell."""
@@ -186,45 +207,19 @@ class Vault:
 
     async def add(self, key: str, *, pool: bool = False) -> None:
         await self.state(
-            KeyAdded(
-                at=datetime.now(UTC),
-                workspace=WORKSPACE,
-                key=key,
-                version=1,
-                provider="kimi",
-                endpoint="https://api.test/v1",
-                region="ai",
-                fingerprint=f"of {key}",
-                pool=pool,
-            ),
+            of_key(KeyAdded, key, region="ai", fingerprint=f"of {key}", pool=pool),
             key,
         )
 
     async def name_account(self, key: str, account: str) -> None:
         await self.state(
-            KeyAccountSeen(
-                at=datetime.now(UTC),
-                workspace=WORKSPACE,
-                key=key,
-                version=1,
-                provider="kimi",
-                endpoint="https://api.test/v1",
-                account=account,
-            ),
+            of_key(KeyAccountSeen, key, account=account),
             key,
         )
 
     async def activate(self, key: str, *, version: int = 1) -> None:
         await self.state(
-            KeyActivated(
-                at=datetime.now(UTC),
-                workspace=WORKSPACE,
-                key=key,
-                version=version,
-                provider="kimi",
-                endpoint="https://api.test/v1",
-                account=key,
-            ),
+            of_key(KeyActivated, key, version=version, account=key),
             key,
         )
 

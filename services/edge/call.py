@@ -41,6 +41,9 @@ class Unreadable(HttpRefused, MalformedRequest):
     closes = True
 
 
+Answer = Callable[["Call"], Awaitable[web.StreamResponse]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One line of the table: everything that is known of an address before anybody calls it."""
@@ -48,7 +51,7 @@ class Route:
     method: str
     path: str
     """`{name}` is one segment, `{name...}` all that follow."""
-    answer: Callable[[Call], Awaitable[web.StreamResponse]]
+    answer: Answer
     roles: frozenset[Role] | None
     """Who may; None: anybody, without a token."""
     summary: str

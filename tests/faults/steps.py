@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.attempts import RunAttempt
@@ -15,10 +15,9 @@ from tests import invariants
 from tests.eventually import eventually
 from tests.house import House
 from tests.invariants import Books
-from tests.neighbours import Adapter, answer, error
+from tests.neighbours import Adapter, answer, error, of_key
 
 Script = Callable[[Adapter, RunAttempt], Awaitable[None]]
-ENDPOINT = "https://api.test/v1"
 OVER = (DiscussionState.COMPLETED, DiscussionState.FAILED, DiscussionState.CANCELLED)
 
 
@@ -140,30 +139,13 @@ async def breakers(house: House) -> int:
 
 async def suspect(house: House) -> None:
     """key_vault doubts the key, and asks about it."""
-    fact = KeySuspected(
-        at=datetime.now(UTC),
-        workspace="default",
-        key="k1",
-        version=1,
-        provider="kimi",
-        endpoint=ENDPOINT,
-        reason="refused",
-        next_step="wait",
-    )
+    fact = of_key(KeySuspected, "k1", reason="refused", next_step="wait")
     await house.vault.state(fact, "k1")
     await house.knows("SELECT 1 FROM keys WHERE state = 'suspect'")
 
 
 async def verified(house: House) -> None:
-    fact = KeyVerified(
-        at=datetime.now(UTC),
-        workspace="default",
-        key="k1",
-        version=1,
-        provider="kimi",
-        endpoint=ENDPOINT,
-        models=2,
-    )
+    fact = of_key(KeyVerified, "k1", models=2)
     await house.vault.state(fact, "k1")
 
 

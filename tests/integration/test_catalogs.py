@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 from contracts.attempts import KeyRef, LiveModel, ProbeResult
@@ -12,6 +12,7 @@ from contracts.keys import KeyQuarantined
 from contracts.supply import CatalogsRefreshed, ListModels, ModelList, RefreshModels
 from tests.eventually import eventually
 from tests.house import KIMI, House
+from tests.neighbours import of_key
 
 LAB = LiveModel(
     id="lab-9", thinks=True, input_price=Decimal(2), output_price=Decimal(4), context_window=99
@@ -92,16 +93,7 @@ async def test_a_look_that_failed_leaves_the_list_as_it_was_until_the_next_hour(
 async def test_a_key_out_of_use_is_not_looked_at(house: House) -> None:
     await house.kimi_works()
     await house.vault.state(
-        KeyQuarantined(
-            at=datetime.now(UTC),
-            workspace="default",
-            key="k1",
-            version=1,
-            provider="kimi",
-            endpoint="https://api.test/v1",
-            reason="refused",
-            next_step="Add another.",
-        ),
+        of_key(KeyQuarantined, "k1", reason="refused", next_step="Add another."),
         "k1",
     )
     await house.knows("SELECT count(*) FROM keys WHERE state = 'quarantined'")

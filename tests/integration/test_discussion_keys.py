@@ -15,7 +15,7 @@ from contracts.subjects import command_subject
 from contracts.supply import ProbeKey
 from tests.eventually import eventually
 from tests.house import KIMI, WITHIN, House
-from tests.neighbours import Adapter, answer, error
+from tests.neighbours import ENDPOINT, Adapter, answer, error, of_key
 
 
 async def test_a_new_key_runs_alone_until_it_has_proven_itself(house: House) -> None:
@@ -132,13 +132,10 @@ async def test_a_gate_that_opens_while_a_turn_is_being_parked_wakes_it(house: Ho
 async def test_facts_of_a_key_count_in_the_order_in_which_they_were_stated(house: House) -> None:
     await house.kimi_works()
     await house.vault.state(
-        KeyAdded(
+        of_key(
+            KeyAdded,
+            "k1",
             at=datetime.now(UTC) - timedelta(minutes=1),
-            workspace="default",
-            key="k1",
-            version=1,
-            provider="kimi",
-            endpoint="https://api.test/v1",
             region="ai",
             fingerprint="f",
         ),
@@ -167,16 +164,7 @@ async def test_what_is_parked_for_one_key_goes_on_with_another(house: House) -> 
     await house.reaches(discussion, DiscussionState.PARKED)
 
     await house.vault.state(
-        KeyQuarantined(
-            at=datetime.now(UTC),
-            workspace="default",
-            key="k2",
-            version=1,
-            provider="kimi",
-            endpoint="https://api.test/v1",
-            reason="refused",
-            next_step="add another",
-        ),
+        of_key(KeyQuarantined, "k2", reason="refused", next_step="add another"),
         "k2",
     )
 
@@ -198,14 +186,7 @@ async def test_a_verified_key_wakes_what_waits_for_money(house: House) -> None:
     house.adapter.script = None
 
     await house.vault.state(
-        KeyVerified(
-            at=datetime.now(UTC),
-            workspace="default",
-            key="k1",
-            version=1,
-            provider="kimi",
-            endpoint="https://api.test/v1",
-        ),
+        of_key(KeyVerified, "k1"),
         "k1",
     )
 
@@ -219,7 +200,7 @@ async def test_two_probes_at_once_are_both_answered(house: House) -> None:
             ProbeKey(
                 workspace="default",
                 provider="kimi",
-                endpoint="https://api.test/v1",
+                endpoint=ENDPOINT,
                 key=f"k{number}",
                 version=1,
             ),
@@ -251,7 +232,7 @@ async def test_a_key_added_a_moment_ago_is_known(house: House, model: str) -> No
             version=1,
             provider="kimi",
             state=KeyState.ACTIVE,
-            endpoint="https://api.test/v1",
+            endpoint=ENDPOINT,
             region="ai",
             fingerprint="f",
         )
@@ -261,7 +242,7 @@ async def test_a_key_added_a_moment_ago_is_known(house: House, model: str) -> No
         ProbeKey(
             workspace="default",
             provider="kimi",
-            endpoint="https://api.test/v1",
+            endpoint=ENDPOINT,
             key="k1",
             version=1,
         ),

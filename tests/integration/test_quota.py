@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
@@ -15,7 +15,7 @@ from contracts.subjects import command_subject
 from contracts.supply import ProbeKey
 from tests.eventually import eventually
 from tests.house import WITHIN, House
-from tests.neighbours import Adapter, error
+from tests.neighbours import ENDPOINT, Adapter, error, of_key
 
 EMPTY = Balance(amount="0.00", currency="USD", enough=False)
 FULL = Balance(amount="20.00", currency="USD", enough=True)
@@ -33,7 +33,7 @@ async def house(house: House) -> House:
 @pytest.fixture
 def tells(monkeypatch: pytest.MonkeyPatch) -> None:
     """The address is one at which the balance is told."""
-    monkeypatch.setenv("KIMI_BASE_URL", "https://api.test/v1")
+    monkeypatch.setenv("KIMI_BASE_URL", ENDPOINT)
 
 
 async def broke(adapter: Adapter, command: RunAttempt) -> None:
@@ -167,7 +167,7 @@ async def test_a_verification_asks_for_the_balance_when_it_matters(house: House)
         question = ProbeKey(
             workspace="default",
             provider="kimi",
-            endpoint="https://api.test/v1",
+            endpoint=ENDPOINT,
             key="k1",
             version=1,
             balance=balance,
@@ -190,15 +190,7 @@ async def test_a_verified_key_whose_account_is_empty_wakes_nobody(house: House) 
     house.adapter.script = None
 
     async def verified(balance: Balance) -> None:
-        fact = KeyVerified(
-            at=datetime.now(UTC),
-            workspace="default",
-            key="k1",
-            version=1,
-            provider="kimi",
-            endpoint="https://api.test/v1",
-            balance=balance,
-        )
+        fact = of_key(KeyVerified, "k1", balance=balance)
         await house.vault.state(fact, "k1")
 
     heard = "SELECT count(*) FROM inbox"

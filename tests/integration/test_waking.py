@@ -17,9 +17,8 @@ from tests.brokers import Broker
 from tests.databases import Database
 from tests.eventually import eventually
 from tests.house import KIMI, House, running
-from tests.neighbours import MODELS, Adapter, answer, error, neighbours
+from tests.neighbours import ENDPOINT, MODELS, Adapter, answer, error, neighbours, of_key
 
-ENDPOINT = "https://api.test/v1"
 WAITERS = 6
 
 
@@ -101,16 +100,7 @@ async def test_a_rotated_key_wakes_what_waits_for_it(house: House) -> None:
     talks = await parked(house, "auth", evidence={"status": 401})
     house.adapter.script = nothing
 
-    rotated = KeyRotated(
-        at=datetime.now(UTC),
-        workspace="default",
-        key="k1",
-        version=2,
-        provider="kimi",
-        endpoint=ENDPOINT,
-        fingerprint="f",
-        account="k1",
-    )
+    rotated = of_key(KeyRotated, "k1", version=2, fingerprint="f", account="k1")
     await house.vault.state(rotated, "k1")
 
     await one_goes_first_then_all_in_order(house, talks)
@@ -166,15 +156,7 @@ async def test_no_time_opens_the_gate_of_a_key(house: House) -> None:
 
 async def verified(house: House) -> None:
     """Somebody has topped up, and asked to look at the key again."""
-    fact = KeyVerified(
-        at=datetime.now(UTC),
-        workspace="default",
-        key="k1",
-        version=1,
-        provider="kimi",
-        endpoint=ENDPOINT,
-        models=len(MODELS),
-    )
+    fact = of_key(KeyVerified, "k1", models=len(MODELS))
     await house.vault.state(fact, "k1")
 
 

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from services.edge import docs, health, openai, sessions, static
-from services.edge.call import Route
+from services.edge.call import Answer, Route
 from services.edge.openai_bodies import CompletionBody
 from services.edge.openai_words import Completion, ModelCard, ModelCards
 from services.edge.routes.who import ANYBODY, API, ASKERS, READERS
 from services.edge.session import SessionAnswer
+
+
+def _open(
+    path: str,
+    answer: Answer,
+    summary: str,
+    tag: str,
+    gives: Any = None,
+    media: str = "application/json",
+) -> Route:
+    """What anybody may read."""
+    return Route(
+        method="GET",
+        path=path,
+        answer=answer,
+        roles=ANYBODY,
+        summary=summary,
+        tag=tag,
+        gives=gives,
+        media=media,
+    )
+
 
 ROUTES: tuple[Route, ...] = (
     # --- Session
@@ -69,76 +93,14 @@ ROUTES: tuple[Route, ...] = (
         gives=ModelCard,
     ),
     # --- Health and description
-    Route(
-        method="GET",
-        path="/healthz",
-        answer=health.healthz,
-        roles=ANYBODY,
-        summary="Whether this process runs",
-        tag="health",
-        gives=health.HealthAnswer,
-    ),
-    Route(
-        method="GET",
-        path="/readyz",
-        answer=health.readyz,
-        roles=ANYBODY,
-        summary="Whether all services answer",
-        tag="health",
-        gives=health.ReadyAnswer,
-    ),
-    Route(
-        method="GET",
-        path="/metrics",
-        answer=health.metrics,
-        roles=ANYBODY,  # loopback, or an administrator's token: it sees to that itself
-        summary="Numbers for Prometheus",
-        tag="health",
-        media="text/plain",
-    ),
-    Route(
-        method="GET",
-        path="/openapi.json",
-        answer=docs.description,
-        roles=ANYBODY,
-        summary="This description",
-        tag="description",
-    ),
-    Route(
-        method="GET",
-        path="/docs",
-        answer=docs.page,
-        roles=ANYBODY,
-        summary="This description, for people",
-        tag="description",
-        media="text/html",
-    ),
-    Route(
-        method="GET",
-        path="/docs/style.css",
-        answer=docs.style,
-        roles=ANYBODY,
-        summary="How the description looks",
-        tag="description",
-        media="text/css",
-    ),
+    _open("/healthz", health.healthz, "Whether this process runs", "health", health.HealthAnswer),
+    _open("/readyz", health.readyz, "Whether all services answer", "health", health.ReadyAnswer),
+    # For loopback, or an administrator's token: it sees to that itself.
+    _open("/metrics", health.metrics, "Numbers for Prometheus", "health", media="text/plain"),
+    _open("/openapi.json", docs.description, "This description", "description"),
+    _open("/docs", docs.page, "This description, for people", "description", media="text/html"),
+    _open("/docs/style.css", docs.style, "How it looks", "description", media="text/css"),
     # --- The web page
-    Route(
-        method="GET",
-        path="/",
-        answer=static.index,
-        roles=ANYBODY,
-        summary="The web page",
-        tag="page",
-        media="text/html",
-    ),
-    Route(
-        method="GET",
-        path="/pages/{path...}",
-        answer=static.page_file,
-        roles=ANYBODY,
-        summary="A file of the web page",
-        tag="page",
-        media="*/*",
-    ),
+    _open("/", static.index, "The web page", "page", media="text/html"),
+    _open("/pages/{path...}", static.page_file, "A file of the web page", "page", media="*/*"),
 )
