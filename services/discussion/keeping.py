@@ -17,6 +17,7 @@ from contracts.discussion_events import (
 from contracts.keeping import DiscussionDeleted, DiscussionRenamed
 from services.discussion.found import said_in
 from services.discussion.sql import SQL
+from services.discussion.wakeups import set_wakeup
 from shared.database import Connection
 
 DELIVERED = timedelta(minutes=5)
@@ -54,13 +55,11 @@ async def note(
 
 
 async def _wake(conn: Connection, kind: str, opened: DiscussionOpened, at: datetime) -> None:
-    await conn.execute(
-        SQL["set_wakeup"],
+    await set_wakeup(
+        conn,
         kind,
         opened.discussion,
-        opened.workspace,
-        opened.discussion,
-        at,
-        "",
-        b"",
+        workspace=opened.workspace,
+        due=at,
+        discussion=opened.discussion,
     )

@@ -12,6 +12,7 @@ from contracts.failures import Balance
 from contracts.providers import PROVIDERS
 from services.discussion.accounts import AccountRef
 from services.discussion.sql import SQL
+from services.discussion.wakeups import set_wakeup
 from shared.database import Connection
 
 EVERY = timedelta(minutes=15)
@@ -62,7 +63,7 @@ async def plan(
     if looked_at is not None:
         due = max(due, looked_at + EVERY)
     payload = msgspec.json.encode(look)
-    await conn.execute(SQL["set_wakeup"], "quota", subject, ref.workspace, "", due, "", payload)
+    await set_wakeup(conn, "quota", subject, workspace=ref.workspace, due=due, payload=payload)
 
 
 async def first_is_through(conn: Connection, ref: AccountRef, gate: str) -> None:

@@ -29,7 +29,7 @@ from services.discussion.pricing import cost, price_of
 from services.discussion.reactions import account_of
 from services.discussion.sql import SQL
 from services.discussion.store import Loaded, Store
-from services.discussion.wakeups import Wakeup, drop, postpone
+from services.discussion.wakeups import Wakeup, drop, postpone, set_wakeup
 from shared.bus import Bus, Delivery
 from shared.database import Connection
 
@@ -191,8 +191,8 @@ async def _tell_account(conn: Connection, outcome: StreamCompleted | ProviderErr
         subject = f"account of {row['key']}"
         now = await conn.fetchval(SQL["clock"])
         payload = msgspec.json.encode(report)
-        await conn.execute(
-            SQL["set_wakeup"], "report", subject, row["workspace"], "", now, "", payload
+        await set_wakeup(
+            conn, "report", subject, workspace=row["workspace"], due=now, payload=payload
         )
 
 

@@ -29,7 +29,7 @@ from services.discussion.reactions import gate_name
 from services.discussion.settings import keyless_addresses
 from services.discussion.sql import SQL
 from services.discussion.store import Store, provider_stream
-from services.discussion.wakeups import Wakeup, postpone
+from services.discussion.wakeups import Wakeup, postpone, set_wakeup
 from shared.bus import Bus
 from shared.database import Connection
 from shared.ids import fresh
@@ -109,15 +109,13 @@ class Probes:
         await conn.execute(SQL["drop_catalogs"], workspace, provider, address)
         if not address:
             return
-        await conn.execute(
-            SQL["set_wakeup"],
+        await set_wakeup(
+            conn,
             "catalog",
             f"{workspace}/{provider}",
-            workspace,
-            "",
-            await self._store.clock(conn),
-            "",
-            provider.encode(),
+            workspace=workspace,
+            due=await self._store.clock(conn),
+            payload=provider.encode(),
         )
 
     async def catalog_due(self, wakeup: Wakeup) -> None:

@@ -25,7 +25,7 @@ from services.discussion.looks import EVERY, Look, decode
 from services.discussion.probes import Probes
 from services.discussion.sql import SQL
 from services.discussion.store import Store, provider_stream
-from services.discussion.wakeups import Wakeup, drop, postpone
+from services.discussion.wakeups import Wakeup, drop, postpone, set_wakeup
 from shared.database import Connection
 
 FIRST_ALONE = timedelta(minutes=1)
@@ -89,8 +89,8 @@ class Quota:
             await self._open(conn, wakeup, look, balance)
             look, due = replace(look, opened=True, told=balance), now + FIRST_ALONE
         payload = msgspec.json.encode(look)
-        await conn.execute(
-            SQL["set_wakeup"], "quota", wakeup.subject, wakeup.workspace, "", due, "", payload
+        await set_wakeup(
+            conn, "quota", wakeup.subject, workspace=wakeup.workspace, due=due, payload=payload
         )
 
     async def _tell(
@@ -164,7 +164,7 @@ async def _report(
         balance=balance,
     )
     subject, payload = f"balance of {key.key}", msgspec.json.encode(report)
-    await conn.execute(SQL["set_wakeup"], "report", subject, wakeup.workspace, "", now, "", payload)
+    await set_wakeup(conn, "report", subject, workspace=wakeup.workspace, due=now, payload=payload)
 
 
 def _waiting(wakeup: Wakeup, look: Look) -> str:

@@ -51,6 +51,7 @@ from services.discussion.admission import Account
 from services.discussion.overview import overview
 from services.discussion.remedies import reset_in
 from services.discussion.sql import SQL
+from services.discussion.wakeups import set_wakeup
 from services.discussion.words import explain
 from services.discussion.workflows import members
 from shared.database import Connection
@@ -136,15 +137,13 @@ class Reactions:
 
     async def _lose_patience(self, turn: str, at: datetime) -> None:
         """The mode goes on without the turn then."""
-        await self._conn.execute(
-            SQL["set_wakeup"],
+        await set_wakeup(
+            self._conn,
             "overdue",
             turn,
-            self._opened.workspace,
-            self._opened.discussion,
-            at,
-            "",
-            b"",
+            workspace=self._opened.workspace,
+            due=at,
+            discussion=self._opened.discussion,
         )
 
     def _model(self, turn: str) -> str:
@@ -153,15 +152,14 @@ class Reactions:
         return state.turns[turn].model if told else ""
 
     async def _wake(self, turn: str, at: datetime, model: str) -> None:
-        await self._conn.execute(
-            SQL["set_wakeup"],
+        await set_wakeup(
+            self._conn,
             "turn",
             turn,
-            self._opened.workspace,
-            self._opened.discussion,
-            at,
-            "",
-            model.encode(),
+            workspace=self._opened.workspace,
+            due=at,
+            discussion=self._opened.discussion,
+            payload=model.encode(),
         )
 
     # --- attempts ---------------------------------------------------------------------------
@@ -276,15 +274,13 @@ class Reactions:
             evidence=event.evidence if event else Evidence(),
             hint=event.hint if event else "",
         )
-        await self._conn.execute(
-            SQL["set_wakeup"],
+        await set_wakeup(
+            self._conn,
             "report",
             row["attempt"],
-            row["workspace"],
-            "",
-            self._now,
-            "",
-            msgspec.json.encode(report),
+            workspace=row["workspace"],
+            due=self._now,
+            payload=msgspec.json.encode(report),
         )
 
     async def _give_up(self, turns: set[str]) -> None:
@@ -303,15 +299,13 @@ class Reactions:
                 await self._call_off(row["attempt"])
 
     async def _call_off(self, attempt: str) -> None:
-        await self._conn.execute(
-            SQL["set_wakeup"],
+        await set_wakeup(
+            self._conn,
             "stop",
             attempt,
-            self._opened.workspace,
-            self._opened.discussion,
-            self._now,
-            "",
-            b"",
+            workspace=self._opened.workspace,
+            due=self._now,
+            discussion=self._opened.discussion,
         )
 
     async def _free(self, row: asyncpg.Record, ref: AccountRef, account: Account) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from services.discussion.found import said_in
 from services.discussion.sql import SQL
 from services.discussion.store import Store
-from services.discussion.wakeups import Wakeup, drop, postpone
+from services.discussion.wakeups import Wakeup, drop, postpone, set_wakeup
 
 _PAGE = 50
 
@@ -22,7 +22,7 @@ class Searching:
         """See to it that there is a wake-up for it."""
         async with self._store.transaction() as conn:
             now = await self._store.clock(conn)
-            await conn.execute(SQL["set_wakeup"], "note", "older", "", "", now, "", b"")
+            await set_wakeup(conn, "note", "older", workspace="", due=now)
 
     async def due(self, wakeup: Wakeup) -> None:
         """Handler of `note` wake-ups: some of those that were there before it was noted."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.discussion.sql import SQL
 from services.discussion.store import Store
-from services.discussion.wakeups import Wakeup, postpone
+from services.discussion.wakeups import Wakeup, postpone, set_wakeup
 from shared import idempotency, inbox
 
 EACH = timedelta(days=1)
@@ -27,7 +26,7 @@ class Tidying:
         """See to it that there is a wake-up for it."""
         async with self._store.transaction() as conn:
             now = await self._store.clock(conn)
-            await conn.execute(SQL["set_wakeup"], "tidy", "daily", "", "", now, "", b"")
+            await set_wakeup(conn, "tidy", "daily", workspace="", due=now)
 
     async def due(self, wakeup: Wakeup) -> None:
         """Handler of `tidy` wake-ups."""

@@ -55,7 +55,7 @@ from services.discussion.outcomes import Outcomes
 from services.discussion.purse import Short
 from services.discussion.sql import SQL
 from services.discussion.store import Loaded, Store
-from services.discussion.wakeups import Overtaken, Wakeup, drop
+from services.discussion.wakeups import Overtaken, Wakeup, drop, set_wakeup
 from services.discussion.words import explain
 from shared.bus import Bus
 from shared.database import Connection
@@ -243,15 +243,15 @@ class Turns:
             raise Overtaken
         gate, failure = again.gate, again.failure
         await self._store.change(conn, loaded, ParkTurn(turn=turn.id, gate=gate, failure=failure))
-        await conn.execute(
-            SQL["set_wakeup"],
+        await set_wakeup(
+            conn,
             "turn",
             turn.id,
-            wakeup.workspace,
-            loaded.id,
-            None,
-            f"{gate}@{wakeup.workspace}",
-            turn.model.encode(),
+            workspace=wakeup.workspace,
+            due=None,
+            discussion=loaded.id,
+            waits_for=f"{gate}@{wakeup.workspace}",
+            payload=turn.model.encode(),
         )
 
     async def _no_money(
@@ -271,15 +271,15 @@ class Turns:
             gate = f"budget:{against.purse.scope.value}"
             command = ParkTurn(turn=turn.id, gate=gate, failure=failure)
         await self._store.change(conn, loaded, command)
-        await conn.execute(
-            SQL["set_wakeup"],
+        await set_wakeup(
+            conn,
             "turn",
             turn.id,
-            wakeup.workspace,
-            loaded.id,
-            due,
-            waits_for,
-            turn.model.encode(),
+            workspace=wakeup.workspace,
+            due=due,
+            discussion=loaded.id,
+            waits_for=waits_for,
+            payload=turn.model.encode(),
         )
 
     async def _hold_back(
@@ -297,15 +297,15 @@ class Turns:
             HoldBack(turn=turn.id, reason=denied.reason, not_before=denied.not_before),
         )
         suspect = f"key:{access.ref.provider}@{access.ref.workspace}"
-        await conn.execute(
-            SQL["set_wakeup"],
+        await set_wakeup(
+            conn,
             "turn",
             turn.id,
-            wakeup.workspace,
-            loaded.id,
-            denied.not_before,
-            suspect if denied.reason == "suspect" else "",
-            turn.model.encode(),
+            workspace=wakeup.workspace,
+            due=denied.not_before,
+            discussion=loaded.id,
+            waits_for=suspect if denied.reason == "suspect" else "",
+            payload=turn.model.encode(),
         )
         if denied.reason in line.REASONS:
             rank = line.rank_of(denied.reason, turn.sent)
@@ -338,15 +338,13 @@ class Turns:
             access.key.version if access.key else 0,
             now,
         )
-        await conn.execute(
-            SQL["set_wakeup"],
+        await set_wakeup(
+            conn,
             "lease",
             attempt,
-            wakeup.workspace,
-            wakeup.discussion,
-            now + admission.LEASE,
-            "",
-            b"",
+            workspace=wakeup.workspace,
+            due=now + admission.LEASE,
+            discussion=wakeup.discussion,
         )
 
     async def _send(self, request: RunAttempt) -> None:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -53,6 +53,23 @@ class Wakeup:
 
 Handler = Callable[[Wakeup], Awaitable[None]]
 """Does what is due and removes or moves the wake-up in the transaction of its effect."""
+
+
+async def set_wakeup(
+    conn: Connection,
+    kind: str,
+    subject: str,
+    *,
+    workspace: str,
+    due: datetime | None,
+    discussion: str = "",
+    waits_for: str = "",
+    payload: bytes = b"",
+) -> None:
+    """Set it, or set it anew. Without a time only what it waits for wakes it."""
+    await conn.execute(
+        SQL["set_wakeup"], kind, subject, workspace, discussion, due, waits_for, payload
+    )
 
 
 class Wakeups:

@@ -23,6 +23,7 @@ from contracts.workflow_events import (
 from contracts.workflows import RunState
 from services.discussion.sql import SQL as DISCUSSION_SQL
 from services.discussion.store import Store
+from services.discussion.wakeups import set_wakeup
 from services.discussion.workflows import aggregate, definitions
 from services.discussion.workflows.aggregate import Asked, Going, Over, Run
 from services.discussion.workflows.members import SQL
@@ -118,8 +119,14 @@ class Runs:
         """What it was given goes, here and once all of it is there, on the bus too."""
         await self._journal.forget_words(conn, started.run)
         await conn.execute(SQL["forget_run"], started.run)
-        purge = ("purge", started.run, started.workspace, started.run, deleted.at, "", b"")
-        await conn.execute(DISCUSSION_SQL["set_wakeup"], *purge)
+        await set_wakeup(
+            conn,
+            "purge",
+            started.run,
+            workspace=started.workspace,
+            due=deleted.at,
+            discussion=started.run,
+        )
 
     async def find(self, conn: Connection, workspace: str, run: str) -> asyncpg.Record:
         """Its line in the list; NotFound where the workspace has no such run, Gone where it was
