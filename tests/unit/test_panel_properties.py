@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,29 +64,34 @@ def faults(draw: st.DrawFn) -> dict[tuple[int, Purpose, int], str]:
     return draw(st.dictionaries(who, what, max_size=4))
 
 
-def sat(
-    members: tuple[str, ...],
-    options: Options,
-    faulty: dict[tuple[int, Purpose, int], str] | None = None,
-    order: int = 1,
-) -> Sitting:
-    def fault(seat: Seat) -> str:
-        return (faulty or {}).get((seat.participant, seat.purpose, seat.round), "")
+@dataclass(frozen=True)
+class Plan:
+    """Who sits in a panel, how it goes about it, what goes wrong, and who speaks first."""
 
-    sitting = Sitting(members, options=options, fault=fault, dice=random.Random(order))
-    sitting.play()
-    return sitting
+    members: tuple[str, ...]
+    options: Options
+    faulty: dict[tuple[int, Purpose, int], str] = field(
+        default_factory=dict[tuple[int, Purpose, int], str]
+    )
+    order: int = 1
+
+    def play(self) -> Sitting:
+        def fault(seat: Seat) -> str:
+            return self.faulty.get((seat.participant, seat.purpose, seat.round), "")
+
+        dice = random.Random(self.order)
+        sitting = Sitting(self.members, options=self.options, fault=fault, dice=dice)
+        sitting.play()
+        return sitting
+
+
+plans = st.builds(Plan, panels(), wishes, faults(), st.integers())
 
 
 @few
-@given(panels(), wishes, faults(), st.integers())
-def test_it_ends_once_and_says_how(
-    members: tuple[str, ...],
-    options: Options,
-    faulty: dict[tuple[int, Purpose, int], str],
-    order: int,
-) -> None:
-    sitting = sat(members, options, faulty, order)
+@given(plans)
+def test_it_ends_once_and_says_how(plan: Plan) -> None:
+    sitting = plan.play()
 
     sitting.tell(Say(message="m", text="And?"))
     sitting.go_on()
@@ -97,27 +103,17 @@ def test_it_ends_once_and_says_how(
 
 
 @few
-@given(panels(), wishes, faults(), st.integers())
-def test_played_again_from_its_log_it_is_the_same(
-    members: tuple[str, ...],
-    options: Options,
-    faulty: dict[tuple[int, Purpose, int], str],
-    order: int,
-) -> None:
-    sitting = sat(members, options, faulty, order)
+@given(plans)
+def test_played_again_from_its_log_it_is_the_same(plan: Plan) -> None:
+    sitting = plan.play()
 
     assert aggregate.replay(sitting.log) == sitting.state
 
 
 @few
-@given(panels(), wishes, faults(), st.integers())
-def test_every_blocking_objection_is_resolved_or_on_record(
-    members: tuple[str, ...],
-    options: Options,
-    faulty: dict[tuple[int, Purpose, int], str],
-    order: int,
-) -> None:
-    sitting = sat(members, options, faulty, order)
+@given(plans)
+def test_every_blocking_objection_is_resolved_or_on_record(plan: Plan) -> None:
+    sitting = plan.play()
 
     recorded = {dissent.id for dissent in sitting.of(DissentRecorded)}
     ballots = sitting.of(BallotSubmitted)
@@ -145,14 +141,9 @@ def test_every_blocking_objection_is_resolved_or_on_record(
 
 
 @few
-@given(panels(), wishes, faults(), st.integers())
-def test_what_it_says_it_cost_is_what_was_billed(
-    members: tuple[str, ...],
-    options: Options,
-    faulty: dict[tuple[int, Purpose, int], str],
-    order: int,
-) -> None:
-    sitting = sat(members, options, faulty, order)
+@given(plans)
+def test_what_it_says_it_cost_is_what_was_billed(plan: Plan) -> None:
+    sitting = plan.play()
 
     metrics = sitting.conclusion.metrics
     slow = len(sitting.asked) - int(sitting.bill * 100)
@@ -165,7 +156,10 @@ def test_what_it_says_it_cost_is_what_was_billed(
 def test_who_speaks_first_decides_nothing(
     members: tuple[str, ...], options: Options, one: int, other: int
 ) -> None:
-    first, second = sat(members, options, order=one), sat(members, options, order=other)
+    first, second = (
+        Plan(members, options, order=one).play(),
+        Plan(members, options, order=other).play(),
+    )
 
     if "S1" in {stop.rule for each in (first, second) for stop in each.of(StopDecided)}:
         # Ballots were spared, but only where they could not have changed who leads.
@@ -183,7 +177,7 @@ def test_who_sits_where_decides_nothing(
 ) -> None:
     """Unless lots were drawn."""
     moved = tuple(dice.sample(members, len(members)))
-    first, second = sat(members, options), sat(moved, options)
+    first, second = Plan(members, options).play(), Plan(moved, options).play()
 
     rules = {tally.rule for each in (first, second) for tally in each.of(RoundTallied)}
     stops = {stop.rule for each in (first, second) for stop in each.of(StopDecided)}
@@ -197,7 +191,7 @@ def test_who_sits_where_decides_nothing(
 def test_the_word_consensus_is_only_used_where_the_ballots_carry_it(
     members: tuple[str, ...], options: Options, order: int
 ) -> None:
-    sitting = sat(members, options, order=order)
+    sitting = Plan(members, options, order=order).play()
 
     end = sitting.conclusion
     if end.outcome is Outcome.CONSENSUS and not options.closed:
@@ -217,7 +211,7 @@ def test_the_word_consensus_is_only_used_where_the_ballots_carry_it(
 def test_letters_are_fair_and_nothing_tells_whose_they_are(
     members: tuple[str, ...], options: Options, order: int
 ) -> None:
-    sitting = sat(members, options, order=order)
+    sitting = Plan(members, options, order=order).play()
 
     seen: Counter[tuple[str, str]] = Counter()
     for seat, messages, _ in sitting.asked:
