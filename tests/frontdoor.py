@@ -248,6 +248,15 @@ def heard(reader: Reader, text: str) -> Callable[[], Awaitable[bool]]:
     return whole
 
 
+def reached(reader: Reader, version: int) -> Callable[[], Awaitable[bool]]:
+    """It has read the journal up to there."""
+
+    async def so_far() -> bool:
+        return reader.last == version
+
+    return so_far
+
+
 def connected(reader: Reader, *, times: int) -> Callable[[], Awaitable[bool]]:
     async def so_often() -> bool:
         return reader.said.count(": connected") == times

@@ -8,13 +8,15 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import nkeys
 
-from shared.topology import CREDENTIALS, broker_config
+from contracts.subjects import ADMIN
+from shared.topology import CREDENTIALS, broker_config, ensure
 
 _PORT_TAKEN = "address already in use"
 
@@ -119,3 +121,15 @@ def _make_key(seed_file: Path) -> str:
     seed_file.write_bytes(bytes(seed))
     pair = nkeys.from_seed(bytearray(seed_file.read_bytes()))
     return bytes(pair.public_key).decode()
+
+
+@asynccontextmanager
+async def equipped(folder: Path) -> AsyncGenerator[NatsServer]:
+    """One that has the real streams and consumers."""
+    server = NatsServer(folder)
+    await server.start()
+    try:
+        await ensure(server.url, server.seed(ADMIN))
+        yield server
+    finally:
+        await server.stop()

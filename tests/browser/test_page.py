@@ -105,13 +105,19 @@ async def test_two_personas_answer_side_by_side_and_a_reload_loses_nothing(
     watched.behaved()
 
 
-async def test_a_lost_line_is_told_and_mended(
-    page: Page, line: Line, running_system: RunningSystem
-) -> None:
-    await page.goto(f"{line.url}/#token={running_system.token}")
+async def reading_over(line: Line, page: Page, system: RunningSystem) -> str:
+    """A discussion whose words come over this line."""
+    await page.goto(f"{line.url}/#token={system.token}")
     await expect(page.get_by_label("Your question")).to_be_visible()
     discussion = await ask(page, LONG)
     await expect(column(page, RILEY).locator(".answer")).to_have_text(re.compile(r"\w+ \w+"))
+    return discussion
+
+
+async def test_a_lost_line_is_told_and_mended(
+    page: Page, line: Line, running_system: RunningSystem
+) -> None:
+    discussion = await reading_over(line, page, running_system)
 
     # A proxy's 502 makes the browser give up for good: the page itself must come back.
     line.answer_502()
@@ -126,10 +132,7 @@ async def test_a_lost_line_is_told_and_mended(
 async def test_a_restarted_server_is_found_again(
     page: Page, line: Line, running_system: RunningSystem
 ) -> None:
-    await page.goto(f"{line.url}/#token={running_system.token}")
-    await expect(page.get_by_label("Your question")).to_be_visible()
-    discussion = await ask(page, LONG)
-    await expect(column(page, RILEY).locator(".answer")).to_have_text(re.compile(r"\w+ \w+"))
+    discussion = await reading_over(line, page, running_system)
 
     line.refuse()
     await expect(page.locator(".line")).to_have_text("connecting…")

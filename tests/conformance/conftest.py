@@ -8,23 +8,16 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from contracts.subjects import ADMIN
 from shared.bus import Bus
-from shared.topology import ensure
-from tests.nats_server import NatsServer
+from tests.nats_server import NatsServer, equipped
 
 Join = Callable[[str], Awaitable[Bus]]
 
 
 @pytest_asyncio.fixture
 async def broker(tmp_path: Path) -> AsyncGenerator[NatsServer]:
-    server = NatsServer(tmp_path / "nats")
-    await server.start()
-    try:
-        await ensure(server.url, server.seed(ADMIN))
+    async with equipped(tmp_path / "nats") as server:
         yield server
-    finally:
-        await server.stop()
 
 
 @pytest_asyncio.fixture

@@ -237,18 +237,7 @@ async def test_a_key_added_a_moment_ago_is_known(house: House, model: str) -> No
             fingerprint="f",
         )
     )
-    await house.vault.bus.request(
-        command_subject("discussion", "probe"),
-        ProbeKey(
-            workspace="default",
-            provider="kimi",
-            endpoint=ENDPOINT,
-            key="k1",
-            version=1,
-        ),
-        ProbeResult,
-        within=WITHIN,
-    )
+    await house.probe("k1")
 
     discussion = await house.open("riley-engstrom", model=model)
 

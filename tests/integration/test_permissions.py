@@ -20,9 +20,9 @@ from shared.bus import Bus
 from shared.connection import Connection
 from shared.message import Message
 from shared.nats_client import NatsClient
-from shared.topology import CREDENTIALS, ensure, permissions_of
+from shared.topology import CREDENTIALS, permissions_of
 from tests.eventually import eventually
-from tests.nats_server import NatsServer
+from tests.nats_server import NatsServer, equipped
 
 EDGE, VAULT, ADAPTER, DISCUSSION, PERSONA = (
     "edge",
@@ -237,13 +237,8 @@ class Trial:
 
 @pytest_asyncio.fixture
 async def broker(tmp_path: Path) -> AsyncGenerator[NatsServer]:
-    server = NatsServer(tmp_path / "nats")
-    await server.start()
-    try:
-        await ensure(server.url, server.seed(ADMIN))
+    async with equipped(tmp_path / "nats") as server:
         yield server
-    finally:
-        await server.stop()
 
 
 @pytest_asyncio.fixture

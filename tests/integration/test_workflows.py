@@ -242,18 +242,24 @@ async def test_what_does_not_fit_the_budget_is_not_asked(house: House) -> None:
     assert house.adapter.attempts == []
 
 
-async def test_a_cancelled_run_takes_its_discussions_along(house: House) -> None:
-    async def says_nothing(adapter: Adapter, command: RunAttempt) -> None:
-        await adapter.say(command, "Well")
+async def under_way(house: House) -> str:
+    """A run whose first step has been asked and does not come to an end."""
 
-    house.adapter.script = says_nothing
-    await define(house, TEA)
-    run = await start(house, "tea", {"guest": "Ada"})
+    async def says_little(adapter: Adapter, command: RunAttempt) -> None:
+        await adapter.say(command, "Well")
 
     async def asked() -> bool:
         return bool(house.adapter.attempts)
 
+    house.adapter.script = says_little
+    await define(house, TEA)
+    run = await start(house, "tea", {"guest": "Ada"})
     await eventually(asked)
+    return run
+
+
+async def test_a_cancelled_run_takes_its_discussions_along(house: House) -> None:
+    run = await under_way(house)
     for _ in range(2):
         await house.ask("cancel_run", CancelRun(workspace="default", run=run, by="ada"), Done)
     view = await reaches(house, run, RunState.CANCELLED)
@@ -262,17 +268,7 @@ async def test_a_cancelled_run_takes_its_discussions_along(house: House) -> None
 
 
 async def test_a_step_whose_discussion_is_deleted_fails_and_its_run_ends(house: House) -> None:
-    async def says_nothing(adapter: Adapter, command: RunAttempt) -> None:
-        await adapter.say(command, "Well")
-
-    house.adapter.script = says_nothing
-    await define(house, TEA)
-    run = await start(house, "tea", {"guest": "Ada"})
-
-    async def asked() -> bool:
-        return bool(house.adapter.attempts)
-
-    await eventually(asked)
+    run = await under_way(house)
     (ideas, _) = (await seen(house, run)).steps
     gone = DeleteDiscussion(workspace="default", discussion=ideas.discussion, by="ada")
     await house.ask("delete", gone, Done)

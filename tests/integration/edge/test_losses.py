@@ -6,18 +6,14 @@ from datetime import timedelta
 
 from tests.brokers import OwnBroker
 from tests.eventually import eventually
-from tests.frontdoor import Edge, Started, heard
+from tests.frontdoor import Edge, Started, heard, reached
 
 
 async def test_a_fact_that_the_bus_lost_is_read_from_the_log(edge: Edge) -> None:
     await edge.behind.begin()
     reader = edge.reader()
     following = edge.follow(reader)
-
-    async def joined() -> bool:
-        return reader.last == 2
-
-    await eventually(joined)
+    await eventually(reached(reader, 2))
     await edge.behind.fact("TurnWaiting", lost=True, turn="t", reason="throttled")
     await edge.behind.finish("done")
 
@@ -29,11 +25,7 @@ async def test_text_that_overtakes_its_attempt_waits_for_it(edge: Edge) -> None:
     await edge.behind.fact("DiscussionOpened")
     reader = edge.reader()
     following = edge.follow(reader)
-
-    async def joined() -> bool:
-        return reader.last == 1
-
-    await eventually(joined)
+    await eventually(reached(reader, 1))
     await edge.behind.say("Hello", at=0)
     await edge.behind.fact("AttemptStarted", turn="t", attempt="a")
     await eventually(heard(reader, "Hello"))
@@ -45,11 +37,7 @@ async def test_text_of_an_attempt_that_nobody_announced_makes_the_edge_look(edge
     await edge.behind.fact("DiscussionOpened")
     reader = edge.reader()
     following = edge.follow(reader)
-
-    async def joined() -> bool:
-        return reader.last == 1
-
-    await eventually(joined)
+    await eventually(reached(reader, 1))
     await edge.behind.fact("AttemptStarted", lost=True, turn="t", attempt="a")
     await edge.behind.say("Hello", at=0)
     await eventually(heard(reader, "Hello"))
@@ -85,10 +73,7 @@ async def test_a_broker_that_restarts_costs_a_viewer_nothing(
     await own_broker.start()
     await own_broker.broker.ensure()
 
-    async def caught_up() -> bool:
-        return reader.last == 3
-
-    await eventually(caught_up, within=timedelta(seconds=20))
+    await eventually(reached(reader, 3), within=timedelta(seconds=20))
     await edge.behind.finish("Hello there")
     assert await following == 200
     assert reader.connections == 1
