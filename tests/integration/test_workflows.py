@@ -225,6 +225,24 @@ async def test_a_step_that_fails_names_why_and_a_fork_does_it_again(house: House
     assert len(house.adapter.attempts) == 4, "two for the ideas, one plan, and that one again"
 
 
+async def test_a_step_is_not_asked_about_words_that_are_gone(house: House) -> None:
+    house.adapter.script = sensible
+    await define(house, TEA)
+    run = await start(house, "tea", {"guest": "Ada"})
+    ideas = (await reaches(house, run, RunState.COMPLETED)).steps[0]
+    gone = DeleteDiscussion(workspace="default", discussion=ideas.discussion, by="ada")
+    await house.ask("delete", gone, Done)
+    asked = len(house.adapter.attempts)
+
+    fork = ForkRun(workspace="default", run=run, step="plan", by="ada")
+    forked = (await house.ask("fork_run", fork, RunAccepted)).run
+    view = await reaches(house, forked, RunState.FAILED)
+
+    assert view.steps[1].problem == "What `ideas` came to has been deleted."
+    assert view.steps[1].next_step == "Fork the run at `ideas` to do it again."
+    assert len(house.adapter.attempts) == asked
+
+
 async def test_who_cannot_be_asked_fails_the_step_with_what_to_do(house: House) -> None:
     await define(house, TEA.replace("morgan-castellano", "nobody-at-all"))
     view = await reaches(house, await start(house, "tea", {"guest": "A"}), RunState.FAILED)

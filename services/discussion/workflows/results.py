@@ -34,8 +34,8 @@ class Result:
     next_step: str = ""
 
     @property
-    def ended(self) -> bool:
-        return self.state in ENDED
+    def deleted(self) -> bool:
+        return self.outcome == GONE.outcome
 
 
 GONE = Result(

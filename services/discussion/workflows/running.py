@@ -43,7 +43,7 @@ from services.discussion.workflows.journal import Loaded, Runs
 from services.discussion.workflows.members import SQL
 from services.discussion.workflows.process import AskJudgeNext, BeginNext
 from services.discussion.workflows.results import Result
-from services.discussion.workflows.templates import CannotRender, is_true, render
+from services.discussion.workflows.templates import CannotRender, WordsGone, is_true, render
 from shared.database import Connection
 
 DELETED = "deleted"
@@ -175,9 +175,7 @@ class Running:
             if not prompt:
                 raise CannotRender("The prompt came out empty: say something in it.")
         except CannotRender as error:
-            await self._refuse(
-                loaded, thing.step, thing.candidate, str(error), "Fork the run then."
-            )
+            await self._refuse(loaded, thing.step, thing.candidate, str(error), error.next_step)
             return
         wish = asking.discussion(started, step, thing.candidate, prompt)
         await self._open(loaded, step, thing.candidate, wish)
@@ -208,7 +206,9 @@ class Running:
                 progress = state.steps.get(name)
                 match progress.phase if progress else None:
                     case Completed(discussion):
-                        found[name] = await self._result(conn, discussion)
+                        found[name] = heard = await self._result(conn, discussion)
+                        if heard.deleted:
+                            raise WordsGone(name)
                     case Skipped():
                         found[name] = None
                     case _:

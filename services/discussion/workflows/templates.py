@@ -54,6 +54,16 @@ class Mention:
 class CannotRender(Exception):
     """The template cannot be filled in; the message says why and what to do."""
 
+    next_step = "Fork the run then."
+
+
+class WordsGone(CannotRender):
+    """It speaks of a step whose discussion has been deleted."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__(f"What `{step}` came to has been deleted.")
+        self.next_step = f"Fork the run at `{step}` to do it again."
+
 
 # --- Filters --------------------------------------------------------------------------------
 
