@@ -163,6 +163,9 @@ class Provider:
     account_header: str = ""
     """Header of its answers that names the account, in lower case: keys of one account share its
     limits. Many name it in the words of an error, too."""
+    limit_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Limit (`rpm`, `tpm`, `tpd`) → header of its answers, in lower case, that names it. They are
+    believed where a limit was reached, and only lower what is assumed."""
     balance_path: str = ""
     """Where the account's balance is told, below the endpoint; not everybody tells."""
     absent: str = ""
@@ -380,6 +383,8 @@ OPENAI = Provider(
     docs="https://platform.openai.com/docs/api-reference/chat",
     keeps_schemas=True,
     account_header="openai-organization",
+    # platform.openai.com/docs/guides/rate-limits, "Rate limits in headers".
+    limit_headers={"rpm": "x-ratelimit-limit-requests", "tpm": "x-ratelimit-limit-tokens"},
     # Its list tells nothing but names: platform.openai.com/docs/models.
     not_for_chat=(
         "embedding",
@@ -440,6 +445,11 @@ ANTHROPIC = Provider(
     key_prefixes={"sk-ant-": "global"},
     docs="https://docs.anthropic.com/en/api/messages",
     account_header="anthropic-organization-id",
+    # docs.anthropic.com/en/api/rate-limits, "Response headers".
+    limit_headers={
+        "rpm": "anthropic-ratelimit-requests-limit",
+        "tpm": "anthropic-ratelimit-tokens-limit",
+    },
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
     # From Opus 4.7 on any temperature is a 400, "`temperature` is deprecated for this model"
     # (BerriAI/litellm#26444). Before, 4.5 refused "temperature and top_p" together
@@ -580,6 +590,8 @@ GROQ = Provider(
     docs="https://console.groq.com/docs/api-reference",
     # Its refusals for tokens a day name a limit, what is used of it, and a wait of minutes.
     rolling_day=True,
+    # Its header for requests is about those of a day (console.groq.com/docs/rate-limits).
+    limit_headers={"tpm": "x-ratelimit-limit-tokens"},
     reasoning=Reasoning.PLAIN_FIELD,
     # Speech in, speech out, and guards (console.groq.com/docs/models); its list does not tell.
     not_for_chat=("whisper", "tts", "orpheus", "guard"),

@@ -15,6 +15,8 @@ from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import NamedTuple
 
+from msgspec import structs
+
 from contracts.failures import Evidence, FailureClass
 from contracts.providers import Provider
 from services.provider_adapter.answer import Told
@@ -218,6 +220,10 @@ def verdict(
     elif meaning == _AUTH and len(row.regions) > 1:
         # A key of the vendor's other platform is refused in the same words as a wrong one.
         hint = "region"
+    if meaning.class_ is FailureClass.THROTTLED:
+        # Which of them was reached, only the words tell: headers name them all.
+        named = {**limits_by(headers, row), **evidence.limits}
+        evidence = structs.replace(evidence, limits=named)
     return Verdict(meaning.class_, evidence, hint)
 
 
@@ -308,6 +314,16 @@ def limits_in(message: str) -> dict[str, int]:
     for name, pattern in _LIMITS:
         if (match := pattern.search(message)) is not None:
             found[name] = int(next(group for group in match.groups() if group))
+    return {name: limit for name, limit in found.items() if limit > 0}
+
+
+_NUMBER = re.compile(r"[0-9]{1,12}")
+
+
+def limits_by(headers: Mapping[str, str], row: Provider) -> dict[str, int]:
+    """The limits that the headers name, where this provider's do."""
+    told = {limit: headers.get(name, "").strip() for limit, name in row.limit_headers.items()}
+    found = {limit: int(value) for limit, value in told.items() if _NUMBER.fullmatch(value)}
     return {name: limit for name, limit in found.items() if limit > 0}
 
 

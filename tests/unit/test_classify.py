@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.failures import FailureClass
-from contracts.providers import KIMI
+from contracts.providers import ANTHROPIC, GROQ, KIMI, OPENAI, Provider
 from services.provider_adapter import classify
 from services.provider_adapter.classify import Verdict, limits_in, retry_after
 from services.provider_adapter.dialects import openai_chat
@@ -161,6 +161,46 @@ def test_limits_come_from_the_words() -> None:
     assert limits_in("reached organization TPM rate limit, current:52, limit:50") == {"tpm": 50}
     assert limits_in("on tokens per minute (TPM): Limit 8000, Requested 9411") == {"tpm": 8000}
     assert limits_in("RPM limit of 0: 0") == {}
+
+
+OPENAI_HEADERS = {"x-ratelimit-limit-requests": "60", "x-ratelimit-limit-tokens": "150000"}
+ANTHROPIC_HEADERS = {
+    "anthropic-ratelimit-requests-limit": "50",
+    "anthropic-ratelimit-tokens-limit": "30000",
+}
+
+
+def limits_of(row: Provider, status: int, headers: dict[str, str], message: str) -> dict[str, int]:
+    body = json.dumps({"error": {"message": message}}).encode()
+    return openai_chat.failure(status, headers, body, row, now=NOW).evidence.limits
+
+
+def test_limits_come_from_the_headers_that_the_row_names() -> None:
+    slow = "Rate limit reached, too many requests"
+    assert limits_of(OPENAI, 429, OPENAI_HEADERS, slow) == {"rpm": 60, "tpm": 150_000}
+    assert limits_of(ANTHROPIC, 429, ANTHROPIC_HEADERS, slow) == {"rpm": 50, "tpm": 30_000}
+    # Groq's are requests of a day, and tokens of a minute.
+    assert limits_of(GROQ, 429, OPENAI_HEADERS, slow) == {"tpm": 150_000}
+    assert limits_of(KIMI, 429, OPENAI_HEADERS, slow) == {}
+
+
+def test_what_the_words_name_counts_before_what_the_headers_name() -> None:
+    said = "Rate limit reached on tokens per minute (TPM): Limit 8000, Requested 9411"
+    assert limits_of(OPENAI, 429, OPENAI_HEADERS, said) == {"rpm": 60, "tpm": 8_000}
+    refused = json.dumps({"error": {"message": said}}).encode()
+    assert openai_chat.failure(429, OPENAI_HEADERS, refused, OPENAI, now=NOW).hint == "tokens"
+
+
+@pytest.mark.parametrize("value", ["", "0", "-1", "many", "1e3", "9" * 30, "60, 60;w=60", "\u0663"])
+def test_a_header_that_names_no_number_names_no_limit(value: str) -> None:
+    slow = "Rate limit reached, too many requests"
+    assert limits_of(OPENAI, 429, {"x-ratelimit-limit-requests": value}, slow) == {}
+
+
+def test_headers_name_limits_only_where_a_limit_was_reached() -> None:
+    """They stand on every answer; a wrong key or a sick provider is no reason to go slower."""
+    assert limits_of(OPENAI, 401, OPENAI_HEADERS, "Incorrect API key provided") == {}
+    assert limits_of(OPENAI, 503, OPENAI_HEADERS, "overloaded") == {}
 
 
 # --- Nothing that a provider says can hurt --------------------------------------------------
