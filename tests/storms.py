@@ -138,8 +138,11 @@ async def storm_in(system: RunningSystem) -> AsyncGenerator[Storm]:
         finally:
             for viewer in storm.viewers:
                 viewer.cancel()
-            await asyncio.gather(*storm.viewers, return_exceptions=True)
+            seen = await asyncio.gather(*storm.viewers, return_exceptions=True)
             await provider.is_mended()
+        # Who was watching watched until the end, or until now: without them it is another story.
+        troubled = [one for one in seen if isinstance(one, Exception)]
+        assert not troubled, troubled
 
 
 @asynccontextmanager

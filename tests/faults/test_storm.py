@@ -21,7 +21,7 @@ from tests.storms import TERMINAL, Storm, replicas, storm_in, stormy
 from tests.systems import RunningSystem
 
 pytestmark = pytest.mark.slow
-
+"""Two minutes of a fault are half a minute each here, and a storm has a system of its own."""
 
 RPM, CONCURRENCY = 100, 15
 QUESTIONS = [f"Tea, or coffee? ({number})" for number in range(30)]
@@ -117,6 +117,7 @@ async def test_two_minutes_of_503(storm: Storm) -> None:
     await storm.provider.is_mended()
     found = await storm.reach(discussions, *TERMINAL)
 
+    assert {request.status for request in in_the_fault} == {503}, "nobody was answered meanwhile"
     assert len(in_the_fault) <= 40
     assert {each["state"] for each in found} == {"completed"}, "no turn is used up by looking"
 
@@ -131,6 +132,7 @@ async def test_two_minutes_of_429(storm: Storm) -> None:
     await storm.provider.is_mended()
     found = await storm.reach(discussions, *TERMINAL)
 
+    assert {request.status for request in in_the_fault} == {429}, "nobody was answered meanwhile"
     assert len(in_the_fault) <= 40
     assert {each["state"] for each in found} == {"completed"}
 
@@ -178,6 +180,8 @@ async def test_a_drill_of_faults_costs_few_requests_more(storm: Storm) -> None:
     assert [turn for turn in turns if turn["state"] != "completed"] == []
     asked = [request for request in await storm.asked() if request.chat]
     assert len(asked) == sum(turn["attempts"] for turn in turns)
+    assert {500, 503, 429} <= {request.status for request in asked}, "there were faults to survive"
+    assert len(asked) > len(turns), "and some of them cost a request"
     assert len(asked) <= 1.2 * len(turns)
     assert max(turn["attempts"] for turn in turns) <= 4
 

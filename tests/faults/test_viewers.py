@@ -161,7 +161,7 @@ async def test_two_hundred_viewers_and_a_thousand_idle_ones(client: Client) -> N
     await eventually(back_to_normal, within=timedelta(seconds=30))
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a restart of the edge, and the seconds over which its viewers come back
 async def test_after_a_restart_of_the_edge_nobody_comes_in_a_crowd(client: Client) -> None:
     system = client.system
     discussion = await client.open("[[rate: 20 ; many: 400]] while the edge restarts")
@@ -172,11 +172,14 @@ async def test_after_a_restart_of_the_edge_nobody_comes_in_a_crowd(client: Clien
     os.kill(await pid_of(system, "edge"), signal.SIGTERM)
     await asyncio.wait_for(asyncio.gather(*following), 90)
 
-    again = [at for viewer in viewers for at in viewer.tries[1:]]
     assert all(len(viewer.tries) > 1 for viewer in viewers)
-    seconds = Counter(int(at - min(again)) for at in again)
-    mean = len(again) / (max(seconds) + 1)
-    assert max(seconds.values()) <= 3 * mean, seconds
+    again = sorted(at for viewer in viewers for at in viewer.tries[1:])
+    # Three seconds lie between the least and the most that they were told. All at one moment would
+    # be a peak that is its own mean, so the length of it counts as well.
+    assert again[-1] - again[0] >= 2, "they came all at once"
+    halves = Counter(int(2 * (at - again[0])) for at in again)
+    mean = len(again) / (max(halves) + 1)
+    assert max(halves.values()) <= 3 * mean, halves
     found = await until_terminal(client, discussion)
     for viewer in viewers:
         assert viewer.versions == list(range(1, found["version"] + 1))
@@ -192,6 +195,7 @@ SPEECHES = [
 ]
 
 
+# 500 have their turn in `make test/faults`: two minutes of coming and going.
 @pytest.mark.parametrize("histories", [60, pytest.param(500, marks=pytest.mark.slow)])
 async def test_what_a_reader_saw_is_the_journal_over_any_history_of_reconnects(
     client: Client, dice: random.Random, histories: int
@@ -226,6 +230,10 @@ async def test_what_a_reader_saw_is_the_journal_over_any_history_of_reconnects(
 
     for reader in readers:
         assert [(fact.name, fact.data) for fact in reader.facts] == journals[reader.address]
+    live = sum(any(reader.text.values()) for reader in readers)
+    assert live > histories / 2, "what is compared was heard live, too, and by most"
+    dropped = sum(reader.connections > 1 for reader in readers)
+    assert dropped > histories / 2, "they did drop"
     for discussion in discussions:
         found = await client.read(discussion)
         told = client.system.reader(discussion).address
