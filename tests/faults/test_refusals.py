@@ -14,7 +14,12 @@ from msgspec.structs import replace
 
 from contracts.attempts import RunAttempt
 from contracts.discussion import DiscussionState
-from contracts.discussion_events import AttemptFailed, AttemptStarted, TurnCompleted
+from contracts.discussion_events import (
+    AttemptFailed,
+    AttemptStarted,
+    TurnCompleted,
+    TurnWaiting,
+)
 from contracts.failures import FailureClass
 from services.discussion.spending import MEMORY
 from services.discussion.wakeups import AT_ONCE
@@ -415,6 +420,37 @@ async def test_half_of_all_answers_fail_for_ten_minutes(house: House, dice: rand
         ordinary = [e for e in story if isinstance(e, AttemptStarted) and not e.trial]
         again += max(0, len(ordinary) - len(firsts))
     assert again <= 10 + 0.1 * successes + elapsed / 30
+
+
+async def test_what_is_tried_again_comes_out_of_a_purse_and_waits_where_it_is_empty(
+    house: House,
+) -> None:
+    """Too seldom for the breaker: of three requests, one fails. Ten retries are in the purse, and
+    what comes in meanwhile is less than goes out."""
+    await limit(house, rpm=60_000, concurrency=100)
+    await prove_the_key(house)
+    again = 0
+    while True:
+        house.adapter.script = once(failing("transient", 500))
+        (stumbles,) = await talks(house, 1)
+        await house.reaches(stumbles, WAITING)
+        await at_rest(house)
+        await passes(house, 2)
+        await at_rest(house)
+        if (await house.view(stumbles)).state is WAITING:
+            break
+        again += 1
+        assert again <= 20, "nobody has to wait for the purse"
+        for talk in await talks(house, 2):
+            await house.reaches(talk, COMPLETED)
+
+    assert again >= 10
+    assert await breakers(house) == 0
+    story = (await written(house)).stories[stumbles]
+    waits = [event for event in story if isinstance(event, TurnWaiting)]
+    assert waits[-1].reason == "retries"
+    await passes(house, waits[-1].not_before.timestamp() - (await now(house)).timestamp() + 1)
+    await house.reaches(stumbles, COMPLETED)
 
 
 # --- One account, many who want it ----------------------------------------------------------
