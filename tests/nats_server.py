@@ -29,6 +29,8 @@ class NatsServer:
     open_to_all: bool = False
     jetstream: bool = True
     port: int = 0
+    monitor: str = ""
+    """`host:port` of the pages on which it tells about itself; empty for none."""
     public_keys: Mapping[str, str] = field(default_factory=dict[str, str])
     _process: asyncio.subprocess.Process | None = None
 
@@ -78,7 +80,7 @@ class NatsServer:
             return f'listen: "{listen}"\nmax_payload: 8MB\n{streams}'
         if not self.public_keys:
             self.public_keys = {name: _make_key(self.folder / f"{name}.nk") for name in CREDENTIALS}
-        return broker_config(self.public_keys, listen=listen, store=store)
+        return broker_config(self.public_keys, listen=listen, store=store, monitor=self.monitor)
 
     async def _runs_on(self, port: int) -> bool:
         """Start it there; False if the port was taken in between."""

@@ -8,10 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from contracts.failures import Unreachable
 from contracts.subjects import ADMIN, CHUNKS, EVENTS, OUTCOMES, STREAMS, event_subject
+from local.ports import LOOPBACK, free_port
 from shared.bus import Bus
 from shared.topology import CannotEnsure, ask, broker_config, ensure
 from tests.conformance.conftest import Join
@@ -38,6 +40,21 @@ async def test_streams_are_as_declared(join: Join) -> None:
         for consumer in stream.consumers:
             path = f"CONSUMER.INFO.{stream.name}.{consumer.name}"
             assert (await config_of(admin, path))["filter_subject"] == consumer.filter
+
+
+async def test_what_is_acknowledged_is_on_disk(tmp_path: Path) -> None:
+    """By default it would be there within two minutes: too late for a machine that loses power."""
+    server = NatsServer(tmp_path / "nats", monitor=f"{LOOPBACK}:{free_port()}")
+    await server.start()
+    try:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"http://{server.monitor}/varz") as answer,
+        ):
+            told = await answer.json()
+    finally:
+        await server.stop()
+    assert told["jetstream"]["config"]["sync_always"] is True
 
 
 async def test_doing_it_again_changes_nothing(broker: NatsServer, join: Join) -> None:

@@ -79,7 +79,7 @@ async def disk_and_client(tmp_path: Path) -> AsyncGenerator[tuple[Path, Client]]
     erase(home)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a system of its own on a disk of its own, and a broker that starts again
 async def test_without_room_on_the_brokers_disk_nothing_is_lost(
     disk_and_client: tuple[Path, Client],
 ) -> None:

@@ -26,6 +26,8 @@ SPEECH = "[[rate: 20 ; many: 60]]"
 """Three seconds of text."""
 
 MINUTES = pytest.mark.slow
+"""The longer of two lengths of one fault: `make test` has the shorter one."""
+
 SOON = timedelta(seconds=90)
 
 

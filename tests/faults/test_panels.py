@@ -132,7 +132,7 @@ async def asked_once(house: House, talk: str) -> None:
     invariants.one_request_for_one_attempt(await written(house), house.adapter.attempts)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a kill and a start of discussion for each of some twenty facts, twice
 @pytest.mark.parametrize("kept", [True, False], ids=["after the commit", "before the commit"])
 async def test_killed_at_every_boundary_a_panel_comes_to_the_same_result(
     house: House, tmp_path: Path, kept: bool

@@ -194,6 +194,7 @@ async def forget_the_dead(pool: Pool) -> None:
     await eventually(gone)
 
 
+# At each boundary discussion is killed and started once: all of them take minutes.
 @pytest.mark.parametrize(
     "every", [4, pytest.param(1, marks=pytest.mark.slow)], ids=["some boundaries", "all of them"]
 )

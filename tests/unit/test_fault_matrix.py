@@ -11,7 +11,7 @@ import pytest
 
 from local.home import CHECKOUT
 
-LAST = 75
+LAST = 82
 Row = tuple[int, list[str], str]
 
 
