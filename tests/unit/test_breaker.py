@@ -143,6 +143,24 @@ def test_a_rest_is_spread_and_never_longer_than_five_minutes(dice: float, rests:
     assert timedelta(seconds=8) <= after.open_until - NOON <= LONGEST_REST
 
 
+@pytest.mark.parametrize(("dice", "seconds"), [(0.0, 8), (0.5, 10), (1.0, 12)])
+def test_a_rest_is_up_to_a_fifth_shorter_or_longer(dice: float, seconds: float) -> None:
+    opened = Breaker()
+    for number in range(5):
+        opened = failed(opened, f"a{number}", DOWN, NOON, dice=lambda: dice)
+
+    assert opened.open_until == NOON + timedelta(seconds=seconds)
+
+
+def test_a_stream_that_broke_counts_half() -> None:
+    breaker = succeeded(Breaker(), "s", NOON)
+    for number in range(5):
+        breaker = failed(breaker, f"m{number}", FailureClass.MIDSTREAM, NOON, dice=half)
+
+    assert ask(breaker, NOON) == Pass(), "five of six, and not half of them"
+    assert isinstance(ask(failed(breaker, "d", DOWN, NOON, dice=half), NOON), Stay)
+
+
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from(["ask", "fail", "win", "lost"]), st.floats(0, 40)), max_size=80

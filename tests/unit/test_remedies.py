@@ -102,6 +102,23 @@ def test_nothing_is_tried_more_often_than_is_sensible(class_: FailureClass, most
         assert isinstance(after(most - 1), Wait)
 
 
+def test_an_answer_is_gone_on_with_once_and_then_begun_anew() -> None:
+    def after(*, resumed: bool = False, heard_more: bool = True) -> object:
+        trouble = Trouble(
+            class_=FailureClass.MIDSTREAM,
+            model=KIMI,
+            goes_on=True,
+            resumed=resumed,
+            heard_more=heard_more,
+        )
+        return remedy(trouble, dice=lambda: 0.5)
+
+    assert after() == Wait(timedelta(seconds=0.5), keep=True)
+    assert after(resumed=True) == Wait(timedelta(seconds=0.5), keep=False)
+    # Where nothing more was heard, nothing was tried: it may still go on.
+    assert after(resumed=True, heard_more=False) == Wait(timedelta(seconds=0.5), keep=True)
+
+
 def test_who_goes_to_see_for_all_is_none_the_poorer_for_what_it_found() -> None:
     trouble = Trouble(
         class_=FailureClass.THROTTLED,
