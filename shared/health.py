@@ -6,6 +6,7 @@ busy, and costs nothing when nobody asks.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
@@ -15,6 +16,13 @@ import prometheus_client
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+TASKS = prometheus_client.Gauge("parley_tasks", "Tasks of the event loop that are not done")
+
+
+def count_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """From now on the metrics tell how many tasks this loop has: what is left behind adds up."""
+    TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
 
 
 class _Silent(WSGIRequestHandler):

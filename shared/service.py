@@ -98,6 +98,7 @@ class Service(Generic[S]):
     async def run(self, wire: Callable[[Service[S]], Awaitable[None]]) -> int:
         """Wire the service, stay until told to stop, leave in good order. Returns the exit code."""
         loop = asyncio.get_running_loop()
+        health.count_tasks(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         obstacle: Exception | None = None

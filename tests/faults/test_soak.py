@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import signal
 from collections import Counter, defaultdict
 from collections.abc import Generator
@@ -16,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from statistics import linear_regression, mean
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -66,6 +68,10 @@ class Meters:
     threads: dict[tuple[str, int], list[tuple[float, float]]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    tasks: dict[tuple[str, int], list[tuple[float, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """Of the edge, which has some for each viewer and tells how many."""
     outbox: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
 
     async def sample(self) -> None:
@@ -79,6 +85,9 @@ class Meters:
                     self._read(name, pid, loop.time())
                 except OSError:
                     continue  # it has just died
+            edge = facts.processes.get("edge", 0) if facts else 0
+            if (count := await tasks_of_the_edge(self.system)) is not None:
+                self.tasks["edge", edge].append((loop.time(), count))
             self.outbox.append((loop.time(), await outbox(self.system)))
             await asyncio.sleep(SAMPLE)
 
@@ -92,6 +101,19 @@ class Meters:
         self.memory[name, pid].append((at, float(status["VmRSS"].split()[0]) * 1024))
         self.threads[name, pid].append((at, float(status["Threads"])))
         self.descriptors[name, pid].append((at, float(len(list((place / "fd").iterdir())))))
+
+
+async def tasks_of_the_edge(system: RunningSystem) -> float | None:
+    """None while it is away."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http,
+            http.get(f"{system.url}/metrics") as answer,
+        ):
+            found = re.search(r"^parley_tasks (\S+)$", await answer.text(), re.MULTILINE)
+    except (aiohttp.ClientError, TimeoutError):
+        return None
+    return float(found[1]) if found else None
 
 
 async def outbox(system: RunningSystem) -> float:
@@ -206,9 +228,11 @@ def report(meters: Meters) -> None:
     """One line for each process that lived for most of the time; what grows, fails."""
     longest = max(map(len, meters.memory.values()))
     findings: list[str] = []
+    looked_at: set[str] = set()
     for who, series in meters.memory.items():
         if len(series) < max(longest // 3, 6):
             continue
+        looked_at.add(who[0])
         more, held = growth(series)
         opened_more, opened_mean = growth(meters.descriptors[who])
         threads_more, _ = growth(meters.threads[who])
@@ -219,4 +243,14 @@ def report(meters: Meters) -> None:
         print(line)  # noqa: T201
         if more > max(0.15 * held, 16 * MEGABYTE) or opened_more > 20 or threads_more > 4:
             findings.append(line)
+    for who, series in meters.tasks.items():
+        if len(series) < max(longest // 3, 6):
+            continue
+        looked_at.add("tasks")
+        more, held = growth(series)
+        print(f"{who[0]:17} {held:6.0f} tasks {more:+6.1f}")  # noqa: T201
+        if more > 50:
+            findings.append(f"{who[0]}: {held:.0f} tasks, {more:+.1f}")
     assert not findings, findings
+    # Who is killed again and again lives too short a life to be judged; not all of them do.
+    assert len(looked_at) > len(SERVICES) / 2, looked_at

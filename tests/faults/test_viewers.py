@@ -124,13 +124,15 @@ async def test_two_hundred_viewers_and_a_thousand_idle_ones(client: Client) -> N
     memory = await figure(client, "process_resident_memory_bytes")
     files = await figure(client, "process_open_fds")
     before = int(await figure(client, "parley_edge_streams"))
+    tasks = await figure(client, "parley_tasks")
     silent = await client.open(f"{SILENT} for a thousand")
     idle = [Viewer(system, silent) for _ in range(1_000)]
     idling = [asyncio.create_task(viewer.follow()) for viewer in idle]
 
     async def all_are_in() -> bool:
         # Who comes when a thousand have come within the second is asked to come a little later.
-        return await figure(client, "parley_edge_streams") == before + 1_000
+        assert await figure(client, "parley_edge_streams") == before + 1_000
+        return await figure(client, "parley_tasks") >= tasks + 1_000
 
     await eventually(all_are_in, within=timedelta(seconds=60))
     watched = await client.open("[[rate: 20 ; many: 300]] for two hundred viewers")
@@ -154,6 +156,7 @@ async def test_two_hundred_viewers_and_a_thousand_idle_ones(client: Client) -> N
     async def back_to_normal() -> bool:
         assert await figure(client, "parley_edge_streams") == before
         assert await figure(client, "process_open_fds") <= files + 5
+        assert await figure(client, "parley_tasks") <= tasks + 5
         grown = await figure(client, "process_resident_memory_bytes") - memory
         assert grown <= MORE_MEMORY, f"{grown / (1 << 20):.1f} MiB more"
         return True
