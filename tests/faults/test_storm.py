@@ -6,10 +6,15 @@ again. Time runs four times as fast for whoever waits.
 
 from __future__ import annotations
 
+import asyncio
+import os
+import random
+import signal
 from collections.abc import AsyncGenerator, Generator
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, cycle
 from pathlib import Path
 
 import pytest
@@ -17,7 +22,8 @@ import pytest_asyncio
 
 from bench.storm.ledger import busiest
 from bench.storm.weather import FAULTS
-from tests.storms import TERMINAL, Storm, replicas, storm_in, stormy
+from tests.faults.stories import pid_of
+from tests.storms import SPEED, TERMINAL, Storm, replicas, storm_in, stormy
 from tests.systems import RunningSystem
 
 pytestmark = pytest.mark.slow
@@ -149,6 +155,32 @@ async def test_never_101_in_any_minute_whoever_asks(storm: Storm) -> None:
     assert len(asked) == 150
     assert {request.status for request in asked} == {200}, "its own meter refused nothing"
     assert busiest([request.at for request in asked]) <= RPM
+
+
+async def test_the_limit_is_kept_whoever_dies(storm: Storm, dice: random.Random) -> None:
+    """What was permitted and whose place is held is in a table, and outlives whoever wrote it."""
+    system = storm.client.system
+    discussions = await storm.ask([f"[[many: 40]] number {number}" for number in range(180)])
+    killed: list[str] = []
+    programs = ["discussion", "provider_adapter", "key_vault", "nats-server"]
+    order = cycle(dice.sample(programs, len(programs)))
+    loop = asyncio.get_running_loop()
+    end = loop.time() + TWO_MINUTES / SPEED
+    while loop.time() < end:
+        program = next(order)
+        with suppress(ProcessLookupError):
+            os.kill(await pid_of(system, program), signal.SIGKILL)
+            killed.append(program)
+        await asyncio.sleep(2)  # the pace of dying
+    found = await storm.reach(discussions, *TERMINAL)
+
+    asked = await storm.asked()
+    assert set(killed) == set(programs)
+    assert len(asked) > RPM, "or the limit would have kept itself"
+    assert 429 not in {request.status for request in asked}, "its own meter refused something"
+    assert busiest([request.at for request in asked]) <= RPM
+    states = [each["state"] for each in found]
+    assert states.count("completed") >= 0.9 * len(states)
 
 
 STUMBLES = (
