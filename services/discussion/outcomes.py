@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from contracts.discussion_events import DiscussionEvent
+from contracts.failures import FailureClass
 from contracts.keys import ReportKey
 from contracts.prices import Cost
 from contracts.stream import (
@@ -68,12 +69,30 @@ class Outcomes:
         outcome = command.outcome
         priced = Hear(outcome, _cost(loaded, outcome.turn, outcome.attempt, outcome.usage))
         events = await self._store.change(conn, loaded, priced)
+        if events and isinstance(outcome, ProviderError):
+            self._tell_if_puzzled(outcome)
         if not events:
             # Nobody waited for it any more; what it has cost is worth knowing all the same.
             now = await self._store.clock(conn)
             bill = await ledger.correct(conn, outcome, now)
             await self._store.state_bills(conn, discussion, [] if bill is None else [bill])
         return events
+
+    def _tell_if_puzzled(self, error: ProviderError) -> None:
+        """What fits no class is tried once more; why it fits none, somebody has to look up.
+
+        Not in the provider's own words, which may be people's: those are with the turn.
+        """
+        if error.class_ is FailureClass.UNKNOWN:
+            self._log.error(
+                "a provider has failed in a way that nobody knows",
+                alert=True,
+                discussion=error.discussion,
+                attempt=error.attempt,
+                status=error.evidence.status,
+                type=error.evidence.type,
+                hint=error.hint,
+            )
 
     async def lease_due(self, wakeup: Wakeup) -> None:
         """Handler of `lease` wake-ups: does the attempt still live?"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import structlog.testing
 
 from contracts.attempts import ProbeResult, RunAttempt
 from contracts.discussion import (
@@ -62,6 +63,27 @@ async def test_the_silence_asked_for_is_kept_after_the_turn_was_given_up(house: 
     assert failure is not None
     assert failure.class_ == "throttled"
     assert failure.not_before is not None
+
+
+async def test_what_nobody_can_explain_is_tried_once_more_and_somebody_is_told(
+    house: House,
+) -> None:
+    await house.kimi_works()
+
+    async def puzzle(adapter: Adapter, command: RunAttempt) -> None:
+        odd = {"status": 499, "type": "odd", "message": "what people said"}
+        await adapter.end(error(command, "unknown", evidence=odd))
+
+    house.adapter.script = puzzle
+    with structlog.testing.capture_logs() as logs:
+        discussion = await house.open("riley-engstrom")
+        view = await house.reaches(discussion, DiscussionState.FAILED)
+
+    assert view.turns[0].attempts == 2
+    alerts = [line for line in logs if line.get("alert")]
+    assert [(line["status"], line["type"]) for line in alerts] == [(499, "odd")] * 2
+    assert {line["discussion"] for line in alerts} == {discussion}
+    assert "what people said" not in str(alerts)
 
 
 async def test_an_attempt_whose_adapter_died_is_found_and_its_text_kept(house: House) -> None:
