@@ -21,10 +21,12 @@ import aiohttp
 from bench.hurry import hurry
 from bench.storm.ledger import Request, requests
 from bench.storm.weather import Provider
+from contracts.discussion_events import DISCUSSION_EVENTS, DiscussionEvent
 from local.home import CHECKOUT, STATEFUL, Home
 from local.ports import LOOPBACK, free_port
 from local.programs import page_answers
-from shared.database import service_dsn
+from shared.database import connect_alone, service_dsn
+from shared.journal import Journal
 from tests.eventually import eventually
 from tests.launched import erase, launched
 from tests.systems import Client, RunningSystem, scripted, settings, warm_up
@@ -74,15 +76,22 @@ class Storm:
 
         return await eventually(there, within=PATIENCE)
 
-    async def journal(self, discussions: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-        """Every fact of the finished discussions, name and content."""
-        facts: list[tuple[str, dict[str, Any]]] = []
-        for discussion in discussions:
-            reader = self.client.system.reader(discussion)
-            while reader.ended is None:
-                await reader.follow(self.client.http)
-            facts += [(fact.name, fact.data) for fact in reader.facts]
-        return facts
+    async def journal(self, discussions: Sequence[str]) -> list[DiscussionEvent]:
+        """Every fact of these, in the order in which they were committed.
+
+        Their times would not tell that: each is taken before its transaction waits for an account
+        that another one holds.
+        """
+        system = self.client.system
+        dsn = service_dsn(
+            system.facts.database, "discussion", system.launched.home.passwords()["discussion"]
+        )
+        conn = await connect_alone(dsn, "discussion", "storm")
+        try:
+            recorded = await Journal[Any](DISCUSSION_EVENTS).read_all(conn, after=0, limit=1 << 20)
+        finally:
+            await conn.close()
+        return [one.event for one in recorded if one.stream in discussions]
 
     async def asked(self) -> list[Request]:
         """What reached the provider, in seconds of the story."""

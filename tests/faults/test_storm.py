@@ -12,7 +12,6 @@ import random
 import signal
 from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
-from datetime import datetime
 from decimal import Decimal
 from itertools import chain, cycle
 from pathlib import Path
@@ -22,6 +21,8 @@ import pytest_asyncio
 
 from bench.storm.ledger import busiest
 from bench.storm.weather import FAULTS
+from contracts.discussion_events import AttemptFailed, AttemptStarted
+from contracts.failures import FailureClass
 from tests.faults.stories import pid_of
 from tests.storms import SPEED, TERMINAL, Storm, replicas, storm_in, stormy
 from tests.systems import RunningSystem
@@ -78,20 +79,15 @@ async def test_a_refused_key_that_had_worked(storm: Storm) -> None:
 
     assert len(await storm.asked()) <= 40
     facts = await storm.journal(discussions)
-    refused = [
-        datetime.fromisoformat(data["at"])
-        for name, data in facts
-        if name == "AttemptFailed" and data["class"] == "auth"
-    ]
-    rotated = [
-        datetime.fromisoformat(data["at"])
-        for name, data in facts
-        if name == "AttemptStarted" and data["key_version"] > 1
-    ]
-    admitted = [
-        datetime.fromisoformat(data["at"]) for name, data in facts if name == "AttemptStarted"
-    ]
-    assert not [at for at in admitted if min(refused) < at < min(rotated)]
+    refused = next(
+        place
+        for place, fact in enumerate(facts)
+        if isinstance(fact, AttemptFailed) and fact.class_ is FailureClass.AUTH
+    )
+    former = max(fact.key_version for fact in facts[:refused] if isinstance(fact, AttemptStarted))
+    after = [fact for fact in facts[refused:] if isinstance(fact, AttemptStarted)]
+    assert after, "all went on in the end"
+    assert [fact for fact in after if fact.key_version <= former] == []
 
 
 async def test_a_refused_key_that_never_worked(storm: Storm) -> None:
