@@ -109,6 +109,29 @@ def test_then_to_the_higher_lowest_score() -> None:
     assert (counted.winner, counted.rule) == ("ada", "scores")
 
 
+def test_what_somebody_gives_itself_breaks_no_tie() -> None:
+    """bob and dan are level, and lots decide; dan gives itself ten of ten."""
+    orders = {"ada": "dacb", "bob": "adcb", "cyd": "bdca", "dan": "bcda"}
+    fair = count([ballot(who, order) for who, order in orders.items()])
+    vain = count(
+        [
+            ballot(who, order, scores={"dan": 10} if who == "dan" else {})
+            for who, order in orders.items()
+        ]
+    )
+
+    assert (fair.winner, fair.runner_up, fair.rule) == ("bob", "dan", "seed")
+    assert (vain.winner, vain.rule) == ("bob", "seed")
+
+
+def test_ahead_by_exactly_one_ballot_is_ahead() -> None:
+    """dan does not vote; a third is no finite decimal fraction."""
+    counted = count([ballot("ada", "cadb"), ballot("bob", "cdba"), ballot("cyd", "dbac")])
+
+    assert (counted.winner, round(counted.margin, 6)) == ("cyd", 0.333333)
+    assert judged(counted, drafts=4, unresolved=1) is Outcome.MAJORITY
+
+
 def test_without_ballots_there_is_no_winner() -> None:
     counted = count([])
 

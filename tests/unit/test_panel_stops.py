@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from contracts.deliberation import (
     BallotSubmitted,
     DissentRecorded,
@@ -132,6 +134,49 @@ def test_a_flip_without_an_argument_is_dissent_and_the_sealed_drafts_decide() ->
     assert sitting.winner == "a"
     assert [dissent.kind for dissent in sitting.of(DissentRecorded)].count("flip") == 1
     assert any("the vote over the sealed drafts stands" in note for note in end.notes)
+
+
+def test_a_mended_draft_that_does_not_stand_answers_no_objection() -> None:
+    """a's draft was mended for the objection to it; but b flips the result for a trifle, and the
+    sealed drafts decide. There the objection stands, and there is no consensus on that draft.
+    """
+    order = "Bacdb"
+    members = (
+        f"plain-a-{order}", f"plain-b-{order}", f"plain-c-{order}-B", f"plain-d-{order}-a",
+    )  # fmt: skip
+    sitting = Sitting(members)
+
+    end = sitting.play()
+
+    first, second = sitting.of(RoundTallied)
+    assert (sitting.idea(first.winner), sitting.idea(second.winner)) == ("a", "b")
+    assert (sitting.winner, end.outcome) == ("a", Outcome.MAJORITY)
+    against = [each for each in sitting.of(DissentRecorded) if each.draft == end.winner]
+    assert [(each.kind, each.member) for each in against] == [("objection", 3)]
+    ((_, messages, _),) = sitting.asked_for(Purpose.SYNTHESIS)
+    assert "What it says of a is wrong." in str(messages[-1].content)
+
+
+def test_when_the_budget_ends_in_the_drafts_it_is_said() -> None:
+    sitting = Sitting(FOUR, fault=fails("poor", 2, 3))
+
+    end = sitting.play()
+
+    assert (stopped(sitting), end.outcome) == ("S5", Outcome.INSUFFICIENT)
+    assert any("time or budget was used up" in note for note in end.notes)
+
+
+@pytest.mark.parametrize("why", ["slow", "poor"])
+def test_when_time_or_budget_ends_in_the_revision_the_first_reviews_count(why: str) -> None:
+    """Nobody was asked whether it changes its draft: that is not the same as nobody changing it."""
+    members = ("plain-a-abcd", "plain-b-abcd", "plain-c-abcd-a", "plain-d-abcd")
+    broken = fails(why, 0, 1, purpose=Purpose.REVISION, number=2)
+    sitting = Sitting(members, fault=broken, deadline=NOON + timedelta(minutes=5))
+
+    end = sitting.play()
+
+    assert (stopped(sitting), end.outcome, sitting.winner) == ("S5", Outcome.MAJORITY, "a")
+    assert any("time or budget was used up" in note for note in end.notes)
 
 
 def test_when_the_budget_ends_in_the_reviews_what_is_there_is_told() -> None:

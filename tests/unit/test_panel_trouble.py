@@ -10,6 +10,7 @@ from contracts.deliberation import (
     Outcome,
     PanelSealed,
     RoundTallied,
+    TurnOverdue,
 )
 from contracts.discussion_events import DiscussionFailed, TurnCancelled
 from contracts.modes import Purpose
@@ -110,6 +111,30 @@ def test_a_ballot_that_comes_too_late_is_kept_and_not_counted() -> None:
     sitting.play()
 
     assert [ballot.member for ballot in sitting.of(BallotSubmitted)] != [0, 1, 2, 3]
+    assert sitting.of(RoundTallied)[0].ballots == 3
+
+
+def test_a_ballot_after_the_count_changes_nothing() -> None:
+    """It would have put b first."""
+    sitting = Sitting(
+        ("plain-a-abcd", "plain-b-abcd", "plain-c-abcd-a", "plain-d-bacd"),
+        fault=fails("slow", 3, purpose=Purpose.REVIEW),
+    )
+    sitting.tell(aggregate.Open(sitting.opened()))
+    sitting.go_on(until=lambda: bool(sitting.of(TurnOverdue)))
+    late = next(
+        turn
+        for turn in sitting.turns.values()
+        if turn.participant == 3 and turn.seat.purpose is Purpose.REVIEW
+    )
+    (_, messages, _) = next(each for each in sitting.asked if each[0].turn == late.id)
+    assert isinstance(late.phase, Running)
+
+    sitting.tell(aggregate.Hear(sitting.answer(late, late.phase.attempt, messages)))
+    sitting.go_on()
+
+    assert sitting.turns[late.id].phase == Ended(completed=True), "it is kept"
+    assert late.id not in {ballot.turn for ballot in sitting.of(BallotSubmitted)}
     assert sitting.of(RoundTallied)[0].ballots == 3
 
 

@@ -17,6 +17,10 @@ from services.discussion.consensus.agreement import needed
 from services.discussion.consensus.tally import Tally
 
 
+ROUNDING = 1e-6
+"""Less than any two margins that differ are apart."""
+
+
 def quorum(panel: int) -> int:
     """Members without whom nothing is decided: two thirds, and never fewer than two."""
     return max(2, ceil(Fraction(2 * panel, 3)))
@@ -35,7 +39,8 @@ def judged(counted: Tally, *, drafts: int, unresolved: int) -> Outcome:
     ahead = bool(counted.condorcet) or counted.margin > 0
     if agreed and ahead and not unresolved:
         return Outcome.CONSENSUS
-    if counted.margin >= 1 / counted.ballots:
+    # Mean places are rounded; ahead by exactly one ballot must not fall on the wrong side of that.
+    if counted.margin >= 1 / counted.ballots - ROUNDING:
         return Outcome.MAJORITY
     return Outcome.SPLIT
 

@@ -156,7 +156,7 @@ def _synthesis(panel: Panel, seat: Seat) -> list[Message]:
         telling.fenced(
             "objection", f"to draft {letter_of[each.draft]}", f"{each.claim}\n{each.evidence}"
         )
-        for _, each in panel.unresolved()
+        for _, each in panel.unresolved(found.round)
     ]
     rule = SYNTHESISE.format(winner=letter_of[found.winner])
     return [_system(rule), _user(_asked(panel), *_drafts(panel, seat.labels), *standing)]
