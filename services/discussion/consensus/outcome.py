@@ -16,7 +16,6 @@ from contracts.deliberation import Outcome
 from services.discussion.consensus.agreement import needed
 from services.discussion.consensus.tally import Tally
 
-
 ROUNDING = 1e-6
 """Less than any two margins that differ are apart."""
 
