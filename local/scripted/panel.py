@@ -127,7 +127,7 @@ class Member:
             case "self":
                 first = [letter for letter in drafts if _idea(drafts[letter]).lower() == self.idea]
             case "conformist" if herd := _HERD.search(_DRAFT.sub("", shown)):
-                first = [letter for letter in drafts if _idea(drafts[letter]) == herd[1]]
+                first = [letter for letter in drafts if _idea(drafts[letter]).lower() == herd[1]]
             case _:
                 first = []
         rest = [letter for letter in drafts if letter not in first]
