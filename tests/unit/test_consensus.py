@@ -188,21 +188,48 @@ def test_who_is_ranked_higher_never_falls_in_the_mean(
     assert count(after).borda[raised] >= count(ballots).borda[raised]
 
 
-@settings(max_examples=60, deadline=None)
-@given(panels(most=2), st.integers(0, 2))
-def test_an_unassailable_winner_wins_however_the_others_vote(
-    ballots: list[Ballot], missing: int
-) -> None:
-    drafts = DRAFTS[:3]
-    kept = [Ballot(b.reviewer, tuple(d for d in b.ranking if d in drafts)) for b in ballots]
-    counted = count(kept, drafts=drafts)
-    if not unassailable(counted, drafts, missing):
-        return
-    late = [f"late-{number}" for number in range(missing)]
+VOTERS = ["ada", "bob", "cyd", "eve", "fay", "gus"]
+"""The first three have drafts of their own."""
 
-    for votes in itertools.product(itertools.permutations(drafts), repeat=missing):
-        more = [Ballot(who, vote) for who, vote in zip(late, votes, strict=True)]
-        assert count([*kept, *more], drafts=drafts).winner == counted.winner
+
+@st.composite
+def led(draw: st.DrawFn) -> tuple[list[Ballot], list[str]]:
+    """Ballots of which most put ada's draft first, and those who have not voted yet."""
+    voters = draw(st.permutations(VOTERS))
+    here = draw(st.integers(2, 5))
+    missing = draw(st.integers(1, min(2, 6 - here)))
+    orders = st.one_of(*[st.permutations(DRAFTS[1:3]).map(_ada_first)] * 4, _ORDERS)
+    ballots = [Ballot(voter, tuple(draw(orders))) for voter in voters[:here]]
+    return ballots, voters[here : here + missing]
+
+
+def _ada_first(others: list[str]) -> list[str]:
+    return ["ada", *others]
+
+
+_ORDERS = st.permutations(DRAFTS[:3])
+
+
+@settings(max_examples=200, deadline=None)
+@given(led())
+def test_an_unassailable_winner_wins_however_the_others_vote(
+    voting: tuple[list[Ballot], list[str]],
+) -> None:
+    ballots, missing = voting
+    drafts = DRAFTS[:3]
+    counted = count(ballots, drafts=drafts)
+    assume(unassailable(counted, drafts, len(missing)))
+
+    for votes in itertools.product(itertools.permutations(drafts), repeat=len(missing)):
+        more = [Ballot(who, vote) for who, vote in zip(missing, votes, strict=True)]
+        assert count([*ballots, *more], drafts=drafts).winner == counted.winner
+
+
+def test_a_lead_must_be_larger_than_what_is_missing() -> None:
+    two = count([ballot(who, "abcd") for who in ("eve", "fay")])
+
+    assert unassailable(two, DRAFTS, 1)
+    assert not unassailable(two, DRAFTS, 2), "both could put another draft first"
 
 
 # --- Letters ----------------------------------------------------------------------------------
