@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from contracts.discussion import ForkDiscussion, OpenDiscussion
@@ -18,7 +20,7 @@ def compare(*, blind: bool) -> Talk:
     return talk
 
 
-def fork(talk: Talk, at: int, **more: str) -> OpenDiscussion:
+def fork(talk: Talk, at: int, **more: Any) -> OpenDiscussion:
     turn = list(talk.over.turns)[at]
     command = ForkDiscussion(workspace="default", discussion="d", turn=turn, **more)
     return forking.wish(talk.facts, command)
