@@ -7,7 +7,7 @@ Members may be named after a colon, by their personas: `panel/debate:riley-engst
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from contracts.deliberation import (
@@ -100,6 +100,7 @@ class Panel(Completing):
         self._told_to_wait: set[str] = set()
         self._answer: list[str] = []
         self._process: list[str] = []
+        self._dissents: list[str] = []
         self._moderated = ""
         self._contributions: dict[int, str] = {}
         """Participant of a debate → what it said last."""
@@ -168,9 +169,10 @@ class Panel(Completing):
                 )
                 yield from self._aside(told)
             case ConsensusConcluded():
-                self._answer.append(conclusion(event, self._name))
+                self._answer.append(conclusion(event, self._name, self._dissents))
             case DissentRecorded(member=member, claim=claim) if claim:
-                yield from self._aside(f"**{self._who[member].name}** dissents: {claim}")
+                self._dissents.append(f"- {claim} ({self._called(member)})")
+                yield from self._aside(f"**{self._called(member)}** dissents: {claim}")
             case _:
                 pass
 
@@ -226,7 +228,9 @@ class Panel(Completing):
         return who.name or who.model
 
 
-def conclusion(told: ConsensusConcluded, name: Callable[[str], str]) -> str:
+def conclusion(
+    told: ConsensusConcluded, name: Callable[[str], str], dissents: Sequence[str]
+) -> str:
     """The outcome in Markdown: what it is called, the synthesis, and what stands against it."""
     lines = [f"**Outcome: {told.outcome.value}.**", told.text.strip()]
     for heading, points in (
@@ -236,6 +240,8 @@ def conclusion(told: ConsensusConcluded, name: Callable[[str], str]) -> str:
     ):
         if points:
             lines.append("\n".join([f"### {heading}", *(_bullet(each, name) for each in points)]))
+    if dissents:
+        lines.append("\n".join(["### Dissent", *dissents]))
     lines += [f"_{note}_" for note in told.notes]
     return "\n\n".join(filter(None, lines))
 

@@ -75,6 +75,7 @@ async def test_who_stands_against_it_and_who_is_missing_is_named() -> None:
     assert answer.startswith("**Outcome: majority.**")
     assert "Member 4 took no part" in answer
     assert "**Member 3** dissents: What it says of a is wrong." in thought
+    assert "### Dissent\n- What it says of a is wrong. (Member 3)" in answer
 
 
 async def test_whose_draft_is_missing_did_not_vanish_because_it_is_called_like_another() -> None:
