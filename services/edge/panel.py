@@ -171,7 +171,7 @@ class Panel(Completing):
             case ConsensusConcluded():
                 self._answer.append(conclusion(event, self._name, self._dissents))
             case DissentRecorded(member=member, claim=claim) if claim:
-                self._dissents.append(f"- {claim} ({self._called(member)})")
+                self._dissents.append(f"- {' '.join(claim.split())} ({self._called(member)})")
                 yield from self._aside(f"**{self._called(member)}** dissents: {claim}")
             case _:
                 pass
