@@ -218,7 +218,8 @@ def test_an_unassailable_winner_wins_however_the_others_vote(
     ballots, missing = voting
     drafts = DRAFTS[:3]
     counted = count(ballots, drafts=drafts)
-    assume(unassailable(counted, drafts, len(missing)))
+    if not unassailable(counted, drafts, len(missing)):
+        return  # every other time
 
     for votes in itertools.product(itertools.permutations(drafts), repeat=len(missing)):
         more = [Ballot(who, vote) for who, vote in zip(missing, votes, strict=True)]
