@@ -11,6 +11,8 @@ from contracts.deliberation import (
     BallotSubmitted,
     Outcome,
     PanelSealed,
+    PositionChanged,
+    PositionKept,
     RoundTallied,
     TurnOverdue,
 )
@@ -137,6 +139,27 @@ def test_who_comes_late_is_kept_and_not_counted_though_others_are_waited_for(
     assert late.id not in sitting.of(PanelSealed)[0].drafts
     assert late.id not in {ballot.turn for ballot in sitting.of(BallotSubmitted)}
     assert sitting.conclusion.outcome is Outcome.INSUFFICIENT, "two of four are too few"
+
+
+def test_a_revision_that_comes_late_changes_nothing() -> None:
+    """Both who may revise are slow; one answers when only the other one is still waited for."""
+    members = ("plain-a-abcd", "plain-b-abcd", "plain-c-abcd-ab", "plain-d-abcd")
+    slow = fails("slow", 0, 1, purpose=Purpose.REVISION, number=2)
+    sitting = Sitting(members, fault=slow)
+    sitting.tell(aggregate.Open(sitting.opened()))
+    sitting.go_on(until=lambda: bool(sitting.of(TurnOverdue)))
+    late = sitting.turns[sitting.of(TurnOverdue)[0].turn]
+    (_, messages, _) = next(each for each in sitting.asked if each[0].turn == late.id)
+    assert isinstance(late.phase, Running)
+
+    sitting.tell(aggregate.Hear(sitting.answer(late, late.phase.attempt, messages)))
+    sitting.go_on()
+
+    assert sitting.turns[late.id].phase == Ended(completed=True), "it is kept"
+    assert not sitting.of(PositionChanged)
+    reasons = {fact.reason for fact in sitting.of(PositionKept)}
+    assert reasons == {"It did not answer in time."}
+    assert stopped(sitting) == "S3"
 
 
 def test_two_of_four_down_is_too_few() -> None:
