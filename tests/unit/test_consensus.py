@@ -65,13 +65,13 @@ def test_all_for_one() -> None:
     counted = count([ballot(who, "bacd") for who in DRAFTS])
 
     assert (counted.winner, counted.rule, counted.agreement) == ("bob", "condorcet", 1.0)
-    assert judged(counted, drafts=4, unresolved=0) is Outcome.CONSENSUS
+    assert judged(counted, members=4, drafts=4, unresolved=0) is Outcome.CONSENSUS
 
 
 def test_a_blocking_objection_that_nobody_answered_forbids_the_word_consensus() -> None:
     counted = count([ballot(who, "bacd") for who in DRAFTS])
 
-    assert judged(counted, drafts=4, unresolved=1) is Outcome.MAJORITY
+    assert judged(counted, members=4, drafts=4, unresolved=1) is Outcome.MAJORITY
 
 
 def test_nobody_votes_for_itself() -> None:
@@ -92,7 +92,7 @@ def test_a_cycle_is_decided_by_the_mean_places_and_called_a_split() -> None:
     assert counted.condorcet == ""
     assert counted.rule == "seed"
     assert counted.winner in {"ada", "bob", "cyd"}
-    assert judged(counted, drafts=4, unresolved=0) is Outcome.SPLIT
+    assert judged(counted, members=4, drafts=4, unresolved=0) is Outcome.SPLIT
 
 
 def test_a_tie_goes_to_whom_less_is_held_against() -> None:
@@ -129,14 +129,23 @@ def test_ahead_by_exactly_one_ballot_is_ahead() -> None:
     counted = count([ballot("ada", "cadb"), ballot("bob", "cdba"), ballot("cyd", "dbac")])
 
     assert (counted.winner, round(counted.margin, 6)) == ("cyd", 0.333333)
-    assert judged(counted, drafts=4, unresolved=1) is Outcome.MAJORITY
+    assert judged(counted, members=3, drafts=4, unresolved=1) is Outcome.MAJORITY
+
+
+@pytest.mark.parametrize(("members", "abstains"), [(4, 1), (5, 1), (6, 2), (8, 2)])
+def test_where_all_who_vote_are_of_one_mind_it_is_no_split(members: int, abstains: int) -> None:
+    """Nobody ranks its own draft, so the second one is close behind in the mean."""
+    drafts = [f"draft-{at}" for at in range(members)]
+    counted = count([Ballot(who, tuple(drafts)) for who in drafts[:-abstains]], drafts=drafts)
+
+    assert judged(counted, members=members, drafts=members, unresolved=1) is Outcome.MAJORITY
 
 
 def test_without_ballots_there_is_no_winner() -> None:
     counted = count([])
 
     assert (counted.winner, counted.rule) == ("", "none")
-    assert judged(counted, drafts=4, unresolved=0) is Outcome.INSUFFICIENT
+    assert judged(counted, members=4, drafts=4, unresolved=0) is Outcome.INSUFFICIENT
 
 
 @given(panels(), st.randoms())
@@ -285,7 +294,7 @@ def test_what_is_needed_is_more_than_chance_and_not_more_than_that(
 def test_two_members_never_agree_by_more_than_chance() -> None:
     assert needed(2, 8) is None
     counted = count([ballot("ada", "cdab"), ballot("bob", "cdab")])
-    assert judged(counted, drafts=4, unresolved=0) is not Outcome.CONSENSUS
+    assert judged(counted, members=4, drafts=4, unresolved=0) is not Outcome.CONSENSUS
 
 
 @pytest.mark.parametrize(("panel", "least"), [(2, 2), (3, 2), (4, 3), (5, 4), (6, 4), (8, 6)])

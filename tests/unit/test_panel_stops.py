@@ -57,6 +57,20 @@ def test_an_objection_is_answered_and_then_they_agree() -> None:
     assert not sitting.of(DissentRecorded), "it was resolved"
 
 
+def test_an_objection_stands_whose_member_has_not_read_the_answer_to_it() -> None:
+    members = ("plain-a-abcd", "plain-b-abcd", "plain-c-abcd-a", "plain-d-abcd")
+    gone = fails("dead", 2, purpose=Purpose.REVIEW, number=2)
+    sitting = Sitting(members, fault=gone)
+
+    end = sitting.play()
+
+    assert len(sitting.of(PositionChanged)) == 1
+    assert end.outcome is Outcome.MAJORITY
+    (dissent,) = sitting.of(DissentRecorded)
+    assert (dissent.kind, dissent.member) == ("objection", 2)
+    assert dissent.answered_by == sitting.of(PositionChanged)[0].turn
+
+
 def test_only_the_leading_two_and_who_is_objected_to_revise() -> None:
     sitting = Sitting(("plain-a-abcd", "plain-b-abcd", "plain-c-abcd-ad", "plain-d-abcd"))
 

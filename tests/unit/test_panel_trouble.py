@@ -17,7 +17,7 @@ from contracts.deliberation import (
     TurnOverdue,
 )
 from contracts.discussion_events import DiscussionFailed, TurnCancelled
-from contracts.modes import Purpose
+from contracts.modes import Options, Purpose
 from local.scripted.panel import Member
 from services.discussion import aggregate
 from services.discussion.aggregate import Ended, Running
@@ -170,6 +170,16 @@ def test_two_of_four_down_is_too_few() -> None:
     assert (end.outcome, stopped(sitting)) == (Outcome.INSUFFICIENT, "S6")
     assert not sitting.asked_for(Purpose.REVIEW), "nobody is asked in vain"
     assert sitting.leaders == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("quorum", "dead", "outcome"),
+    [(4, (3,), Outcome.INSUFFICIENT), (3, (3,), Outcome.CONSENSUS), (2, (2, 3), Outcome.SPLIT)],
+)
+def test_the_quorum_can_be_wished_for(quorum: int, dead: tuple[int, ...], outcome: Outcome) -> None:
+    sitting = Sitting(FOUR, options=Options(quorum=quorum), fault=fails("dead", *dead))
+
+    assert sitting.play().outcome is outcome
 
 
 def test_a_panel_that_is_down_has_failed_and_still_says_how_it_ended() -> None:

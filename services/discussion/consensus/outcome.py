@@ -25,8 +25,9 @@ def quorum(panel: int) -> int:
     return max(2, ceil(Fraction(2 * panel, 3)))
 
 
-def judged(counted: Tally, *, drafts: int, unresolved: int) -> Outcome:
-    """Of an open question. `unresolved`: blocking objections to the winner that nobody answered.
+def judged(counted: Tally, *, members: int, drafts: int, unresolved: int) -> Outcome:
+    """Of an open question, by a panel of so many members, whether they all voted or not.
+    `unresolved`: blocking objections to the winner that nobody answered.
 
     Members can order most drafts alike and still be divided about the first place: a winner that is
     not ahead of the next one is nobody's consensus.
@@ -39,7 +40,7 @@ def judged(counted: Tally, *, drafts: int, unresolved: int) -> Outcome:
     if agreed and ahead and not unresolved:
         return Outcome.CONSENSUS
     # Mean places are rounded; ahead by exactly one ballot must not fall on the wrong side of that.
-    if counted.margin >= 1 / counted.ballots - ROUNDING:
+    if counted.margin >= 1 / members - ROUNDING:
         return Outcome.MAJORITY
     return Outcome.SPLIT
 

@@ -59,7 +59,9 @@ def _of_open(panel: Panel, upto: int) -> Verdict:
         standing, flipped = 1, winners[-1]
     counted = panel.counted(standing)
     against = [each for _, each in panel.unresolved(standing) if each.draft == counted.winner]
-    result = outcome.judged(counted, drafts=len(panel.drafts), unresolved=len(against))
+    result = outcome.judged(
+        counted, members=len(panel.members), drafts=len(panel.drafts), unresolved=len(against)
+    )
     found = Verdict(
         outcome=result,
         winner=counted.winner,
