@@ -102,6 +102,16 @@ def test_a_tie_goes_to_whom_less_is_held_against() -> None:
     assert (counted.winner, counted.rule) == ("bob", "objections")
 
 
+def test_an_objection_weighs_more_than_a_score() -> None:
+    objection = Objection("ada", "It is wrong.", severity="blocking")
+    scores = {"ada": 9, "bob": 3}
+    eve = ballot("eve", "abcd", scores=scores, objections=(objection,))
+
+    counted = count([eve, ballot("fay", "bacd")])
+
+    assert (counted.winner, counted.rule) == ("bob", "objections")
+
+
 def test_then_to_the_higher_lowest_score() -> None:
     scores = {"ada": 9, "bob": 3}
     counted = count([ballot("eve", "abcd", scores=scores), ballot("fay", "bacd")])

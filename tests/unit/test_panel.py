@@ -46,6 +46,19 @@ def test_drafts_are_sealed_before_anybody_sees_one() -> None:
         assert "hold with idea" not in str(messages)
 
 
+def test_the_seed_can_be_wished_for_and_is_on_record() -> None:
+    """It decides the letters, and with them nothing else."""
+    sittings = [Sitting(FOUR, options=Options(seed=seed)) for seed in (5, 6)]
+
+    ends = [sitting.play() for sitting in sittings]
+
+    assert [sitting.of(PanelSealed)[0].seed for sitting in sittings] == [5, 6]
+    shown = [[seat.labels for seat, _, _ in each.asked_for(Purpose.REVIEW)] for each in sittings]
+    assert shown[0] != shown[1]
+    assert ends[0].outcome is ends[1].outcome
+    assert sittings[0].winner == sittings[1].winner == "a"
+
+
 def test_one_is_right_against_three_and_stays_on_record() -> None:
     """Its blocking objection forbids the word consensus, and is told with the result."""
     sitting = Sitting(("stubborn-a-abcd", "plain-b-abcd", "plain-c-abcd", "plain-d-abcd-a"))
