@@ -55,6 +55,15 @@ def test_an_objection_is_answered_and_then_they_agree() -> None:
     assert [tally.outcome for tally in sitting.of(RoundTallied)] == ["majority", "consensus"]
     assert (end.outcome, stopped(sitting)) == (Outcome.CONSENSUS, "S2")
     assert not sitting.of(DissentRecorded), "it was resolved"
+    again = [messages for seat, messages, _ in sitting.asked_for(Purpose.REVIEW) if seat.round == 2]
+    assert len(again) == 4
+    for messages in again:
+        shown = str(messages[-1].content)
+        assert "I hold with idea a, mended." in shown
+        assert "cites" not in shown, "the draft, and not what it was changed for"
+        assert objection.id not in shown
+    ((_, messages, _),) = sitting.asked_for(Purpose.SYNTHESIS)
+    assert "I hold with idea a, mended." in str(messages[-1].content)
 
 
 def test_an_objection_stands_whose_member_has_not_read_the_answer_to_it() -> None:

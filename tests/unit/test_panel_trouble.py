@@ -68,6 +68,17 @@ def test_a_synthesis_that_cannot_be_read_leaves_the_winning_draft_word_for_word(
     assert any("word for word" in note for note in end.notes)
 
 
+@pytest.mark.parametrize("why", ["dead", "slow", "poor"])
+def test_a_synthesis_that_does_not_come_leaves_it_too(why: str) -> None:
+    sitting = Sitting(FOUR, chair="plain-z", fault=fails(why, 4, purpose=Purpose.SYNTHESIS))
+
+    end = sitting.play()
+
+    assert (end.outcome, sitting.winner) == (Outcome.CONSENSUS, "a")
+    assert end.text == Member.named("panel-plain-a").draft()
+    assert any("word for word" in note for note in end.notes)
+
+
 def test_statements_without_a_source_are_left_out_and_counted() -> None:
     end = Sitting(FOUR).play()
 
