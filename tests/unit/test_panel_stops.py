@@ -33,6 +33,14 @@ def test_a_leader_that_cannot_be_caught_up_with_ends_the_reviews() -> None:
     assert any("could not have changed the winner" in note for note in end.notes)
 
 
+def test_nobody_is_called_off_who_is_needed_for_the_quorum() -> None:
+    six = tuple(f"plain-{idea}-abcdef" for idea in "abcdef")
+    sitting = Sitting(six, options=Options(quorum=6))
+
+    assert sitting.play().outcome is Outcome.CONSENSUS
+    assert stopped(sitting) == "S2"
+
+
 def test_an_objection_that_can_be_answered_is_not_cut_off() -> None:
     """The leader of six is out of reach, but one objects; all are heard, and it is answered."""
     six = tuple(f"plain-{idea}-abcdef" for idea in "abcde")
