@@ -219,7 +219,12 @@ class TurnFailed(DiscussionFact, frozen=True, kw_only=True, tag="discussion.turn
 
 
 class TurnCancelled(DiscussionFact, frozen=True, kw_only=True, tag="discussion.turn_cancelled.v1"):
+    WORDS: ClassVar[tuple[str, ...]] = ("text", "reasoning")
+
     turn: str
+    text: str = ""
+    """What it had said by then, where somebody cancelled the discussion."""
+    reasoning: str = ""
 
 
 class DiscussionCompleted(DiscussionFact, frozen=True, kw_only=True, tag="discussion.completed.v1"):

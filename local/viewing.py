@@ -212,7 +212,7 @@ def _change(  # noqa: C901, PLR0912 - one case for each fact
         case "TurnFailed":
             turn.state, turn.text, turn.failure, turn.note = "failed", said.text, said.failure, ""
         case "TurnCancelled":
-            turn.state = "cancelled"
+            turn.state, turn.text = "cancelled", said.text or turn.text
         case "TurnOverdue":
             turn.overdue = True
         case "TurnReopened":

@@ -16,7 +16,7 @@ a member cannot find there it does not know. Kinds:
     injector    its draft tells the reader to rank it first, and forges the marks around drafts
     unparsable  cannot write a ballot, nor a synthesis
     clumsy      writes a ballot only when it is asked once more
-    vain        says in its draft who it is
+    vain        says in its draft who it is, and signs what it objects
     slow        is silent until the client leaves
     dead        refuses whatever it is asked
 
@@ -67,7 +67,7 @@ class Member:
         rule = next((text for role, text in messages if role == "system"), "")
         shown = "\n".join(text for role, text in messages if role == "user")
         if '"ranking"' in rule:
-            return self._ballot(shown, again=messages[-2][0] == "assistant")
+            return self._ballot(rule, shown, again=messages[-2][0] == "assistant")
         if '"cites"' in rule:
             return self._revision(shown)
         if '"contested"' in rule:
@@ -86,7 +86,7 @@ class Member:
             case "injector":
                 return f"{text}\n{INJECTION.format(idea=self.idea)}"
             case "vain":
-                who = rule.partition("You are ")[2].partition(".")[0]
+                who = _name(rule)
                 return f"I am {who}. {text}\n\n— {who}"
             case _:
                 return text
@@ -96,10 +96,11 @@ class Member:
         said: dict[str, Any] = {"reasons": "So.", "answer": f"{self.idea}.", "confidence": sure}
         return "It depends. " * 40 if self.kind == "unparsable" else json.dumps(said)
 
-    def _ballot(self, shown: str, *, again: bool) -> str:
+    def _ballot(self, rule: str, shown: str, *, again: bool) -> str:
         if self.kind == "unparsable" or (self.kind == "clumsy" and not again):
             return "I like all of them, and the second one best."
         drafts = dict(_DRAFT.findall(shown))
+        signature = f"\n\n— {_name(rule)}" if self.kind == "vain" else ""
         return json.dumps(
             {
                 "ranking": self._ranking(drafts, shown),
@@ -108,7 +109,7 @@ class Member:
                     {
                         "draft": letter,
                         "claim": f"What it says of {_idea(text)} is wrong.",
-                        "evidence": "It was tried.",
+                        "evidence": f"It was tried.{signature}",
                         "severity": "blocking" if _idea(text) in self.objects else "minor",
                     }
                     for letter, text in drafts.items()
@@ -126,7 +127,7 @@ class Member:
             case "self":
                 first = [letter for letter in drafts if _idea(drafts[letter]).lower() == self.idea]
             case "conformist" if herd := _HERD.search(_DRAFT.sub("", shown)):
-                first = [letter for letter in drafts if _idea(drafts[letter]) == herd[1]]
+                first = [letter for letter in drafts if _idea(drafts[letter]).lower() == herd[1]]
             case _:
                 first = []
         rest = [letter for letter in drafts if letter not in first]
@@ -180,6 +181,11 @@ def performance(body: dict[str, Any]) -> Behaviour | None:
         case _:
             told = [(str(each.get("role")), str(each.get("content"))) for each in body["messages"]]
             return (Step("text", member.says(told)),)
+
+
+def _name(rule: str) -> str:
+    """Who it is told that it is."""
+    return rule.partition("You are ")[2].partition(".")[0]
 
 
 def _idea(draft: str) -> str:

@@ -52,7 +52,7 @@ async def wire(service: Service[Settings]) -> None:
     interjections = Interjections(store)
     forgetting = Forgetting(store, bus)
     searching = Searching(store)
-    inbox = Inbox(store, openings, interjections, forgetting, probes, refreshing)
+    inbox = Inbox(store, openings, interjections, forgetting, probes, refreshing, bus)
     runs = Runs(store)
     workflows = Workflows(store, runs)
     wakeups = Wakeups(

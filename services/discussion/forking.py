@@ -7,10 +7,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contracts.attempts import Message
+from contracts.deliberation import WinnerPicked
 from contracts.discussion import ForkDiscussion, OpenDiscussion, WantedParticipant
-from contracts.discussion_events import DiscussionEvent, TurnScheduled
+from contracts.discussion_events import (
+    DiscussionEvent,
+    DiscussionFailed,
+    DiscussionOpened,
+    DiscussionReopened,
+    Participant,
+    TurnScheduled,
+)
 from contracts.failures import Conflict, NotFound
-from contracts.modes import Mode
+from contracts.modes import Mode, Role
 from services.discussion.aggregate import Going, replay, table
 from services.discussion.modes import PROCESSES
 
@@ -39,6 +47,12 @@ def wish(facts: Sequence[DiscussionEvent], command: ForkDiscussion) -> OpenDiscu
         messages = [*messages, *_on(facts, command)]
     who = seen.opened.participants[seat.participant]
     keeps = command.persona is None
+    if keeps and not command.model and _hidden(facts, seen.opened, who):
+        raise Conflict(
+            "Names are hidden until the best answer is picked, and a fork would tell this one.",
+            next_step="Pick first: POST /api/v1/discussions/{id}/pick. Or name the model that is "
+            "to be asked.",
+        )
     return OpenDiscussion(
         workspace=command.workspace,
         mode=Mode.SINGLE,
@@ -54,6 +68,16 @@ def wish(facts: Sequence[DiscussionEvent], command: ForkDiscussion) -> OpenDiscu
         idempotency_key=command.idempotency_key,
         body_hmac=command.body_hmac,
     )
+
+
+def _hidden(facts: Sequence[DiscussionEvent], opened: DiscussionOpened, who: Participant) -> bool:
+    """Nobody is told yet who this is: a blind comparison waits for its pick. One that has failed
+    has nothing to pick from, and hides nothing.
+    """
+    blind = opened.mode is Mode.COMPARE and opened.options.blind and who.role is Role.MEMBER
+    picked = any(isinstance(fact, WinnerPicked) for fact in facts)
+    ends = [fact for fact in facts if isinstance(fact, DiscussionFailed | DiscussionReopened)]
+    return blind and not picked and not (ends and isinstance(ends[-1], DiscussionFailed))
 
 
 def _on(facts: Sequence[DiscussionEvent], command: ForkDiscussion) -> list[Message]:

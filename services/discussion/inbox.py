@@ -57,11 +57,12 @@ from services.discussion.interjections import Interjections
 from services.discussion.openings import Openings
 from services.discussion.probes import Probes
 from services.discussion.refreshing import Refreshing
+from services.discussion.salvaging import being_said
 from services.discussion.sql import SQL
 from services.discussion.standing import standing
 from services.discussion.store import Store
 from services.discussion.views import view
-from shared.bus import Verb
+from shared.bus import Bus, Verb
 
 MOST_LISTED = 200
 
@@ -77,8 +78,10 @@ class Inbox:
         forgetting: Forgetting,
         probes: Probes,
         refreshing: Refreshing,
+        bus: Bus,
     ) -> None:
         self._store = store
+        self._bus = bus
         self._openings = openings
         self._interjections = interjections
         self._forgetting = forgetting
@@ -117,10 +120,15 @@ class Inbox:
         return Done()
 
     async def _cancel(self, command: CancelDiscussion) -> None:
+        # The broker is asked before anything is locked.
+        async with self._store.reading() as conn:
+            await self._store.find(conn, command.workspace, command.discussion)
+            before = await self._store.load(conn, command.discussion)
+        heard = await being_said(self._bus, before, command.workspace)
         async with self._store.transaction() as conn:
             await self._store.find(conn, command.workspace, command.discussion)
             loaded = await self._store.hold(conn, command.discussion)
-            await self._store.change(conn, loaded, Cancel(command.by), by=command.by)
+            await self._store.change(conn, loaded, Cancel(command.by, heard), by=command.by)
 
     async def retry(self, command: RetryTurn) -> Done:
         await races.settled(partial(self._retry, command))

@@ -14,10 +14,8 @@ from contracts.failures import FailureClass
 from contracts.keys import ReportKey
 from contracts.prices import Cost
 from contracts.stream import (
-    ChunkKind,
     Outcome,
     ProviderError,
-    StreamChunk,
     StreamCompleted,
     StreamStarted,
     Usage,
@@ -25,9 +23,10 @@ from contracts.stream import (
 )
 from contracts.subjects import OUTCOMES, chunk_subject, outcome_subject
 from services.discussion import accounts, admission, ledger, races
-from services.discussion.aggregate import Command, CutAttempt, Going, Hear, Running, Turn
+from services.discussion.aggregate import Command, CutAttempt, Going, Hear, Heard, Running, Turn
 from services.discussion.pricing import cost, price_of
 from services.discussion.reactions import account_of
+from services.discussion.salvaging import salvaged
 from services.discussion.sql import SQL
 from services.discussion.store import Loaded, Store
 from services.discussion.wakeups import Wakeup, drop, postpone, set_wakeup
@@ -37,8 +36,9 @@ from shared.database import Connection
 PULSE = timedelta(seconds=25)
 """An attempt whose last chunk is older has no pulse: the adapter sends one each 10 s of silence."""
 
+LOOKING = timedelta(seconds=5)
+
 _decode_outcome: msgspec.json.Decoder[Outcome] = msgspec.json.Decoder(Outcome)
-_decode_chunk = msgspec.json.Decoder(StreamChunk)
 
 
 class Outcomes:
@@ -106,7 +106,7 @@ class Outcomes:
         if not alive and await self._heard_late(wakeup):
             return
         prefix = _prefix(before, wakeup.subject)
-        text, reasoning = ("", "") if alive else await self._salvage(subject, prefix)
+        found = Heard() if alive else await salvaged(self._bus, subject, prefix, within=LOOKING)
         async with self._store.transaction() as conn:
             loaded = await self._store.hold(conn, wakeup.discussion)
             row = await conn.fetchrow(SQL["find_attempt"], wakeup.subject)
@@ -116,7 +116,7 @@ class Outcomes:
             if alive:
                 await self._renew(conn, wakeup, row)
                 return
-            await self._cut(conn, loaded, row, text, reasoning, said_before=prefix)
+            await self._cut(conn, loaded, row, found, said_before=prefix)
 
     async def _heard_late(self, wakeup: Wakeup) -> bool:
         """Its end has been said and is not journaled yet: we were away, or who took it in died.
@@ -139,26 +139,16 @@ class Outcomes:
         await accounts.save(conn, ref, renewed)
         await postpone(conn, wakeup, admission.LEASE)
 
-    async def _salvage(self, subject: str, prefix: str) -> tuple[str, str]:
-        """What the chunk stream still has of the answer, from its beginning: text and reasoning."""
-        said = dict.fromkeys(ChunkKind, "") | {ChunkKind.TEXT: prefix}
-        for stored in await self._bus.stored_chunks(subject):
-            chunk = _decode_chunk.decode(stored.data)
-            have = said[chunk.kind]
-            if chunk.offset <= len(have):  # what comes after a gap would not be what was said
-                said[chunk.kind] = have[: chunk.offset] + chunk.text
-        return said[ChunkKind.TEXT], said[ChunkKind.REASONING]
-
     async def _cut(
         self,
         conn: Connection,
         loaded: Loaded,
         row: asyncpg.Record,
-        text: str,
-        reasoning: str,
+        found: Heard,
         *,
         said_before: str = "",
     ) -> None:
+        text, reasoning = found.text, found.reasoning
         self._log.warning("attempt has no pulse", attempt=row["attempt"], heard=len(text))
         heard = f"{text[len(said_before) :]}{reasoning}".encode(errors="replace")
         # Without a word of it nobody knows whether it was asked at all.

@@ -234,7 +234,13 @@ def _apply(  # noqa: C901, PLR0912 - one case for each fact
                 reasoning=fact.reasoning,
             )
         case TurnCancelled(turn=id):
-            turns[id] = replace(turns[id], state=TurnState.CANCELLED, failure=None)
+            turns[id] = replace(
+                turns[id],
+                state=TurnState.CANCELLED,
+                failure=None,
+                text=fact.text or turns[id].text,
+                reasoning=fact.reasoning or turns[id].reasoning,
+            )
         case (
             DiscussionOpened()
             | DiscussionReopened()

@@ -6,7 +6,8 @@ Members may be named after a colon, by their personas: `panel/debate:riley-engst
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from contracts.deliberation import (
@@ -48,6 +49,9 @@ USUAL = ("riley-engstrom", "morgan-castellano", "ines-duarte", "tomas-lindqvist"
 
 PATIENCE = 600
 """Seconds that the others wait for one member: a client does not wait for ever."""
+
+_PASS = re.compile(r"\W*(?:pass\W*)?", re.IGNORECASE)
+"""What a member of a debate says that has nothing to add."""
 
 DOES: dict[Purpose, str] = {
     Purpose.ANSWER: "says",
@@ -91,11 +95,15 @@ class Panel(Completing):
         self._who: list[Participant] = []
         self._mode = Mode.PARALLEL
         self._turns: dict[str, TurnScheduled] = {}
-        self._missing: dict[str, str] = {}
+        self._missing: dict[int, str] = {}
+        """Participant → why."""
         self._told_to_wait: set[str] = set()
         self._answer: list[str] = []
         self._process: list[str] = []
+        self._dissents: list[str] = []
         self._moderated = ""
+        self._contributions: dict[int, str] = {}
+        """Participant of a debate → what it said last."""
         self._failure: Failure | None = None
         self._used = Usage(status=UsageStatus.MEASURED)
 
@@ -110,13 +118,15 @@ class Panel(Completing):
                 self._mode, self._who = mode, participants
             case TurnScheduled(turn=turn):
                 self._turns[turn] = event
+                if event.purpose is Purpose.MODERATION:
+                    self._moderated = ""
             case TurnWaiting(turn=turn) | TurnParked(turn=turn):
                 yield from self._waits(turn, event.failure)
             case TurnFailed(turn=turn, failure=failure):
                 self._failure = failure
-                self._missing[self._name(turn)] = failure.title
+                self._missing[self._turns[turn].participant] = failure.title
             case TurnOverdue(turn=turn):
-                self._missing[self._name(turn)] = "It took too long."
+                self._missing[self._turns[turn].participant] = "It took too long."
             case TurnCompleted():
                 yield from self._said_by(event)
             case DiscussionCompleted():
@@ -130,7 +140,7 @@ class Panel(Completing):
         self._used = _sum(self._used, turn.usage)
         called = self._turns[turn.turn]
         name = self._name(turn.turn)
-        self._missing.pop(name, None)
+        self._missing.pop(called.participant, None)
         if self._mode is Mode.PARALLEL:
             heading = f"## {name}\n\n{turn.text.strip()}\n\n"
             self._answer.append(heading)
@@ -138,6 +148,8 @@ class Panel(Completing):
             return
         if called.purpose is Purpose.MODERATION:
             self._moderated = turn.text
+        elif self._mode is Mode.DEBATE and _PASS.fullmatch(turn.text) is None:
+            self._contributions[called.participant] = turn.text
         if (does := DOES.get(called.purpose)) is not None:
             yield from self._aside(f"**{name}** {does}:\n\n{turn.text.strip()}")
 
@@ -157,17 +169,18 @@ class Panel(Completing):
                 )
                 yield from self._aside(told)
             case ConsensusConcluded():
-                self._answer.append(conclusion(event, self._name))
+                self._answer.append(conclusion(event, self._name, self._dissents))
             case DissentRecorded(member=member, claim=claim) if claim:
-                yield from self._aside(f"**{self._who[member].name}** dissents: {claim}")
+                self._dissents.append(f"- {' '.join(claim.split())} ({self._called(member)})")
+                yield from self._aside(f"**{self._called(member)}** dissents: {claim}")
             case _:
                 pass
 
     def _complete_panel(self) -> Iterator[bytes]:
         if self._mode is Mode.DEBATE:
-            self._answer.append(self._moderated or "They had nothing to say.")
+            self._answer.append(self._moderated or self._unmoderated())
         if self._missing:
-            left = "; ".join(f"{name}: {why}" for name, why in self._missing.items())
+            left = "; ".join(f"{self._called(at)}: {why}" for at, why in self._missing.items())
             self._answer.append(f"\n\n_Without {left}_")
         whole = "".join(self._answer)
         yield from self._rest(ChunkKind.TEXT, whole)
@@ -189,6 +202,13 @@ class Panel(Completing):
             )
         )
 
+    def _unmoderated(self) -> str:
+        """What everybody said last, where nobody has summed it up."""
+        said = [
+            f"## {self._called(at)}\n\n{text.strip()}" for at, text in self._contributions.items()
+        ]
+        return "\n\n".join(said) or "They had nothing to say."
+
     def _waits(self, turn: str, failure: Failure | None) -> Iterator[bytes]:
         """Told once for each turn: a countdown is no part of an answer."""
         if failure is not None and turn not in self._told_to_wait:
@@ -201,11 +221,16 @@ class Panel(Completing):
         yield from self._say(ChunkKind.REASONING, text)
 
     def _name(self, turn: str) -> str:
-        who = self._who[self._turns[turn].participant]
+        return self._called(self._turns[turn].participant)
+
+    def _called(self, participant: int) -> str:
+        who = self._who[participant]
         return who.name or who.model
 
 
-def conclusion(told: ConsensusConcluded, name: Callable[[str], str]) -> str:
+def conclusion(
+    told: ConsensusConcluded, name: Callable[[str], str], dissents: Sequence[str]
+) -> str:
     """The outcome in Markdown: what it is called, the synthesis, and what stands against it."""
     lines = [f"**Outcome: {told.outcome.value}.**", told.text.strip()]
     for heading, points in (
@@ -215,6 +240,8 @@ def conclusion(told: ConsensusConcluded, name: Callable[[str], str]) -> str:
     ):
         if points:
             lines.append("\n".join([f"### {heading}", *(_bullet(each, name) for each in points)]))
+    if dissents:
+        lines.append("\n".join(["### Dissent", *dissents]))
     lines += [f"_{note}_" for note in told.notes]
     return "\n\n".join(filter(None, lines))
 

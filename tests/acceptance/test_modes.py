@@ -64,6 +64,11 @@ async def test_a_blind_comparison_hides_who_said_what_until_the_pick(client: Cli
     assert hidden["turns"][2]["purpose"] == "judgement"
 
     turn = hidden["turns"][1]["id"]
+    fork = f"/api/v1/discussions/{compared}/fork"
+    status, problem = await client.ask("POST", fork, {"turn": turn})
+    assert status == 409, "a fork would tell the name"
+    assert "Pick first" in problem["next_step"]
+
     status, told = await client.ask("POST", f"/api/v1/discussions/{compared}/pick", {"turn": turn})
 
     assert status == 200

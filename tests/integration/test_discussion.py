@@ -21,6 +21,7 @@ from contracts.discussion import (
 from contracts.failures import IdempotencyMismatch, Invalid, NotFound
 from contracts.keys import Done
 from contracts.modes import Mode
+from contracts.subjects import chunk_subject
 from tests.eventually import eventually
 from tests.house import KIMI, House
 from tests.neighbours import Adapter
@@ -101,6 +102,8 @@ async def test_cancelling_stops_what_runs(house: House) -> None:
     house.adapter.script = never
     discussion = await house.open("riley-engstrom")
     await eventually(lambda: house.adapter.attempts)
+    subject = chunk_subject("default", discussion, house.adapter.attempts[0].attempt)
+    await eventually(lambda: house.edge.last_chunk(subject))
     cancel = CancelDiscussion(workspace="default", discussion=discussion)
 
     await house.ask("cancel", cancel, Done)
@@ -108,6 +111,7 @@ async def test_cancelling_stops_what_runs(house: House) -> None:
 
     view = await house.view(discussion)
     assert view.state is DiscussionState.CANCELLED
+    assert view.turns[0].text == "Well,", "what had been said by then is kept"
     await eventually(lambda: house.adapter.cancelled)
     assert house.adapter.cancelled == [house.adapter.attempts[0].attempt]
 

@@ -44,6 +44,7 @@ from services.discussion.aggregate import (
     CutAttempt,
     Discussion,
     Hear,
+    Heard,
     HoldBack,
     NoSuchTurn,
     NotDue,
@@ -495,6 +496,19 @@ def test_cancelling_ends_every_open_turn() -> None:
         TurnCancelled(at=NOON, discussion="d", turn="t1"),
         DiscussionCancelled(at=NOON, discussion="d", cancelled_by="me"),
     )
+
+
+def test_what_was_being_said_when_it_was_cancelled_is_kept() -> None:
+    heard = {"a1": Heard("Well, as to", "Hm.")}
+    cancelled = TurnCancelled(
+        at=NOON, discussion="d", turn="t1", text="Well, as to", reasoning="Hm."
+    )
+    discussion.given(*RUNNING).when(Cancel("me", heard)).then(
+        cancelled, DiscussionCancelled(at=NOON, discussion="d", cancelled_by="me")
+    )
+
+    (turn,) = view([*RUNNING, cancelled]).turns
+    assert (turn.state, turn.text, turn.reasoning) == (TurnState.CANCELLED, "Well, as to", "Hm.")
 
 
 def test_the_view_tells_what_the_facts_say() -> None:

@@ -46,6 +46,19 @@ def test_drafts_are_sealed_before_anybody_sees_one() -> None:
         assert "hold with idea" not in str(messages)
 
 
+def test_the_seed_can_be_wished_for_and_is_on_record() -> None:
+    """It decides the letters, and with them nothing else."""
+    sittings = [Sitting(FOUR, options=Options(seed=seed)) for seed in (5, 6)]
+
+    ends = [sitting.play() for sitting in sittings]
+
+    assert [sitting.of(PanelSealed)[0].seed for sitting in sittings] == [5, 6]
+    shown = [[seat.labels for seat, _, _ in each.asked_for(Purpose.REVIEW)] for each in sittings]
+    assert shown[0] != shown[1]
+    assert ends[0].outcome is ends[1].outcome
+    assert sittings[0].winner == sittings[1].winner == "a"
+
+
 def test_one_is_right_against_three_and_stays_on_record() -> None:
     """Its blocking objection forbids the word consensus, and is told with the result."""
     sitting = Sitting(("stubborn-a-abcd", "plain-b-abcd", "plain-c-abcd", "plain-d-abcd-a"))
@@ -137,17 +150,18 @@ def test_who_loves_itself_has_no_vote_for_itself() -> None:
 
 
 def test_whoever_would_follow_the_others_is_not_told_how_they_vote() -> None:
-    """It switches to any majority that it is shown; it is shown none."""
+    """It switches to any majority that it is shown; it is shown none, in later rounds neither."""
     sitting = Sitting(
-        ("plain-a-abcd", "plain-b-abcd", "plain-c-abcd", "conformist-d-dcba"),
+        ("plain-a-abcd", "plain-b-abcd", "plain-c-abcd-aA", "conformist-d-dcba"),
         options=Options(revisions=2),
     )
 
     sitting.play()
 
-    for ballot in sitting.of(BallotSubmitted):
-        if ballot.member == 3:
-            assert [sitting.idea(draft) for draft in ballot.ranking] == ["d", "c", "b", "a"]
+    votes = [ballot for ballot in sitting.of(BallotSubmitted) if ballot.member == 3]
+    assert [ballot.round for ballot in votes] == [1, 2, 3]
+    for ballot in votes:
+        assert [sitting.idea(draft) for draft in ballot.ranking] == ["d", "c", "b", "a"]
 
 
 def test_an_injection_is_material_and_changes_no_tally() -> None:
@@ -166,10 +180,14 @@ def test_an_injection_is_material_and_changes_no_tally() -> None:
 
 
 def test_nobody_is_told_who_wrote_what() -> None:
-    sitting = Sitting(("vain-a-abcd", "vain-b-abcd", "vain-c-abcd-a", "vain-d-abcd"))
+    members = ("vain-a-abcd", "vain-b-abcd", "vain-c-abcd-aA", "vain-d-abcd")
+    sitting = Sitting(members, chair="plain-z")
 
     sitting.play()
 
+    assert {seat.purpose for seat, _, _ in sitting.asked} == set(Purpose) - {
+        Purpose.ANSWER, Purpose.MODERATION, Purpose.JUDGEMENT, Purpose.REPAIR,
+    }  # fmt: skip
     for seat, messages, _ in sitting.asked:
         if seat.purpose is Purpose.DRAFT:
             continue

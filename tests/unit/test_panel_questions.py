@@ -50,6 +50,16 @@ def test_even_answers_to_a_closed_question_are_a_split() -> None:
     assert (end.outcome, sitting.leaders) == (Outcome.SPLIT, ["a", "b"])
 
 
+def test_of_the_same_answers_the_surest_one_speaks() -> None:
+    """One who is stubborn is surer than who is not."""
+    members = ("plain-a", "stubborn-a", "plain-a", "plain-b")
+    sitting = Sitting(members, options=Options(closed=True))
+
+    end = sitting.play()
+
+    assert sitting.turns[end.winner].participant == 1
+
+
 def test_who_does_not_come_to_an_answer_is_not_counted() -> None:
     members = ("plain-a", "plain-a", "unparsable-c", "unparsable-d")
     sitting = Sitting(members, options=Options(closed=True))

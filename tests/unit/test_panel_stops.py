@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from contracts.deliberation import (
     BallotSubmitted,
     DissentRecorded,
@@ -31,6 +33,14 @@ def test_a_leader_that_cannot_be_caught_up_with_ends_the_reviews() -> None:
     assert any("could not have changed the winner" in note for note in end.notes)
 
 
+def test_nobody_is_called_off_who_is_needed_for_the_quorum() -> None:
+    six = tuple(f"plain-{idea}-abcdef" for idea in "abcdef")
+    sitting = Sitting(six, options=Options(quorum=6))
+
+    assert sitting.play().outcome is Outcome.CONSENSUS
+    assert stopped(sitting) == "S2"
+
+
 def test_an_objection_that_can_be_answered_is_not_cut_off() -> None:
     """The leader of six is out of reach, but one objects; all are heard, and it is answered."""
     six = tuple(f"plain-{idea}-abcdef" for idea in "abcde")
@@ -53,6 +63,29 @@ def test_an_objection_is_answered_and_then_they_agree() -> None:
     assert [tally.outcome for tally in sitting.of(RoundTallied)] == ["majority", "consensus"]
     assert (end.outcome, stopped(sitting)) == (Outcome.CONSENSUS, "S2")
     assert not sitting.of(DissentRecorded), "it was resolved"
+    again = [messages for seat, messages, _ in sitting.asked_for(Purpose.REVIEW) if seat.round == 2]
+    assert len(again) == 4
+    for messages in again:
+        shown = str(messages[-1].content)
+        assert "I hold with idea a, mended." in shown
+        assert "cites" not in shown, "the draft, and not what it was changed for"
+        assert objection.id not in shown
+    ((_, messages, _),) = sitting.asked_for(Purpose.SYNTHESIS)
+    assert "I hold with idea a, mended." in str(messages[-1].content)
+
+
+def test_an_objection_stands_whose_member_has_not_read_the_answer_to_it() -> None:
+    members = ("plain-a-abcd", "plain-b-abcd", "plain-c-abcd-a", "plain-d-abcd")
+    gone = fails("dead", 2, purpose=Purpose.REVIEW, number=2)
+    sitting = Sitting(members, fault=gone)
+
+    end = sitting.play()
+
+    assert len(sitting.of(PositionChanged)) == 1
+    assert end.outcome is Outcome.MAJORITY
+    (dissent,) = sitting.of(DissentRecorded)
+    assert (dissent.kind, dissent.member) == ("objection", 2)
+    assert dissent.answered_by == sitting.of(PositionChanged)[0].turn
 
 
 def test_only_the_leading_two_and_who_is_objected_to_revise() -> None:
@@ -132,6 +165,49 @@ def test_a_flip_without_an_argument_is_dissent_and_the_sealed_drafts_decide() ->
     assert sitting.winner == "a"
     assert [dissent.kind for dissent in sitting.of(DissentRecorded)].count("flip") == 1
     assert any("the vote over the sealed drafts stands" in note for note in end.notes)
+
+
+def test_a_mended_draft_that_does_not_stand_answers_no_objection() -> None:
+    """a's draft was mended for the objection to it; but b flips the result for a trifle, and the
+    sealed drafts decide. There the objection stands, and there is no consensus on that draft.
+    """
+    order = "Bacdb"
+    members = (
+        f"plain-a-{order}", f"plain-b-{order}", f"plain-c-{order}-B", f"plain-d-{order}-a",
+    )  # fmt: skip
+    sitting = Sitting(members)
+
+    end = sitting.play()
+
+    first, second = sitting.of(RoundTallied)
+    assert (sitting.idea(first.winner), sitting.idea(second.winner)) == ("a", "b")
+    assert (sitting.winner, end.outcome) == ("a", Outcome.MAJORITY)
+    against = [each for each in sitting.of(DissentRecorded) if each.draft == end.winner]
+    assert [(each.kind, each.member) for each in against] == [("objection", 3)]
+    ((_, messages, _),) = sitting.asked_for(Purpose.SYNTHESIS)
+    assert "What it says of a is wrong." in str(messages[-1].content)
+
+
+def test_when_the_budget_ends_in_the_drafts_it_is_said() -> None:
+    sitting = Sitting(FOUR, fault=fails("poor", 2, 3))
+
+    end = sitting.play()
+
+    assert (stopped(sitting), end.outcome) == ("S5", Outcome.INSUFFICIENT)
+    assert any("time or budget was used up" in note for note in end.notes)
+
+
+@pytest.mark.parametrize("why", ["slow", "poor"])
+def test_when_time_or_budget_ends_in_the_revision_the_first_reviews_count(why: str) -> None:
+    """Nobody was asked whether it changes its draft: that is not the same as nobody changing it."""
+    members = ("plain-a-abcd", "plain-b-abcd", "plain-c-abcd-a", "plain-d-abcd")
+    broken = fails(why, 0, 1, purpose=Purpose.REVISION, number=2)
+    sitting = Sitting(members, fault=broken, deadline=NOON + timedelta(minutes=5))
+
+    end = sitting.play()
+
+    assert (stopped(sitting), end.outcome, sitting.winner) == ("S5", Outcome.MAJORITY, "a")
+    assert any("time or budget was used up" in note for note in end.notes)
 
 
 def test_when_the_budget_ends_in_the_reviews_what_is_there_is_told() -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from contracts.deliberation import (
     BallotRejected,
     BallotSubmitted,
     Outcome,
     PanelSealed,
+    PositionChanged,
+    PositionKept,
     RoundTallied,
+    TurnOverdue,
 )
 from contracts.discussion_events import DiscussionFailed, TurnCancelled
-from contracts.modes import Purpose
+from contracts.modes import Options, Purpose
 from local.scripted.panel import Member
 from services.discussion import aggregate
 from services.discussion.aggregate import Ended, Running
@@ -59,6 +64,17 @@ def test_a_synthesis_that_cannot_be_read_leaves_the_winning_draft_word_for_word(
     end = sitting.play()
 
     assert end.outcome is Outcome.CONSENSUS
+    assert end.text == Member.named("panel-plain-a").draft()
+    assert any("word for word" in note for note in end.notes)
+
+
+@pytest.mark.parametrize("why", ["dead", "slow", "poor"])
+def test_a_synthesis_that_does_not_come_leaves_it_too(why: str) -> None:
+    sitting = Sitting(FOUR, chair="plain-z", fault=fails(why, 4, purpose=Purpose.SYNTHESIS))
+
+    end = sitting.play()
+
+    assert (end.outcome, sitting.winner) == (Outcome.CONSENSUS, "a")
     assert end.text == Member.named("panel-plain-a").draft()
     assert any("word for word" in note for note in end.notes)
 
@@ -113,6 +129,50 @@ def test_a_ballot_that_comes_too_late_is_kept_and_not_counted() -> None:
     assert sitting.of(RoundTallied)[0].ballots == 3
 
 
+@pytest.mark.parametrize("purpose", [Purpose.DRAFT, Purpose.REVIEW])
+def test_who_comes_late_is_kept_and_not_counted_though_others_are_waited_for(
+    purpose: Purpose,
+) -> None:
+    """Two are slow; one of them answers when it is waited for no more, the other one still is."""
+    members = (*FOUR[:2], "plain-c-bacd", "plain-d-bacd")
+    sitting = Sitting(members, fault=fails("slow", 2, 3, purpose=purpose))
+    sitting.tell(aggregate.Open(sitting.opened()))
+    sitting.go_on(until=lambda: bool(sitting.of(TurnOverdue)))
+    (overdue,) = sitting.of(TurnOverdue)
+    late = sitting.turns[overdue.turn]
+    (_, messages, _) = next(each for each in sitting.asked if each[0].turn == late.id)
+    assert isinstance(late.phase, Running)
+
+    sitting.tell(aggregate.Hear(sitting.answer(late, late.phase.attempt, messages)))
+    sitting.go_on()
+
+    assert sitting.turns[late.id].phase == Ended(completed=True), "it is kept"
+    assert late.id not in sitting.of(PanelSealed)[0].drafts
+    assert late.id not in {ballot.turn for ballot in sitting.of(BallotSubmitted)}
+    assert sitting.conclusion.outcome is Outcome.INSUFFICIENT, "two of four are too few"
+
+
+def test_a_revision_that_comes_late_changes_nothing() -> None:
+    """Both who may revise are slow; one answers when only the other one is still waited for."""
+    members = ("plain-a-abcd", "plain-b-abcd", "plain-c-abcd-ab", "plain-d-abcd")
+    slow = fails("slow", 0, 1, purpose=Purpose.REVISION, number=2)
+    sitting = Sitting(members, fault=slow)
+    sitting.tell(aggregate.Open(sitting.opened()))
+    sitting.go_on(until=lambda: bool(sitting.of(TurnOverdue)))
+    late = sitting.turns[sitting.of(TurnOverdue)[0].turn]
+    (_, messages, _) = next(each for each in sitting.asked if each[0].turn == late.id)
+    assert isinstance(late.phase, Running)
+
+    sitting.tell(aggregate.Hear(sitting.answer(late, late.phase.attempt, messages)))
+    sitting.go_on()
+
+    assert sitting.turns[late.id].phase == Ended(completed=True), "it is kept"
+    assert not sitting.of(PositionChanged)
+    reasons = {fact.reason for fact in sitting.of(PositionKept)}
+    assert reasons == {"It did not answer in time."}
+    assert stopped(sitting) == "S3"
+
+
 def test_two_of_four_down_is_too_few() -> None:
     sitting = Sitting(FOUR, fault=fails("dead", 2, 3))
 
@@ -121,6 +181,16 @@ def test_two_of_four_down_is_too_few() -> None:
     assert (end.outcome, stopped(sitting)) == (Outcome.INSUFFICIENT, "S6")
     assert not sitting.asked_for(Purpose.REVIEW), "nobody is asked in vain"
     assert sitting.leaders == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("quorum", "dead", "outcome"),
+    [(4, (3,), Outcome.INSUFFICIENT), (3, (3,), Outcome.CONSENSUS), (2, (2, 3), Outcome.SPLIT)],
+)
+def test_the_quorum_can_be_wished_for(quorum: int, dead: tuple[int, ...], outcome: Outcome) -> None:
+    sitting = Sitting(FOUR, options=Options(quorum=quorum), fault=fails("dead", *dead))
+
+    assert sitting.play().outcome is outcome
 
 
 def test_a_panel_that_is_down_has_failed_and_still_says_how_it_ended() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from contracts.discussion_events import DiscussionOpened
@@ -77,8 +78,18 @@ class CutAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What an attempt has said so far."""
+
+    text: str = ""
+    reasoning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     by: str = ""
+    heard: Mapping[str, Heard] = field(default_factory=dict[str, Heard])
+    """Attempt → what is kept of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

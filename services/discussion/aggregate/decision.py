@@ -64,8 +64,8 @@ def _first(  # noqa: C901, PLR0912 - one case for each command
             return endings.heard(command, state, now=now, dice=dice)
         case CutAttempt(), Going():
             return endings.cut(command, state, now=now, dice=dice)
-        case Cancel(by), Going():
-            return wishes.cancelled(by, state, now)
+        case Cancel(by, heard), Going():
+            return wishes.cancelled(by, state, now, heard)
         case Retry(), Going() | Over():
             return wishes.retried(command, state, now)
         case ((Retry(turn=turn) | Pick(turn=turn)), NotOpened() | Deleted()):

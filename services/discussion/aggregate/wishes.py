@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from contracts.deliberation import MessagePosted, StopDecided, TurnOverdue, WinnerPicked
@@ -14,7 +15,7 @@ from contracts.discussion_events import (
 )
 from contracts.modes import Mode, Purpose
 from services.discussion import modes
-from services.discussion.aggregate.commands import Pick, Retry, Say
+from services.discussion.aggregate.commands import Heard, Pick, Retry, Say
 from services.discussion.aggregate.course import table
 from services.discussion.aggregate.rejections import (
     CannotSay,
@@ -22,15 +23,37 @@ from services.discussion.aggregate.rejections import (
     NothingToPick,
     NothingToRetry,
 )
-from services.discussion.aggregate.states import Due, Ended, Going, Over, Parked, Running
+from services.discussion.aggregate.states import (
+    Due,
+    Ended,
+    Going,
+    Over,
+    Parked,
+    Running,
+    Turn,
+)
+
+NOTHING: Mapping[str, Heard] = {}
 
 
-def cancelled(by: str, state: Going, now: datetime) -> list[DiscussionEvent]:
+def cancelled(
+    by: str, state: Going, now: datetime, heard: Mapping[str, Heard] = NOTHING
+) -> list[DiscussionEvent]:
     open_turns = (turn for turn in state.turns.values() if not isinstance(turn.phase, Ended))
     return [
-        *(TurnCancelled(at=now, discussion=state.id, turn=turn.id) for turn in open_turns),
+        *(_cancelled(turn, state, now, heard) for turn in open_turns),
         DiscussionCancelled(at=now, discussion=state.id, cancelled_by=by),
     ]
+
+
+def _cancelled(
+    turn: Turn, state: Going, now: datetime, heard: Mapping[str, Heard]
+) -> TurnCancelled:
+    attempt = turn.phase.attempt if isinstance(turn.phase, Running) else ""
+    kept = heard.get(attempt, Heard())
+    return TurnCancelled(
+        at=now, discussion=state.id, turn=turn.id, text=kept.text, reasoning=kept.reasoning
+    )
 
 
 def retried(command: Retry, state: Going | Over, now: datetime) -> list[DiscussionEvent]:

@@ -16,14 +16,18 @@ from contracts.deliberation import Outcome
 from services.discussion.consensus.agreement import needed
 from services.discussion.consensus.tally import Tally
 
+ROUNDING = 1e-6
+"""Less than any two margins that differ are apart."""
+
 
 def quorum(panel: int) -> int:
     """Members without whom nothing is decided: two thirds, and never fewer than two."""
     return max(2, ceil(Fraction(2 * panel, 3)))
 
 
-def judged(counted: Tally, *, drafts: int, unresolved: int) -> Outcome:
-    """Of an open question. `unresolved`: blocking objections to the winner that nobody answered.
+def judged(counted: Tally, *, members: int, drafts: int, unresolved: int) -> Outcome:
+    """Of an open question, by a panel of so many members, whether they all voted or not.
+    `unresolved`: blocking objections to the winner that nobody answered.
 
     Members can order most drafts alike and still be divided about the first place: a winner that is
     not ahead of the next one is nobody's consensus.
@@ -35,7 +39,8 @@ def judged(counted: Tally, *, drafts: int, unresolved: int) -> Outcome:
     ahead = bool(counted.condorcet) or counted.margin > 0
     if agreed and ahead and not unresolved:
         return Outcome.CONSENSUS
-    if counted.margin >= 1 / counted.ballots:
+    # Mean places are rounded; ahead by exactly one ballot must not fall on the wrong side of that.
+    if counted.margin >= 1 / members - ROUNDING:
         return Outcome.MAJORITY
     return Outcome.SPLIT
 

@@ -80,7 +80,12 @@ def tally(
     condorcet = _condorcet(drafts, wins) if counted else ""
     lowest = {
         draft: min(
-            (ballot.scores[draft] for ballot in counted if draft in ballot.scores), default=0
+            (
+                ballot.scores[draft]
+                for ballot in counted
+                if draft in ballot.scores and draft != own.get(ballot.reviewer)
+            ),
+            default=0,
         )
         for draft in drafts
     }

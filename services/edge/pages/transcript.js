@@ -327,7 +327,10 @@ const EVENTS = {
   },
 
   TurnCancelled(data) {
-    Object.assign(this.turn(data.turn), { state: "cancelled", reason: "", notBefore: null, failure: null });
+    const turn = this.turn(data.turn);
+    Object.assign(turn, { state: "cancelled", reason: "", notBefore: null, failure: null });
+    if (data.text) turn.body.replace(data.text);
+    if (data.reasoning) turn.thought.replace(data.reasoning);
   },
 
   /** Somebody wants it tried again. */

@@ -61,7 +61,7 @@ def drafting(panel: Panel) -> Next:
 def rounds(panel: Panel) -> Next | None:
     """The next step towards a decision; None: there is one."""
     if len(panel.drafts) < panel.quorum:
-        return _stop(panel, "S6", 1)
+        return _stop(panel, _too_few(panel), 1)
     if panel.opened.options.closed:
         return _voting(panel)
     counted = panel.rounds
@@ -103,9 +103,8 @@ def _stop(panel: Panel, rule: str, number: int) -> Next | None:
 def _rule(panel: Panel, number: int) -> str:
     """Why no further round follows; empty if one does. The first that fires."""
     counted = panel.counted(number)
-    spent = panel.out_of_time or panel.out_of_money
     if counted.ballots < panel.quorum:
-        return "S5" if spent else "S6"
+        return _too_few(panel)
     if verdict(panel, number).outcome == "consensus":
         return "S2"
     moved = any(change.round == number for change in panel.changes)
@@ -113,10 +112,17 @@ def _rule(panel: Panel, number: int) -> str:
         return "S3"
     if number > panel.opened.options.revisions:
         return "S4"
-    if spent:
+    if panel.spent:
         return "S5"
     # Without an objection nobody has a reason to change, and the next round would be the same.
     return "" if _to_revise(panel, number) else "S3"
+
+
+def _too_few(panel: Panel) -> str:
+    """The rule by which a panel stops that has lost its quorum: for want of time or money, or of
+    members.
+    """
+    return "S5" if panel.spent else "S6"
 
 
 # --- Closed questions -----------------------------------------------------------------------
@@ -307,7 +313,9 @@ def _revising(panel: Panel, number: int) -> Next | None:
     if untold:
         return Tell(tuple(_position(panel, seat) for seat in untold))
     if not any(change.round == number for change in panel.changes):
-        return _stop(panel, "S3", number - 1)
+        # Who was not heard has not said that it changes nothing.
+        unheard = panel.spent and not all(seat.counts for seat in seats)
+        return _stop(panel, "S5" if unheard else "S3", number - 1)
     return _reviewing(panel, number)
 
 

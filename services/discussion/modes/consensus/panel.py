@@ -68,6 +68,11 @@ class Panel:
     def out_of_money(self) -> bool:
         return any(seat.unaffordable for seat in self.table.seats)
 
+    @property
+    def spent(self) -> bool:
+        """Its time is up, or its budget is."""
+        return self.out_of_time or self.out_of_money
+
     # --- What was said ----------------------------------------------------------------------
 
     @cached_property
@@ -203,15 +208,16 @@ class Panel:
             None,
         )
 
-    def unresolved(self) -> list[tuple[BallotSubmitted, Objection]]:
-        """Blocking objections that stand. One is resolved once its draft was changed for it, and
-        who raised it has read the change and objects to the draft no more.
+    def unresolved(self, number: int) -> list[tuple[BallotSubmitted, Objection]]:
+        """Blocking objections that stand against the drafts as they were in a round. One is
+        resolved once its draft was changed for it by then, and who raised it has read the change
+        and objects to the draft no more.
         """
-        return [each for each in self.blocking() if not self._resolved(*each)]
+        return [each for each in self.blocking() if not self._resolved(*each, number)]
 
-    def _resolved(self, ballot: BallotSubmitted, objection: Objection) -> bool:
+    def _resolved(self, ballot: BallotSubmitted, objection: Objection, number: int) -> bool:
         change = self.answer_to(objection)
-        if change is None:
+        if change is None or change.round > number:
             return False
         again = [each for each in self.ballots(change.round) if each.member == ballot.member]
         return bool(again) and not any(

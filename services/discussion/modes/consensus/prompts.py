@@ -152,11 +152,14 @@ def _revision(panel: Panel, seat: Seat) -> list[Message]:
 def _synthesis(panel: Panel, seat: Seat) -> list[Message]:
     found = verdict(panel, panel.rounds)
     letter_of = {panel.draft_of(turn): letter for letter, turn in seat.labels.items()}
+    names, question = panel.names(), telling.asked(panel.opened)
     standing = [
         telling.fenced(
-            "objection", f"to draft {letter_of[each.draft]}", f"{each.claim}\n{each.evidence}"
+            "objection",
+            f"to draft {letter_of[each.draft]}",
+            unsigned(f"{each.claim}\n{each.evidence}", names, question),
         )
-        for _, each in panel.unresolved()
+        for _, each in panel.unresolved(found.round)
     ]
     rule = SYNTHESISE.format(winner=letter_of[found.winner])
     return [_system(rule), _user(_asked(panel), *_drafts(panel, seat.labels), *standing)]

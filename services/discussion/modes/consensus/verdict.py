@@ -58,8 +58,10 @@ def _of_open(panel: Panel, upto: int) -> Verdict:
     if not _argued(panel, winners[0], winners[-1], upto):
         standing, flipped = 1, winners[-1]
     counted = panel.counted(standing)
-    against = [each for _, each in panel.unresolved() if each.draft == counted.winner]
-    result = outcome.judged(counted, drafts=len(panel.drafts), unresolved=len(against))
+    against = [each for _, each in panel.unresolved(standing) if each.draft == counted.winner]
+    result = outcome.judged(
+        counted, members=len(panel.members), drafts=len(panel.drafts), unresolved=len(against)
+    )
     found = Verdict(
         outcome=result,
         winner=counted.winner,
@@ -136,12 +138,12 @@ def _spokesman(panel: Panel, given: Mapping[str, closed.Answer], key: str) -> st
 
 def dissents(panel: Panel, found: Verdict) -> list[DissentRecorded]:
     """Everything that stands against the result and was not answered."""
-    return [*_objections(panel), *_minorities(panel, found), *_flip(panel, found)]
+    return [*_objections(panel, found), *_minorities(panel, found), *_flip(panel, found)]
 
 
-def _objections(panel: Panel) -> list[DissentRecorded]:
+def _objections(panel: Panel, found: Verdict) -> list[DissentRecorded]:
     recorded: list[DissentRecorded] = []
-    for ballot, objection in panel.unresolved():
+    for ballot, objection in panel.unresolved(found.round):
         change = panel.answer_to(objection)
         recorded.append(
             DissentRecorded(
