@@ -152,6 +152,9 @@ class Provider:
     keeps_schemas: bool = False
     """An answer keeps to the JSON schema in `response_format`, whatever the model. Where it does
     not, or where that was not seen yet, a form is asked for in words alone."""
+    reads_slowly: bool = False
+    """It runs on a machine of one's own, which may load a model first, or read a long question
+    for longer than a service would: it is waited for as one that thinks."""
     catalog_path: str = ""
     """Where its models are listed for this key, below the endpoint, if not where its dialect has
     them. Looking there is how a key is verified, so it must refuse a bad one."""
@@ -365,6 +368,7 @@ LOCAL = Provider(
     needs_key=False,
     token_limit_field="max_tokens",  # noqa: S106 - a field's name
     keeps_schemas=True,
+    reads_slowly=True,
     limits=Limits(concurrency=4),
     absent="It is switched off. Start Parley without PARLEY_LOCAL_MODEL=off to have it.",
     # A model of 135 million parameters says nothing new after a few paragraphs.
@@ -693,6 +697,7 @@ OLLAMA = Provider(
     regions=(Region(name="own", base_url="", env="OLLAMA_BASE_URL"),),
     docs="https://docs.ollama.com/api",
     keeps_schemas=True,
+    reads_slowly=True,
     note="Models on a machine of your own.",
     needs_key=False,
     absent="Set OLLAMA_BASE_URL to its address, http://localhost:11434 by its default.",

@@ -39,6 +39,10 @@ class Rules:
     farewell: timedelta = timedelta(seconds=2)
     """For attempts to finish by themselves when we leave; then they are cut."""
 
+    def patience(self, row: Provider, *, thinks: bool) -> Patience:
+        """With one request."""
+        return self.thinking if thinks or row.reads_slowly else self.ordinary
+
 
 class Running:
     """Takes attempts and keeps them until their outcome is posted."""
@@ -76,7 +80,7 @@ class Running:
         if self.count + self._around.outbox.waiting >= self._rules.at_once:
             raise Unavailable("Too many attempts at once.", retry_after=1.0)
         self._remember(id_)
-        patience = self._rules.thinking if request.thinks else self._rules.ordinary
+        patience = self._rules.patience(row, thinks=request.thinks)
         attempt = Attempt(request, row, SPEECHES[row.dialect], self._around, patience)
         self._attempts[id_] = attempt
         task = attempt.start()

@@ -41,7 +41,7 @@ MEGABYTE = 1 << 20
 async def here(broker: Broker) -> AsyncGenerator[House]:
     """An adapter that connects within a moment and is otherwise as patient as always."""
     quick = Patience(silence=timedelta(seconds=3))
-    async with house(broker, Rules(ordinary=quick)) as made:
+    async with house(broker, Rules(ordinary=quick, thinking=quick)) as made:
         yield made
         ends = [outcome.attempt for outcome in made.outcomes if isinstance(outcome, ProviderError)]
         assert len(ends) == len(set(ends)), "an attempt has two ends"

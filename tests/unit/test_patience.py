@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from services.provider_adapter.patience import ORDINARY, THINKING, Clockwork
+import pytest
+
+from contracts.providers import PROVIDERS
+from services.provider_adapter.patience import ORDINARY, THINKING, Clockwork, Patience
+from services.provider_adapter.running import Rules
 
 
 def test_connecting_is_not_timed_here() -> None:
@@ -13,6 +17,18 @@ def test_a_model_that_thinks_may_be_silent_longer_before_it_begins() -> None:
     assert clock.lost(ORDINARY, 31)
     assert clock.lost(THINKING, 120) == ""
     assert clock.lost(THINKING, 121)
+
+
+@pytest.mark.parametrize(
+    ("provider", "thinks", "patience"),
+    [("kimi", False, ORDINARY), ("kimi", True, THINKING), ("local", False, THINKING),
+     ("ollama", False, THINKING)],
+)  # fmt: skip
+def test_a_machine_of_ones_own_may_read_as_long_as_others_think(
+    provider: str, thinks: bool, patience: Patience
+) -> None:
+    """Four drafts take a small machine that has other work more than half a minute to read."""
+    assert Rules().patience(PROVIDERS[provider], thinks=thinks) is patience
 
 
 def test_silence_is_silence_of_any_byte() -> None:
