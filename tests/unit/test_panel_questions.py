@@ -42,6 +42,17 @@ def test_a_closed_question_is_voted_on_with_the_sealed_answers() -> None:
     assert (dissent.kind, dissent.member) == ("minority", 3)
 
 
+def test_two_that_give_the_same_answer_agree_and_are_no_consensus() -> None:
+    agreeing, differing = (
+        Sitting(members, options=Options(closed=True)).play()
+        for members in (("plain-a", "plain-a"), ("plain-a", "plain-b"))
+    )
+
+    assert (agreeing.outcome, differing.outcome) == (Outcome.MAJORITY, Outcome.SPLIT)
+    assert any("They agree" in note for note in agreeing.notes)
+    assert any("They differ" in note for note in differing.notes)
+
+
 def test_even_answers_to_a_closed_question_are_a_split() -> None:
     sitting = Sitting(("plain-a", "plain-a", "plain-b", "plain-b"), options=Options(closed=True))
 

@@ -80,7 +80,8 @@ def plurality(answers: Mapping[str, tuple[str, float]]) -> Plurality:
     first, *others = sorted(votes, key=lambda each: (-votes[each], -weight[each], each))
     share = Fraction(votes[first], len(answers))
     tied = bool(others) and votes[others[0]] == votes[first]
-    if share >= Fraction(2, 3):
+    # Two can only agree or differ: that is no consensus.
+    if share >= Fraction(2, 3) and len(answers) > 2:
         outcome = Outcome.CONSENSUS
     elif share > Fraction(1, 2):
         outcome = Outcome.MAJORITY

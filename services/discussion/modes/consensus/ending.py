@@ -14,7 +14,7 @@ from services.discussion.consensus import synthesis
 from services.discussion.consensus.labels import labels
 from services.discussion.consensus.synthesis import Synthesis
 from services.discussion.modes.consensus.panel import Panel
-from services.discussion.modes.consensus.verdict import Verdict, dissents, verdict
+from services.discussion.modes.consensus.verdict import Verdict, answers, dissents, verdict
 from services.discussion.modes.table import Call, Dismiss, Listen, Next, Seat, Speak, Tell
 
 DECIDED = frozenset({Outcome.CONSENSUS, Outcome.MAJORITY})
@@ -141,14 +141,22 @@ def _of_the_outcome(panel: Panel, found: Verdict) -> Iterator[str]:
             f"{len(panel.members)} members. {here} {'draft is' if here == 1 else 'drafts are'} "
             "there, as written."
         )
-    elif len(panel.drafts) == 2 and not panel.opened.options.closed:
-        agree = panel.counted(found.round).agreement == 1.0
-        yield (
-            "Two members can only agree or differ. They "
-            + ("agree: both put the same draft first." if agree else "differ.")
-        )
+    elif two := _of_two(panel, found):
+        yield two
     elif found.outcome is Outcome.SPLIT:
         yield "No draft is ahead by as much as one ballot: the leading ones are shown, unblended."
+
+
+def _of_two(panel: Panel, found: Verdict) -> str:
+    """Where only two are heard; else empty."""
+    if panel.opened.options.closed:
+        heard, how = len(answers(panel)), "both give the same answer"
+        agree = found.outcome is Outcome.MAJORITY
+    else:
+        heard, how = len(panel.drafts), "both put the same draft first"
+        agree = heard == 2 and panel.counted(found.round).agreement == 1.0
+    said = f"agree: {how}." if agree else "differ."
+    return f"Two members can only agree or differ. They {said}" if heard == 2 else ""
 
 
 # --- What it did and took ---------------------------------------------------------------------
