@@ -17,6 +17,7 @@ import pytest_asyncio
 
 from bench.storm.weather import Provider
 from local.home import Home
+from tests.eventually import eventually
 from tests.launched import erase, launched
 from tests.readers import Sent
 from tests.systems import Client, RunningSystem, scripted, settings, warm_up
@@ -75,6 +76,7 @@ async def client(narrow: RunningSystem) -> AsyncGenerator[Client]:
 
 async def test_fifty_discussions_of_every_mode_end_and_none_is_starved(client: Client) -> None:
     modes = list(EACH) * 10
+    before = await used(client)
     opened = await asyncio.gather(*(begin(client, mode) for mode in modes))
 
     async with asyncio.timeout(WITHIN):
@@ -88,7 +90,14 @@ async def test_fifty_discussions_of_every_mode_end_and_none_is_starved(client: C
     turns = waits(told)
     assert len(turns) == sum(len(each["turns"]) for each in found)
     assert most_overtaken(turns) <= 2 * AT_ONCE, "those on the way, and a place that fell free"
-    assert await answers_of_provider(client) == {200: len(turns)}, "each asked once, none refused"
+    asked = await log_of_provider(client)
+    assert Counter(each["status"] for each in asked) == {200: len(turns)}, "each once, none refused"
+
+    async def billed() -> bool:
+        """To the token, whatever the mode; who was called off has not been told its bill."""
+        return await used(client) - before == bill(await log_of_provider(client))
+
+    await eventually(billed)
 
 
 # --- What happened ----------------------------------------------------------------------------
@@ -131,9 +140,33 @@ def most_overtaken(turns: list[Asked]) -> int:
     return most
 
 
-async def answers_of_provider(client: Client) -> dict[int, int]:
-    """How often it answered with which status since the key was tried."""
+async def log_of_provider(client: Client) -> list[dict[str, Any]]:
+    """What it was asked since the key was tried, with its answer and its bill."""
     address = client.system.provider.removesuffix("/v1") + "/log"
     async with client.http.get(address) as answer:
         log = await answer.json()
-    return Counter(each["status"] for each in log if each["path"] == "/v1/chat/completions")
+    return [each for each in log if each["path"] == "/v1/chat/completions"]
+
+
+def bill(asked: list[dict[str, Any]]) -> Counter[str]:
+    """What the provider has told of its bill."""
+    found: Counter[str] = Counter()
+    for charged in (each["bill"] for each in asked):
+        if charged is None or not charged["told"]:
+            found.update(untold=1)
+        else:
+            found.update(told=1, read=charged["prompt_tokens"], said=charged["completion_tokens"])
+    return found
+
+
+async def used(client: Client) -> Counter[str]:
+    """What Parley says of it."""
+    status, report = await client.ask("GET", "/api/v1/usage?by=day")
+    assert status == 200, report
+    found: Counter[str] = Counter()
+    for line in report["items"]:
+        measured = line["measured"]
+        found.update(told=measured["requests"])
+        found.update(read=measured["input_tokens"], said=measured["output_tokens"])
+        found.update(untold=line["estimated"]["requests"] + line["unknown"]["requests"])
+    return found
