@@ -36,6 +36,11 @@ class RunningSystem:
         return self.facts.url
 
     @property
+    def asked(self) -> str:
+        """Where the provider tells what it has been asked, and what it bills for it."""
+        return f"{self.provider.removesuffix('/v1')}/log"
+
+    @property
     def token(self) -> str:
         return self.launched.home.owner_token.read_text().strip()
 

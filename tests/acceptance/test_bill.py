@@ -110,7 +110,6 @@ async def used(client: Client, token: dict[str, Any]) -> dict[str, Any]:
 
 async def bills(client: Client) -> list[dict[str, Any] | None]:
     """What the provider says, of each request."""
-    address = client.system.provider.removesuffix("/v1") + "/log"
-    async with client.http.get(address) as answer:
+    async with client.http.get(client.system.asked) as answer:
         log: list[dict[str, Any]] = await answer.json()
     return [entry["bill"] for entry in log if MARK in str(entry["body"])]

@@ -15,8 +15,7 @@ def words_of(number: int) -> list[str]:
 
 
 async def provider_log(client: Client, marker: str) -> list[dict[str, Any]]:
-    address = client.system.provider.removesuffix("/v1") + "/log"
-    async with client.http.get(address) as answer:
+    async with client.http.get(client.system.asked) as answer:
         log: list[dict[str, Any]] = await answer.json()
     return [entry for entry in log if marker in str(entry)]
 

@@ -142,8 +142,7 @@ def most_overtaken(turns: list[Asked]) -> int:
 
 async def log_of_provider(client: Client) -> list[dict[str, Any]]:
     """What it was asked since the key was tried, with its answer and its bill."""
-    address = client.system.provider.removesuffix("/v1") + "/log"
-    async with client.http.get(address) as answer:
+    async with client.http.get(client.system.asked) as answer:
         log = await answer.json()
     return [each for each in log if each["path"] == "/v1/chat/completions"]
 

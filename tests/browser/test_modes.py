@@ -387,7 +387,7 @@ async def test_a_discussion_is_played_once_more_without_asking_a_provider(
 ) -> None:
     page = watched.page
     await sign_in(page, running_system)
-    discussion = await ask(page, "[[rate: 20 ; many: 30]]")
+    discussion = await ask(page, "[[rate: 20 ; many: 30]] once more")
     await finished(page)
     answer = column(page, RILEY).locator(".answer")
     whole = words(await answer.inner_text())
@@ -400,4 +400,6 @@ async def test_a_discussion_is_played_once_more_without_asking_a_provider(
     assert words(await answer.inner_text()) == whole
     turns = (await told(page, discussion))["turns"]
     assert [turn["attempts"] for turn in turns] == [1, 1]
+    asked = await (await page.request.get(running_system.asked)).json()
+    assert len([each for each in asked if "once more" in str(each["body"])]) == len(turns)
     watched.behaved()
