@@ -215,6 +215,28 @@ async def test_everything_can_be_done_with_the_keyboard(
     watched.behaved()
 
 
+async def test_what_was_being_said_stays_when_it_is_cancelled(
+    watched: Watched, running_system: RunningSystem
+) -> None:
+    page = watched.page
+    await sign_in(page, running_system)
+    await ask(page, LONG)
+    answer = column(page, RILEY).locator(".answer")
+    await expect(answer).to_contain_text("word9")
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.locator(".discussion .state")).to_have_text("cancelled")
+    await expect(answer).to_contain_text("word9")
+
+    await page.reload()
+    await expect(answer).to_contain_text("word9")
+    kept = words(await answer.inner_text())
+    await page.get_by_role("button", name="Replay").click()
+    await expect(answer).to_have_text(re.compile(r"^word0(?!.*\bword9\b)"))
+    await expect(page.get_by_role("button", name="Replay", exact=True)).to_be_visible()
+    assert words(await answer.inner_text()) == kept
+    watched.behaved()
+
+
 async def test_the_skip_link_comes_first_and_leads_past_the_list(
     page: Page, running_system: RunningSystem
 ) -> None:

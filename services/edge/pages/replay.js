@@ -4,6 +4,8 @@
 import { addressOf } from "/pages/supervisor.js";
 import { EVENT_NAMES, points, Transcript } from "/pages/transcript.js";
 
+const ENDS_TURN = ["TurnCompleted", "TurnFailed", "TurnCancelled"];
+const ENDS_SPEECH = [...ENDS_TURN, "AttemptFailed", "AttemptCut"];
 const LIVE = new Set(["StreamChunk", "TurnText", "resync"]);
 /** Milliseconds that a replay takes at most, about; and one pause in it. */
 const LONGEST = 40_000;
@@ -42,13 +44,11 @@ export function toldBy(facts) {
 /** What is to be heard when: `{after, name, data, version}`, `after` in milliseconds from the one before. */
 export function score(facts) {
   const steps = [];
-  const running = new Map(); // turn → when its attempt began
   let before = null;
   for (const fact of facts) {
     const at = Date.parse(fact.data.at);
     const gap = before === null || Number.isNaN(at) ? 0 : Math.max(0, at - before);
     if (!Number.isNaN(at)) before = at;
-    if (fact.name === "AttemptStarted") running.set(fact.data.turn, fact.data.attempt);
     steps.push({ after: Math.min(gap, PAUSE * 4), ...fact });
   }
   const all = steps.reduce((sum, step) => sum + step.after, 0);
@@ -89,7 +89,7 @@ export class Replay {
     this.#speak(at, step.after, () => {
       this.transcript.apply(step.name, step.data, step.version);
       if (step.name === "AttemptStarted") this.begun.add(step.data.turn);
-      else if (["TurnCompleted", "TurnFailed", "TurnCancelled"].includes(step.name)) this.begun.delete(step.data.turn);
+      else if (ENDS_TURN.includes(step.name)) this.begun.delete(step.data.turn);
       this.changed();
       this.#next(at + 1);
     });
@@ -118,7 +118,7 @@ export class Replay {
     for (let place = at; place < this.steps.length; place += 1) {
       if (place > at) time += this.steps[place].after;
       const { name, data } = this.steps[place];
-      if (data.turn === turn && ["TurnCompleted", "TurnFailed", "AttemptFailed", "AttemptCut"].includes(name)) {
+      if (data.turn === turn && ENDS_SPEECH.includes(name)) {
         end = data;
         break;
       }
