@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from contracts.workflow_events import JUDGE
 from services.discussion.workflows.aggregate import (
+    Candidate,
     Going,
     NotStarted,
     Run,
@@ -61,26 +62,17 @@ def todo(state: Run) -> list[Todo]:
 
 def open_discussions(state: Run) -> list[str]:
     """Those whose end has not been heard of."""
-    if isinstance(state, NotStarted):
-        return []
-    return [
-        candidate.discussion
-        for progress in state.steps.values()
-        for candidate in progress.candidates.values()
-        if candidate.discussion and candidate.answer is None
-    ]
+    return [each.discussion for each in _begun(state) if each.answer is None]
 
 
 def discussions(state: Run) -> list[str]:
     """All that it has opened, those of its judges among them."""
-    if isinstance(state, NotStarted):
-        return []
-    return [
-        candidate.discussion
-        for progress in state.steps.values()
-        for candidate in progress.candidates.values()
-        if candidate.discussion
-    ]
+    return [each.discussion for each in _begun(state)]
+
+
+def _begun(state: Run) -> list[Candidate]:
+    steps = () if isinstance(state, NotStarted) else state.steps.values()
+    return [each for step in steps for each in step.candidates.values() if each.discussion]
 
 
 def spent(state: Run, step: str | None = None) -> Spent:
