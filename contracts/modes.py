@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 from msgspec import Struct
@@ -44,6 +45,14 @@ class Purpose(StrEnum):
     """A ballot that could not be counted is asked for once more."""
     REVISION = "revision"
     SYNTHESIS = "synthesis"
+
+
+_PASS = re.compile(r"\W*pass\W*", re.IGNORECASE)
+
+
+def passes(text: str) -> bool:
+    """What a member of a debate says that has nothing to add."""
+    return not text.strip() or _PASS.fullmatch(text) is not None
 
 
 class Options(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,7 +6,6 @@ Members may be named after a colon, by their personas: `panel/debate:riley-engst
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -34,7 +33,7 @@ from contracts.discussion_events import (
     TurnWaiting,
 )
 from contracts.failures import Failure, Invalid, NotFound
-from contracts.modes import Mode, Purpose, Role
+from contracts.modes import Mode, Purpose, Role, passes
 from contracts.stream import ChunkKind, Usage, UsageStatus
 from services.edge.completion import NOTHING, Completing
 from services.edge.feed import Fact, Output
@@ -49,9 +48,6 @@ USUAL = ("riley-engstrom", "morgan-castellano", "ines-duarte", "tomas-lindqvist"
 
 PATIENCE = 600
 """Seconds that the others wait for one member: a client does not wait for ever."""
-
-_PASS = re.compile(r"\W*(?:pass\W*)?", re.IGNORECASE)
-"""What a member of a debate says that has nothing to add."""
 
 DOES: dict[Purpose, str] = {
     Purpose.ANSWER: "says",
@@ -148,7 +144,7 @@ class Panel(Completing):
             return
         if called.purpose is Purpose.MODERATION:
             self._moderated = turn.text
-        elif self._mode is Mode.DEBATE and _PASS.fullmatch(turn.text) is None:
+        elif self._mode is Mode.DEBATE and not passes(turn.text):
             self._contributions[called.participant] = turn.text
         if (does := DOES.get(called.purpose)) is not None:
             yield from self._aside(f"**{name}** {does}:\n\n{turn.text.strip()}")

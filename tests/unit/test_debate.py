@@ -14,10 +14,9 @@ from contracts.discussion_events import (
     DiscussionReopened,
     TurnFailed,
 )
-from contracts.modes import Mode, Options, Purpose, Role
+from contracts.modes import Mode, Options, Purpose, Role, passes
 from services.discussion import aggregate
 from services.discussion.aggregate import Cancel, Conclude, Say
-from services.discussion.modes.debate import passes
 from services.discussion.modes.table import Seat
 from tests.talks import Talk, said
 
