@@ -23,6 +23,8 @@ from bench.storm.ledger import busiest
 from bench.storm.weather import FAULTS
 from contracts.discussion_events import AttemptFailed, AttemptStarted
 from contracts.failures import FailureClass
+from services.discussion.breaker import IN_A_ROW
+from services.discussion.remedies import MOST_FAILURES
 from tests.faults.stories import pid_of
 from tests.storms import SPEED, TERMINAL, Storm, replicas, storm_in, stormy
 from tests.systems import RunningSystem
@@ -190,6 +192,10 @@ DRILL = "\n---\n".join(chain.from_iterable((fault, *["text: Tea."] * 8) for faul
 """Faults of every kind, answers between them: who is tried again does not meet the next one."""
 
 
+MOST_BEFORE_IT_OPENS = IN_A_ROW // (MOST_FAILURES - 1)
+"""Turns that have failed twice before the breaker opens, and may be under way once more then."""
+
+
 async def test_a_drill_of_faults_costs_few_requests_more(storm: Storm) -> None:
     """A hundred and twenty-five turns, single faults among them, and half a minute of 503."""
     await storm.provider.tell(f"{DRILL}\n---\ntext: Coffee.\n")
@@ -205,7 +211,11 @@ async def test_a_drill_of_faults_costs_few_requests_more(storm: Storm) -> None:
 
     turns = [turn for each in found for turn in each["turns"]]
     assert len(turns) == 125
-    assert [turn for turn in turns if turn["state"] != "completed"] == []
+    lost = [turn for turn in turns if turn["state"] != "completed"]
+    assert {turn["failure"]["class"] for turn in lost} <= {"transient"}
+    # Few are asked at once. Whoever meets the outage first may have had its three tries before the
+    # breaker has seen five failures in a row: two turns at the most, and none from then on.
+    assert len(lost) <= MOST_BEFORE_IT_OPENS
     asked = [request for request in await storm.asked() if request.chat]
     assert len(asked) == sum(turn["attempts"] for turn in turns)
     assert {500, 503, 429} <= {request.status for request in asked}, "there were faults to survive"
