@@ -52,12 +52,13 @@ export function drawOutcome(place, go) {
   once(place, [told, known.dissents, failed, known.turns.size], () => {
     const [title, why] = OUTCOMES[told.outcome] ?? [told.outcome, ""];
     const two = known.participants.filter((who) => !who.role).length === 2;
+    const agree = two && told.outcome === "majority" && known.options.closed;
     const even = two && told.outcome === "split" && !known.options.closed;
     const apart = told.outcome === "split" || (told.outcome === "insufficient" && told.leaders?.length);
     place.className = `outcome ${told.outcome}`;
     return [
-      h("h2", { class: "outcome-title" }, two && told.outcome === "consensus" ? "They agree" : title),
-      h("p", { class: "outcome-why" }, even ? "Two members cannot outvote each other: their answers stand side by side." : (known.options.closed && CLOSED[told.outcome]) || why),
+      h("h2", { class: "outcome-title" }, agree ? "They agree" : title),
+      h("p", { class: "outcome-why" }, agree ? "Both gave the same answer, each on their own." : even ? "Two members cannot outvote each other: their answers stand side by side." : (known.options.closed && CLOSED[told.outcome]) || why),
       failed.length ? h("div", { class: "note held" }, icon("warning"), h("div", {}, failed.map((line) => h("p", {}, line)))) : null,
       apart ? side(go, told.leaders ?? []) : words(known.options.closed ? readable(told.text) : told.text),
       !apart && told.winner ? h("p", { class: "hint" }, "Grounded in the draft of ", source(go, told.winner), ".") : null,
