@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -185,7 +185,7 @@ class TokenRevoked(Event, frozen=True, kw_only=True, tag="key_vault.token_revoke
     revoked_by: str = ""
 
 
-KeyEvent = (
+KeyStays = (
     KeyAdded
     | KeyVerified
     | KeyNotVerified
@@ -199,34 +199,13 @@ KeyEvent = (
     | KeyDisabled
     | KeyEnabled
     | KeyRevoked
-    | KeyRemoved
-    | EndpointChanged
-    | TokenIssued
-    | TokenRevoked
 )
+"""After these the key is still there."""
 
-KEY_EVENTS: EventFamily[Event] = EventFamily(
-    service="key_vault",
-    classes=(
-        KeyAdded,
-        KeyVerified,
-        KeyNotVerified,
-        KeyActivated,
-        KeyAccountSeen,
-        KeyProven,
-        KeyRotated,
-        KeyNotRotated,
-        KeySuspected,
-        KeyQuarantined,
-        KeyDisabled,
-        KeyEnabled,
-        KeyRevoked,
-        KeyRemoved,
-        EndpointChanged,
-        TokenIssued,
-        TokenRevoked,
-    ),
-)
+KeyEvent = KeyStays | KeyRemoved | EndpointChanged | TokenIssued | TokenRevoked
+
+KEY_EVENTS: EventFamily[Event] = EventFamily(service="key_vault", classes=get_args(KeyEvent))
+
 
 # --- What may be asked: parley.cmd.key_vault.<verb> -----------------------------------------
 

@@ -88,6 +88,7 @@ class Subscription:
                 try:
                     await self._waiting.popleft()
                 except Exception:
+                    # As above: whatever it was, the next one is worked on.
                     log.exception("a listener failed", subject=self.subject)
         finally:
             self._worker = None

@@ -21,6 +21,7 @@ from contracts.keys import (
     KeyRemoved,
     KeyRevoked,
     KeyRotated,
+    KeyStays,
     KeySuspected,
     KeyVerified,
 )
@@ -36,24 +37,7 @@ from services.key_vault.aggregate.states import (
     Suspect,
 )
 
-Staying = (
-    KeyAdded
-    | KeyVerified
-    | KeyNotVerified
-    | KeyActivated
-    | KeyAccountSeen
-    | KeyProven
-    | KeyRotated
-    | KeyNotRotated
-    | KeySuspected
-    | KeyQuarantined
-    | KeyDisabled
-    | KeyEnabled
-    | KeyRevoked
-)
-"""After these the key is still in the ring."""
-
-RingEvent = Staying | KeyRemoved
+RingEvent = KeyStays | KeyRemoved
 
 
 def evolve(ring: KeyRing, event: RingEvent) -> KeyRing:
@@ -65,7 +49,7 @@ def evolve(ring: KeyRing, event: RingEvent) -> KeyRing:
     return replace(ring, keys=MappingProxyType(keys))
 
 
-def _next(ring: KeyRing, event: Staying) -> Key:  # noqa: C901, PLR0912 - one case for each fact
+def _next(ring: KeyRing, event: KeyStays) -> Key:  # noqa: C901, PLR0912 - one case for each fact
     if isinstance(event, KeyAdded):
         return Pending(
             Record(
